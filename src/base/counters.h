@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* base/counters.h - what is counted: one row each.
+ *
+ * A block belongs to one instance, which alone writes it; it may lie in shared
+ * memory, where others read it while it moves (aligned 64-bit, relaxed). Names follow
+ * Prometheus: shoal_<name>_total for counters, shoal_<name> for gauges. */
+#pragma once
+
+#include <stdint.h>
+
+/* X(identifier, kind, help) */
+#define COUNTERS(X)                                                                    \
+	/* clients */                                                                  \
+	X(queries, COUNTER, "Queries from clients, all transports")                    \
+	X(queries_udp, COUNTER, "Queries over UDP")                                    \
+	X(queries_tcp, COUNTER, "Queries over TCP")                                    \
+	X(queries_edns, COUNTER, "Queries with EDNS")                                  \
+	X(queries_do, COUNTER, "Queries with the DO bit")                              \
+	X(queries_dropped, COUNTER, "Datagrams that were no query and got no answer")  \
+	X(queries_formerr, COUNTER, "Queries answered FORMERR")                        \
+	X(queries_notimp, COUNTER, "Queries answered NOTIMP")                          \
+	X(queries_refused, COUNTER, "Queries answered REFUSED")                        \
+	X(queries_not_allowed, COUNTER, "Queries refused because of the client's address") \
+	X(queries_shed, COUNTER, "Queries given up because too many were under way")   \
+	X(queries_joined, COUNTER, "Queries that joined a resolution under way")       \
+	X(answers, COUNTER, "Answers sent")                                            \
+	X(answers_noerror, COUNTER, "Answers NOERROR with data")                       \
+	X(answers_nodata, COUNTER, "Answers NOERROR without data")                     \
+	X(answers_nxdomain, COUNTER, "Answers NXDOMAIN")                               \
+	X(answers_servfail, COUNTER, "Answers SERVFAIL")                               \
+	X(answers_other, COUNTER, "Answers with another RCODE")                        \
+	X(answers_cached, COUNTER, "Answers from the cache, without upstream query")   \
+	X(answers_fast, COUNTER, "Answers from the finished-answer cache (fast path)") \
+	X(answers_local, COUNTER, "Answers from local data: hints, policy, special names") \
+	X(answers_truncated, COUNTER, "Answers sent with TC")                          \
+	X(answers_ad, COUNTER, "Answers with AD")                                      \
+	X(answers_late, COUNTER, "Answers dropped because they came too late")         \
+	X(answers_1ms, COUNTER, "Answers within 1 ms")                                 \
+	X(answers_10ms, COUNTER, "Answers within 10 ms")                               \
+	X(answers_50ms, COUNTER, "Answers within 50 ms")                               \
+	X(answers_100ms, COUNTER, "Answers within 100 ms")                             \
+	X(answers_250ms, COUNTER, "Answers within 250 ms")                             \
+	X(answers_500ms, COUNTER, "Answers within 500 ms")                             \
+	X(answers_1000ms, COUNTER, "Answers within 1 s")                               \
+	X(answers_1500ms, COUNTER, "Answers within 1.5 s")                             \
+	X(answers_slow, COUNTER, "Answers after 1.5 s")                                \
+	X(tcp_accepted, COUNTER, "TCP connections accepted")                           \
+	X(tcp_clients, GAUGE, "TCP connections of clients")                            \
+	X(tcp_clients_shed, COUNTER, "TCP connections closed to make room")            \
+	X(tcp_timeouts, COUNTER, "TCP connections closed because they were idle")      \
+	/* resolver */                                                                 \
+	X(resolutions, COUNTER, "Resolutions begun")                                   \
+	X(resolutions_in_flight, GAUGE, "Resolutions under way")                       \
+	X(upstream_queries, COUNTER, "Queries sent to servers")                        \
+	X(upstream_udp, COUNTER, "Queries sent to servers over UDP")                   \
+	X(upstream_tcp, COUNTER, "Queries sent to servers over TCP")                   \
+	X(upstream_joined, COUNTER, "Upstream queries saved by joining one under way") \
+	X(upstream_answers, COUNTER, "Answers accepted from servers")                  \
+	X(upstream_timeouts, COUNTER, "Queries that no server answered in time")       \
+	X(upstream_unreachable, COUNTER, "Queries that could not be sent")             \
+	X(upstream_bytes, COUNTER, "Bytes received from servers")                      \
+	X(upstream_mismatch, COUNTER, "Answers ignored: wrong id or question")         \
+	X(upstream_case, COUNTER, "Answers ignored: wrong case of the question")       \
+	X(upstream_malformed, COUNTER, "Answers ignored: malformed")                   \
+	X(upstream_lame, COUNTER, "Answers of servers that do not serve the zone")     \
+	X(upstream_scrubbed, COUNTER, "Records dropped: out of bailiwick or not asked for") \
+	X(upstream_fragments, COUNTER, "Answers ignored: reassembled from fragments")  \
+	X(budget_packets_exhausted, COUNTER, "Resolutions ended: too many packets")    \
+	X(budget_bytes_exhausted, COUNTER, "Resolutions ended: too many bytes")        \
+	X(budget_time_exhausted, COUNTER, "Resolutions ended: too long")               \
+	X(budget_steps_exhausted, COUNTER, "Resolutions ended: too many steps or memory") \
+	X(budget_depth_exhausted, COUNTER, "Name server look-ups nested too deep")     \
+	X(chain_too_long, COUNTER, "Resolutions ended: CNAME chain too long or looping") \
+	X(ns_truncated, COUNTER, "Delegations with more name servers than are used")   \
+	X(rrset_too_large, COUNTER, "RRsets over the limit, not used")                 \
+	/* cache, as this instance uses it */                                          \
+	X(cache_hits, COUNTER, "Cache reads that found an entry")                      \
+	X(cache_misses, COUNTER, "Cache reads that found none")                        \
+	X(cache_writes, COUNTER, "Cache writes")                                       \
+	X(cache_damaged, COUNTER, "Cache entries dropped as damaged")                  \
+	X(cache_cleared, COUNTER, "Cache entries refused as cleared")                  \
+	X(cache_reopened, COUNTER, "Cache files opened anew")                          \
+	/* the process */                                                              \
+	X(loop_turns, COUNTER, "Turns of the event loop")                              \
+	X(loop_longest_us, GAUGE, "Longest turn of the event loop, microseconds")      \
+	X(fd_exhausted, COUNTER, "Times that no descriptor was left")                  \
+	X(udp_kernel_drops, GAUGE, "Datagrams dropped by the kernel: queue full")      \
+	X(control_commands, COUNTER, "Lines of Lua run by the control socket")         \
+	X(memory_rss, GAUGE, "Resident memory, bytes")                                 \
+	X(cpu_user_us, GAUGE, "CPU time in user mode, microseconds")                   \
+	X(cpu_system_us, GAUGE, "CPU time in the kernel, microseconds")
+
+enum counter_kind { COUNTER_KIND_COUNTER, COUNTER_KIND_GAUGE };
+
+struct counters {
+#define X(id, kind, help) uint64_t id;
+	COUNTERS(X)
+#undef X
+};
+
+struct counter_row {
+	const char *name; /* without "shoal_" and "_total" */
+	const char *help;
+	enum counter_kind kind;
+};
+
+enum { COUNTER_COUNT = sizeof(struct counters) / sizeof(uint64_t) };
+extern const struct counter_row counter_rows[COUNTER_COUNT];
+
+/* The i-th counter, i < COUNTER_COUNT. Relaxed read. */
+uint64_t counter_get(const struct counters *c, unsigned i);
+
+#define counter_add(c, id, n)                                                          \
+	__atomic_store_n(&(c)->id, (c)->id + (uint64_t)(n), __ATOMIC_RELAXED)
+#define counter_up(c, id) counter_add(c, id, 1)
+#define counter_set(c, id, n) __atomic_store_n(&(c)->id, (uint64_t)(n), __ATOMIC_RELAXED)

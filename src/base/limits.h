@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* base/limits.h - every limit in one place: the attack that it stops, and its counter. */
+#pragma once
+
+enum {
+	/* One client query, never reset on any path (CAMP, NXNSAttack, tsuNAME): budget_* counters */
+	LIMIT_UPSTREAM_PACKETS = 200,       /* budget_packets_exhausted */
+	LIMIT_UPSTREAM_BYTES = 1024 * 1024, /* budget_bytes_exhausted: padded transfers */
+	LIMIT_QUERY_TIME_MS = 10000,        /* budget_time_exhausted: slow drip */
+	LIMIT_CHAIN = 16,                   /* CNAME and DNAME steps: chain_too_long */
+	LIMIT_DEPTH = 8,                    /* nested name server look-ups: glueless mazes */
+	LIMIT_STEPS = 2000,                 /* turns of the step table in one query */
+	LIMIT_ARENA = 4 * 1024 * 1024,      /* memory of one query */
+
+	/* What is kept of one upstream message */
+	LIMIT_RRSET_RECORDS = 1024,  /* CVE-2024-1737: rrset_too_large */
+	LIMIT_RRSET_BYTES = 64 * 1024,
+	LIMIT_MESSAGE_RECORDS = 4096,
+	LIMIT_NS_PER_CUT = 20,       /* NRDelegation, CacheFlush: ns_truncated */
+	LIMIT_ADDRESSES_PER_NS = 8,  /* overlapping addresses, CVE-2026-3592 */
+	LIMIT_GLUELESS_PER_CUT = 5,  /* NXNSAttack: name servers without address looked up per cut */
+	LIMIT_TRIES_PER_SERVER = 4,  /* CVE-2023-46317: with TCP */
+	LIMIT_TIMEOUTS = 16,
+	LIMIT_NAMES_COMPRESSED = 120, /* CVE-2024-8508: compression work in a message written */
+
+	/* What a client may send */
+	LIMIT_EDNS_OPTIONS = 32,     /* CVE-2026-41292 */
+	LIMIT_CLIENT_UDP = 4096,     /* longest query read from a datagram */
+
+	/* One instance */
+	LIMIT_QUERIES_IN_FLIGHT = 8192,   /* resolutions under way: queries_shed */
+	LIMIT_WAITERS = 16384,            /* clients that wait for them, in all */
+	LIMIT_WAITERS_PER_QUERY = 1024,   /* DNSBomb: piled-up answers */
+	LIMIT_WAITERS_PER_CLIENT = 1024,  /* by address */
+	LIMIT_ASKS = 16384,               /* upstream sockets */
+	LIMIT_TCP_CLIENTS = 1024,         /* tcp_clients_shed: oldest idle goes first */
+	LIMIT_TCP_CLIENTS_PER_ADDRESS = 128,
+	LIMIT_TCP_PIPELINE = 100,         /* net.tcp_pipeline */
+	LIMIT_TCP_OUT_BYTES = 512 * 1024, /* slow readers: unsent answers of one connection */
+	LIMIT_CONTROL_LINE = 64 * 1024,
+	LIMIT_CONTROL_CLIENTS = 64,
+	LIMIT_CONFIG_BYTES = 8 * 1024 * 1024,
+	LIMIT_CONFIG_MS = 10000, /* an endless configuration */
+};
