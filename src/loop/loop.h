@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* loop/loop.h - epoll, a timer heap, signals: one thread, one clock reading per turn.
+ *
+ * Watches and timers are embedded in their owners; the loop never allocates for them.
+ * A callback may delete any watch or timer, its own included. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+
+struct loop;
+
+enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 /* given, never asked for */ };
+
+struct watch {
+	int fd; /* -1: not watched */
+	unsigned events;
+	void (*fn)(void *ctx, unsigned events);
+	void *ctx;
+	uint32_t slot; /* the loop's */
+};
+
+struct timer {
+	int64_t at_us; /* monotonic */
+	void (*fn)(void *ctx);
+	void *ctx;
+	uint32_t heap; /* place in the heap + 1; 0: not set */
+};
+
+/* Runs once at the end of the turn in which it was asked for: to send what the turn piled up. */
+struct defer {
+	void (*fn)(void *ctx);
+	void *ctx;
+	struct defer *next;
+	bool queued;
+};
+
+struct loop *loop_new(void); /* NULL with errno */
+void loop_free(struct loop *l);
+/* Clocks as read at the start of this turn. */
+const struct now *loop_now(const struct loop *l);
+/* Read the clocks again: after long work. */
+const struct now *loop_refresh(struct loop *l);
+
+/* Level-triggered. 0 or -errno. */
+int loop_watch(struct loop *l, struct watch *w, int fd, unsigned events,
+	void (*fn)(void *ctx, unsigned events), void *ctx);
+int loop_watch_events(struct loop *l, struct watch *w, unsigned events);
+void loop_unwatch(struct loop *l, struct watch *w); /* does not close; fine when not watched */
+
+void loop_timer_set(struct loop *l, struct timer *t, int64_t at_us, void (*fn)(void *ctx),
+	void *ctx); /* set again: moved */
+void loop_timer_clear(struct loop *l, struct timer *t);
+static inline bool loop_timer_is_set(const struct timer *t)
+{
+	return t->heap != 0;
+}
+void loop_defer(struct loop *l, struct defer *d);
+
+/* signalfd(2): blocks the signal for the process. 0 or -errno. */
+int loop_signal(struct loop *l, int signo, void (*fn)(void *ctx, int signo), void *ctx);
+
+/* Until loop_stop; returns its code. */
+int loop_run(struct loop *l);
+void loop_stop(struct loop *l, int code);
+/* One turn, waiting at most `wait_ms` (tests, nested work). */
+void loop_turn(struct loop *l, int wait_ms);
+
+struct loop_numbers {
+	uint64_t turns;
+	uint64_t longest_us; /* since asked last: work in one turn without the waiting */
+};
+struct loop_numbers loop_numbers_take(struct loop *l);

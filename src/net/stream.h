@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* net/stream.h - serve DNS over TCP: two-byte framing, pipelining out of order (RFC 7766), limits, timeouts.
+ *
+ * TLS and HTTP will sit between the socket and the framing: the framing reads from and writes to a
+ * byte layer (struct stream_layer), plain TCP being the first. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/counters.h"
+#include "loop/loop.h"
+
+struct stream_server;
+
+/* A connection outlives neither its socket nor its server: an id that was closed is
+ * simply not found, so answers may come late. */
+typedef uint64_t stream_id;
+
+struct stream_conf {
+	unsigned max_clients;             /* LIMIT_TCP_CLIENTS; the longest idle one is closed to make room */
+	unsigned max_clients_per_address; /* LIMIT_TCP_CLIENTS_PER_ADDRESS */
+	unsigned pipeline;                /* unanswered queries of a connection before it is read no further */
+	int64_t idle_ms;                  /* net.tcp_in_idle */
+};
+
+struct stream_hooks {
+	/* One message, framing taken off. len 0..65535. */
+	void (*query)(void *ctx, struct stream_server *s, stream_id id, const struct addr *from,
+		const struct addr *to, const uint8_t *data, size_t len);
+	/* May be NULL. */
+	void (*closed)(void *ctx, stream_id id);
+	void *ctx;
+};
+
+/* `fd` listens, non-blocking, owned from here on. Out of descriptors: accepting pauses for 100 ms. */
+struct stream_server *stream_server_new(struct loop *l, int fd, const struct stream_conf *conf,
+	const struct stream_hooks *hooks, struct counters *counters);
+/* One answer; ready answers of one turn leave in one write. False: the connection is gone. */
+bool stream_reply(struct stream_server *s, stream_id id, const uint8_t *data, size_t len);
+/* The query needs no answer (dropped on purpose). */
+void stream_skip(struct stream_server *s, stream_id id);
+/* No new connections; those there are closed when they are idle; fn when none is left. */
+void stream_server_drain(struct stream_server *s, void (*fn)(void *ctx), void *ctx);
+void stream_server_free(struct stream_server *s);
+int stream_server_fd(const struct stream_server *s);
+unsigned stream_server_clients(const struct stream_server *s);

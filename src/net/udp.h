@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* net/udp.h - serve datagrams in batches: recvmmsg, one callback each, sendmmsg.
+ *
+ * Answers leave from the address that was asked (IP_PKTINFO), on wildcard sockets too. A bounded number
+ * of batches is read per wake-up, so that upstream answers are not starved. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "loop/loop.h"
+
+struct udp_server;
+
+/* Where an answer goes: copy it to answer later. */
+struct udp_peer {
+	struct addr from;  /* the client */
+	struct addr to;    /* our address that it asked (port 0 if unknown) */
+	uint32_t ifindex;  /* the interface it came by, for link-local */
+};
+
+struct udp_datagram {
+	struct udp_peer peer;
+	const uint8_t *data;
+	size_t len;
+	bool cut;           /* longer than LIMIT_CLIENT_UDP */
+	uint8_t *reply;     /* write the answer here and set reply_len: it leaves with the batch */
+	size_t reply_cap;   /* at least 4096 */
+	size_t reply_len;   /* 0: nothing now */
+};
+
+typedef void udp_query_fn(void *ctx, struct udp_server *s, struct udp_datagram *d);
+
+/* `fd` is bound, non-blocking, and owned from here on. */
+struct udp_server *udp_server_new(struct loop *l, int fd, udp_query_fn *fn, void *ctx);
+/* An answer outside the callback: copied, leaves at the end of the turn. */
+void udp_server_reply(struct udp_server *s, const struct udp_peer *to, const uint8_t *data,
+	size_t len);
+/* Stop reading (drain first with udp_server_drain), keep answering. */
+void udp_server_pause(struct udp_server *s);
+/* Read and handle what waits in the kernel's queue now. */
+void udp_server_drain(struct udp_server *s);
+void udp_server_free(struct udp_server *s); /* sends what is pending, closes */
+int udp_server_fd(const struct udp_server *s);
+/* SO_MEMINFO's drops: datagrams that the kernel dropped because the queue was full. */
+uint64_t udp_server_kernel_drops(const struct udp_server *s);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* net/upstream.h - ask servers: a connected UDP socket with a random port for each question, or TCP.
+ *
+ * Ports are drawn by us from the whole range 1024..65535 by the CSPRNG (the same for every instance) and fall
+ * back to the kernel's choice. Fragments: IP_PMTUDISC_OMIT, and answers that came in fragments are not accepted
+ * where the kernel tells (IP_RECVFRAGSIZE). ICMP errors do not end the wait. Whether an answer fits is the asker's judgement:
+ * each datagram from the asked address is handed over, and the wait goes on until cancelled or timed out. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/counters.h"
+#include "base/random.h"
+#include "loop/loop.h"
+
+enum ask_event {
+	ASK_MESSAGE,     /* a datagram, or one whole message over TCP; the ask stays open */
+	ASK_TIMEOUT,     /* the ask is over */
+	ASK_UNREACHABLE, /* could not be sent: no route, family, descriptors; the ask is over: a local failure */
+	ASK_CLOSED,      /* TCP refused, reset or closed without an answer; the ask is over */
+};
+
+struct ask;
+typedef void ask_fn(void *ctx, struct ask *a, enum ask_event what, const uint8_t *msg, size_t len);
+
+struct upstream_conf {
+	struct addr outgoing_v4, outgoing_v6; /* family 0: any */
+	size_t max_asks;                      /* LIMIT_ASKS */
+};
+
+struct upstream;
+
+struct upstream *upstream_new(struct loop *l, const struct upstream_conf *conf,
+	struct random *rnd, struct counters *counters);
+void upstream_free(struct upstream *u);
+/* `msg` is copied or sent at once. NULL: table full (nothing is called). The callback never runs from in here. */
+struct ask *upstream_ask(struct upstream *u, const struct addr *server, bool tcp,
+	const uint8_t *msg, size_t len, int64_t timeout_us, ask_fn *fn, void *ctx);
+/* Over: the callback is not called any more. Fine inside the callback. Not after it was over by itself. */
+void upstream_cancel(struct upstream *u, struct ask *a);
+size_t upstream_in_flight(const struct upstream *u);
