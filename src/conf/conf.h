@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* conf/conf.h - the configuration as typed data: what the script said, checked.
+ *
+ * Built once by src/lua in an arena of its own, then read by everybody; changed at run time only
+ * by putting another whole struct in its place. Knows no Lua. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "wire/name.h"
+
+/* Scalar options, one row each: X(type, field, Lua name, default, lowest, highest, help).
+ * Types: BOOL, U32 (with range), MS (milliseconds, int64), SIZE (bytes, uint64), SECONDS (u32). */
+#define CONF_OPTIONS(X)                                                                \
+	X(BOOL, net_ipv4, "net.ipv4", 1, 0, 1, "ask servers over IPv4")                \
+	X(BOOL, net_ipv6, "net.ipv6", 1, 0, 1, "ask servers over IPv6")                \
+	X(U32, bufsize_down, "net.bufsize", 1232, 512, 65535, "EDNS size told to clients")   \
+	X(U32, bufsize_up, "net.bufsize", 1232, 512, 65535, "EDNS size told to servers")     \
+	X(U32, tcp_pipeline, "net.tcp_pipeline", 100, 1, 65535,                        \
+		"unanswered queries of one TCP connection")                            \
+	X(MS, tcp_in_idle_ms, "net.tcp_in_idle", 10000, 100, 3600000,                  \
+		"idle TCP connections of clients are closed after this")               \
+	X(MS, tls_handshake_timeout_ms, "net.tls_handshake_timeout", 6000, 100, 600000, \
+		"time for a TLS handshake")                                            \
+	X(SIZE, cache_size, "cache.size", 104857600, 1048576, 1099511627776,           \
+		"bytes of the shared cache")                                           \
+	X(SECONDS, cache_max_ttl, "cache.max_ttl", 86400, 1, 2147483647, "longest TTL")  \
+	X(SECONDS, cache_min_ttl, "cache.min_ttl", 5, 0, 2147483647, "shortest TTL")     \
+	X(MS, cache_ns_tout_ms, "cache.ns_tout", 1000, 1, 600000,                      \
+		"how long a server that timed out is not tried first")                 \
+	X(SECONDS, hints_ttl, "hints.ttl", 5, 0, 2147483647, "TTL of hosts-style entries")   \
+	X(BOOL, hints_use_nodata, "hints.use_nodata", 1, 0, 1,                         \
+		"other types of a name with a hint are NODATA")                        \
+	X(BOOL, reorder_rr, "reorder_RR", 1, 0, 1, "rotate the records of an RRset")
+
+/* Flags by name: option('NAME', true), policy.FLAGS. One bit each. */
+#define CONF_FLAGS(X)                                                                  \
+	X(NO_MINIMIZE)                                                                 \
+	X(NO_IPV6)                                                                     \
+	X(NO_IPV4)                                                                     \
+	X(TCP)                                                                         \
+	X(NO_ANSWER)                                                                   \
+	X(NO_EDNS)                                                                     \
+	X(NO_CACHE)                                                                    \
+	X(ALLOW_LOCAL)                                                                 \
+	X(DNSSEC_WANT)                                                                 \
+	X(DNSSEC_CD)                                                                   \
+	X(STUB)                                                                        \
+	X(ALWAYS_CUT)                                                                  \
+	X(PERMISSIVE)                                                                  \
+	X(STRICT)                                                                      \
+	X(REORDER_RR)                                                                  \
+	X(TRACE)                                                                       \
+	X(NO_0X20)                                                                     \
+	X(NONAUTH)                                                                     \
+	X(FORWARD)                                                                     \
+	X(DNS64_DISABLE)
+
+enum conf_flag_bit {
+#define X(name) CONF_BIT_##name,
+	CONF_FLAGS(X)
+#undef X
+		CONF_FLAG_COUNT
+};
+enum conf_flag {
+#define X(name) CONF_##name = 1 << CONF_BIT_##name,
+	CONF_FLAGS(X)
+#undef X
+};
+int conf_flag_find(const char *name); /* any case; the flag's bit number, -1 if unknown */
+const char *conf_flag_name(unsigned bit);
+
+/* Modules that are on unless unloaded; others come on by load. One bit each. */
+#define CONF_MODULES(X)                                                                \
+	X(ta_update, 1)                                                                \
+	X(ta_signal_query, 1)                                                          \
+	X(policy, 1)                                                                   \
+	X(priming, 1)                                                                  \
+	X(detect_time_skew, 1)                                                         \
+	X(detect_time_jump, 1)                                                         \
+	X(ta_sentinel, 1)                                                              \
+	X(edns_keepalive, 1)                                                           \
+	X(refuse_nord, 1)                                                              \
+	X(watchdog, 1)                                                                 \
+	X(extended_error, 1)                                                           \
+	X(hints, 0)                                                                    \
+	X(view, 0)                                                                     \
+	X(nsid, 0)                                                                     \
+	X(stats, 0)
+
+enum conf_module {
+#define X(name, on) MODULE_##name,
+	CONF_MODULES(X)
+#undef X
+		MODULE_COUNT
+};
+
+enum conf_kind { KIND_DNS, KIND_TLS, KIND_DOH2, KIND_DOH_LEGACY, KIND_WEBMGMT, KIND_CONTROL, KIND_XDP };
+const char *conf_kind_name(enum conf_kind kind);
+bool conf_kind_served(enum conf_kind kind); /* is it there yet in this version */
+
+struct conf_where {
+	const char *file;
+	int line;
+};
+
+struct conf_listen {
+	struct addr addr;
+	enum conf_kind kind;
+	bool freebind;
+	bool optional; /* implied default (::1 may be missing): not there is a warning */
+	struct conf_where where;
+};
+
+struct conf_hint { /* hosts-style: name -> addresses, both ways */
+	const uint8_t *name; /* lower case */
+	struct addr addr;
+};
+
+struct conf_root { /* one root server of the hints */
+	const uint8_t *name;
+	struct addr addr; /* port 53 unless said otherwise */
+};
+
+enum policy_action {
+	POLICY_PASS,
+	POLICY_DENY,     /* NXDOMAIN with a synthetic SOA */
+	POLICY_DENY_MSG, /* the same, with a text */
+	POLICY_REFUSE,
+	POLICY_DROP,     /* SERVFAIL, as in that dialect */
+	POLICY_NO_ANSWER, /* silence */
+	POLICY_TC,       /* over UDP: truncated; goes on over TCP */
+	POLICY_ANSWER,
+	POLICY_FORWARD,
+	POLICY_STUB,
+	POLICY_FLAGS,    /* chain: goes on with the next rule */
+	POLICY_CALL,     /* ask the script: user callback */
+};
+
+struct policy_answer { /* policy.ANSWER: records of one type */
+	uint16_t type;
+	uint32_t ttl;
+	uint16_t count;
+	const uint8_t *rdata; /* count x (16-bit native length, bytes) */
+	uint32_t rdata_len;
+};
+
+enum policy_filter { FILTER_ALL, FILTER_SUFFIX, FILTER_DOMAINS, FILTER_PATTERN, FILTER_CALL };
+
+struct policy_rule {
+	uint32_t id;
+	bool deleted;
+	enum policy_filter filter;
+	const uint8_t *const *names; /* SUFFIX, DOMAINS: lower case */
+	size_t name_count;
+	const char *pattern;         /* PATTERN: Lua pattern on the lower-case wire name */
+	int callback;                /* FILTER_CALL or POLICY_CALL: the script's reference */
+	struct subnet net;           /* view rules: the client's address (or ours if view_dst) */
+	bool view;
+	bool view_dst;
+	enum policy_action action;
+	const struct addr *targets;  /* FORWARD, STUB: with port */
+	size_t target_count;
+	const struct policy_answer *answers;
+	size_t answer_count;
+	bool nodata;                 /* ANSWER: other types are NODATA */
+	const char *message;         /* DENY_MSG */
+	int ede;                     /* -1: the action's own */
+	uint32_t flags_set, flags_clear; /* FLAGS */
+	struct conf_where where;
+	uint64_t *hits;              /* how often it was the verdict */
+};
+
+struct conf_anchor { /* kept and shown; checked by DNSSEC */
+	const uint8_t *owner;
+	const char *text; /* one record in zone-file form */
+	struct conf_where where;
+};
+
+struct conf {
+	struct arena *arena; /* owns everything below */
+	const char *file;    /* the main configuration file */
+	const char *instance;
+	const char *run_folder;
+
+#define CONF_FIELD_BOOL bool
+#define CONF_FIELD_U32 uint32_t
+#define CONF_FIELD_MS int64_t
+#define CONF_FIELD_SIZE uint64_t
+#define CONF_FIELD_SECONDS uint32_t
+#define X(type, field, lua, def, low, high, help) CONF_FIELD_##type field;
+	CONF_OPTIONS(X)
+#undef X
+	struct addr outgoing_v4, outgoing_v6; /* family 0: any */
+	const char *cache_storage;            /* folder of the snapshot, or NULL */
+
+	struct conf_listen *listens;
+	size_t listen_count;
+	bool listen_said; /* any net.listen at all, also a closed one */
+
+	struct subnet *allow; /* clients besides the local networks */
+	size_t allow_count;
+
+	struct conf_root *roots; /* never empty after conf_finish */
+	size_t root_count;
+	struct conf_hint *hints;
+	size_t hint_count;
+
+	struct policy_rule *rules; /* policy.add, in order */
+	size_t rule_count;
+	struct policy_rule *views; /* view:addr, in order; run after policy */
+	size_t view_count;
+	bool has_callbacks;        /* some rule asks the script: no fast path */
+
+	struct conf_anchor *anchors;
+	size_t anchor_count;
+	const uint8_t **insecure; /* trust_anchors.set_insecure */
+	size_t insecure_count;
+
+	uint32_t flags;            /* of enum conf_flag: option() */
+	uint32_t modules;          /* 1 << enum conf_module */
+	const char *nsid;          /* NULL: not told */
+	const char *chaos_hostname; /* hostname.bind, id.server; NULL: refused */
+	const char *chaos_version;  /* version.bind, version.server; NULL: refused */
+	const char *user, *group;  /* to become after the sockets are open */
+	enum log_level log_level;
+	enum log_target log_target;
+	uint64_t log_groups;       /* 1 << enum log_group */
+
+	uint64_t hash;             /* of the effective configuration: the same text on all instances and restarts */
+	uint64_t domain;           /* hash of what changes resolution for queries without rule (roots, flags, anchors) */
+};
+
+static inline bool conf_module_on(const struct conf *c, enum conf_module m)
+{
+	return c->modules >> m & 1;
+}
+int conf_module_find(const char *name); /* -1 if unknown */
+const char *conf_module_name(enum conf_module m);
+
+/* All defaults, built-in root hints included. NULL when out of memory. */
+struct conf *conf_new(void);
+/* After the script: default listeners where none were said, hashes. */
+void conf_finish(struct conf *c);
+void conf_free(struct conf *c);
+bool conf_flag_on(const struct conf *c, enum conf_flag flag);
+
+struct conf_option_row {
+	const char *field, *lua, *help;
+	enum { CONF_TYPE_BOOL, CONF_TYPE_U32, CONF_TYPE_MS, CONF_TYPE_SIZE, CONF_TYPE_SECONDS } type;
+	size_t offset;
+	double def, low, high;
+};
+extern const struct conf_option_row conf_option_rows[];
+extern const size_t conf_option_count;
+
+/* Text of a zone file (root hints) by libzscanner: NS of "." and their addresses into c->roots (replaced). On an error: false, and
+ * `error` says file, line and reason. */
+bool conf_root_file(struct conf *c, const char *path, char error[static 256]);
+/* /etc/hosts form into c->hints (added). */
+bool conf_hosts_file(struct conf *c, const char *path, char error[static 256]);
+/* One RDATA in zone-file form ("192.0.2.1") to uncompressed wire form: length or -1. */
+int conf_rdata_from_text(uint16_t type, const char *text, uint8_t *out, size_t cap);

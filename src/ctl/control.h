@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* ctl/control.h - the control socket: <run>/control/<name>, one line of Lua per request.
+ *
+ * As in that dialect: a prompt "> ", one request a line, the result pretty-printed; "__binary" switches to
+ * 4-byte big-endian length and payload without prompt. The folder is 0700: who can open the socket has full control.
+ * A successor binds under a temporary name and renames its own into place; nobody unlinks another's. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/counters.h"
+#include "loop/loop.h"
+
+struct control;
+
+/* Runs a line; returns malloc'ed text and whether it was fine. */
+typedef bool control_eval_fn(void *ctx, const char *line, char **out);
+
+/* NULL with errno. */
+struct control *control_open(struct loop *l, const char *run_folder, const char *name,
+	control_eval_fn *fn, void *ctx, struct counters *counters);
+void control_close(struct control *c); /* unlinks its own socket only if the path still leads to it */
+
+/* The client's side, blocking with a time-out: the result of one line. 0, or -errno (ENOENT, ECONNREFUSED: nobody there). */
+int control_ask(const char *run_folder, const char *name, const char *line, int timeout_ms,
+	char **out, bool *ok);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* ctl/notify.h - sd_notify(3) both ways, without libsystemd: READY=1, STOPPING=1, WATCHDOG=1, FDSTORE=1. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* To $NOTIFY_SOCKET; 0, -errno, or 1 when there is none. `fds` (may be NULL) go by SCM_RIGHTS. */
+int notify_send(const char *text, const int *fds, size_t count);
+/* Microseconds of $WATCHDOG_USEC if it is meant for this process, else 0. */
+uint64_t notify_watchdog_us(void);
+
+/* The supervisor's side: a bound datagram socket with SO_PASSCRED. */
+struct notify_message {
+	pid_t pid;      /* as the kernel says */
+	char text[2048];
+	int fds[16];    /* the receiver's to close */
+	size_t fd_count;
+};
+int notify_listen(const char *path); /* descriptor or -errno */
+int notify_receive(int fd, struct notify_message *out); /* 1 message, 0 none, -errno */

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* ctl/stats.h - what an instance shows of itself in shared memory: identity, state, counters.
+ *
+ * One file per instance, <run>/stats/<name>, mode 0644; the instance alone writes it, anyone reads.
+ * A successor makes a new file and renames it into place; counters start at zero, `restarts` goes on. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/counters.h"
+#include "shm/shm.h"
+
+enum { STATS_LAYOUT = 1, STATS_INSTANCES_MAX = 256 };
+
+enum stats_state { STATE_STARTING, STATE_READY, STATE_STOPPING, STATE_STOPPED };
+
+struct stats_block {
+	struct shm_head head;
+	char name[64];
+	int32_t pid;
+	uint32_t state;        /* enum stats_state */
+	uint32_t restarts;     /* starts after the first, as far as the run folder remembers */
+	uint32_t reserved;
+	int64_t started_wall_ms;
+	int64_t started_mono_us;
+	int64_t beat_mono_us;  /* last turn of the loop (at least once a second): tells stuck from idle */
+	uint64_t pid_start;    /* starttime of /proc/<pid>/stat: tells a reused pid */
+	uint64_t conf_hash;
+	char version[32];
+	char keeper[24];       /* who keeps the sockets: "none", "shoal run", "socket unit", "descriptor store" */
+	char engine[24];       /* "recvmmsg", ... */
+	char sockets[512];     /* one a line: "udp 127.0.0.1@53" */
+	char notes[256];       /* what does not work here, for people */
+	uint64_t counter_count; /* COUNTER_COUNT of the writer: tells another version */
+	struct counters counters;
+};
+
+/* The writer. NULL: out of memory (a private block serves where no file can be had, with a warning). */
+struct stats_block *stats_open(const char *run_folder, const char *name, struct shm *shm);
+
+/* Readers: a private, checked copy. False: no such instance, other layout, damaged. */
+bool stats_read(const char *run_folder, const char *name, struct stats_block *out);
+/* Names of all instances with a file, sorted (numbers by value); count. `alive` tells whether its process lives. */
+size_t stats_names(const char *run_folder, char names[][64], size_t max);
+bool stats_alive(const struct stats_block *b);

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* policy/policy.h - (query, conf) -> verdict; pure.
+ *
+ * Order as in that dialect: user rules, then view rules, then what is answered locally
+ * (hints, special names); a chain action (FLAGS) goes on with the next rule. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "conf/conf.h"
+#include "wire/msg.h"
+#include "wire/rrset.h"
+
+struct policy_query {
+	const uint8_t *name; /* case as sent */
+	uint16_t type, rclass;
+	struct addr client;  /* family 0: an internal query */
+	struct addr server;  /* our address, for view:addr with dst */
+	bool tcp;
+};
+
+enum policy_outcome {
+	OUTCOME_RESOLVE, /* go on: cache, then upstream as `route` says */
+	OUTCOME_ANSWER,  /* local: rcode, records, ede below */
+	OUTCOME_REFUSE,  /* REFUSED with ede */
+	OUTCOME_SERVFAIL,
+	OUTCOME_SILENCE, /* no answer at all */
+	OUTCOME_TRUNCATE,
+	OUTCOME_CALL,    /* the script decides: `callback`, rule index to go on after in `resume` */
+};
+
+enum route_kind { ROUTE_ITERATE, ROUTE_FORWARD, ROUTE_STUB };
+
+struct route {
+	enum route_kind kind;
+	const struct addr *targets; /* FORWARD, STUB */
+	size_t target_count;
+	const uint8_t *zone; /* the suffix that the rule covers; the root for policy.all */
+	uint32_t flags;      /* of enum conf_flag: what holds for this query */
+	uint64_t domain;     /* cache domain: instances with the same settings share, others never mix */
+};
+
+struct policy_record { /* one local RRset */
+	enum msg_section section;
+	struct rrset rr;
+};
+
+struct policy_verdict {
+	enum policy_outcome outcome;
+	struct route route;
+	uint16_t rcode;
+	bool aa;
+	int ede;               /* -1 none */
+	const char *ede_text;  /* NULL none */
+	struct policy_record records[8];
+	size_t record_count;
+	int callback;
+	size_t resume;
+};
+
+/* Is this client served at all (local networks, net.allow, view rules that pass it)? */
+bool policy_allows(const struct conf *conf, const struct addr *client);
+/* The verdict; records are built in `arena`. Start with resume = 0; after an OUTCOME_CALL that passed, again with the verdict's. */
+void policy_decide(const struct conf *conf, const struct policy_query *q, struct arena *arena,
+	size_t resume, struct policy_verdict *out);
+/* True when no rule and no local data can touch any query (only special names): lets the fast path skip policy_decide for
+ * names that policy_is_plain() accepts. */
+bool policy_is_plain(const struct conf *conf, const uint8_t *name, uint16_t type, uint16_t rclass);
+/* Where a name met on the way (CNAME target, name server) is resolved: forward and stub rules by suffix apply to it,
+ * answering rules do not ("not on CNAME targets"). */
+void policy_route(const struct conf *conf, const uint8_t *name, struct route *out);
+/* CHAOS names, ANY (RFC 8482), special names, hints: true when answered locally. Part of policy_decide. */
+bool policy_local(const struct conf *conf, const struct policy_query *q, struct arena *arena,
+	struct policy_verdict *out);
