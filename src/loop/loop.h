@@ -15,12 +15,13 @@ struct loop;
 
 enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 /* given, never asked for */ };
 
+/* Zeroed is unwatched. Unwatch before closing the descriptor. */
 struct watch {
 	int fd; /* -1: not watched */
 	unsigned events;
 	void (*fn)(void *ctx, unsigned events);
 	void *ctx;
-	uint32_t slot; /* the loop's */
+	uint32_t slot; /* the loop's; 0: not watched */
 };
 
 struct timer {
@@ -58,7 +59,9 @@ static inline bool loop_timer_is_set(const struct timer *t)
 {
 	return t->heap != 0;
 }
-void loop_defer(struct loop *l, struct defer *d);
+void loop_defer(struct loop *l, struct defer *d); /* asked for twice: runs once */
+/* Before the owner goes; fine when not queued. */
+void loop_undefer(struct loop *l, struct defer *d);
 
 /* signalfd(2): blocks the signal for the process. 0 or -errno. */
 int loop_signal(struct loop *l, int signo, void (*fn)(void *ctx, int signo), void *ctx);
@@ -70,7 +73,7 @@ void loop_stop(struct loop *l, int code);
 void loop_turn(struct loop *l, int wait_ms);
 
 struct loop_numbers {
-	uint64_t turns;
+	uint64_t turns;      /* since the start */
 	uint64_t longest_us; /* since asked last: work in one turn without the waiting */
 };
 struct loop_numbers loop_numbers_take(struct loop *l);
