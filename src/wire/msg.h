@@ -18,7 +18,7 @@ struct msg {
 	uint16_t flags;       /* as sent */
 	uint16_t rcode;       /* with EDNS's upper bits */
 	uint16_t qd_count;
-	uint16_t count[3];    /* per section: true counts, all of them were walked */
+	uint16_t count[3];    /* per section: true counts, all were walked; OPT is counted too */
 	uint8_t qname[NAME_MAX_LEN]; /* case as sent; only when qd_count == 1 */
 	uint16_t qtype, qclass;
 	size_t body;          /* offset of the first record */
@@ -40,9 +40,10 @@ struct msg_rr {
 	uint16_t rdata_len;
 };
 
-/* Read and walk everything once. False: malformed somewhere (also trailing or missing bytes of a
- * record, two OPT records, over LIMIT_MESSAGE_RECORDS). `m` lives as long as `pkt`. A truncated (TC) answer with a
- * cut-off section is accepted with the records that are whole. */
+/* Read and walk everything once. False: malformed somewhere, or two OPT records, or more than
+ * LIMIT_MESSAGE_RECORDS. `m` lives as long as `pkt`. A truncated (TC) answer with a cut-off
+ * section is accepted with the records that are whole. Bytes behind the last record are
+ * ignored, as other resolvers do: some servers pad with zeros. QR is the caller's to check. */
 bool msg_read(struct msg *m, const uint8_t *pkt, size_t len);
 
 struct msg_walk {

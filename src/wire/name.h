@@ -24,7 +24,9 @@ size_t name_check(const uint8_t *bytes, size_t left);
  * `out`. Pointers must go backwards, so there are no loops. Returns its length; 0 and a bad
  * cursor if malformed. */
 size_t name_read(struct cursor *c, const uint8_t *pkt, uint8_t out[static NAME_MAX_LEN]);
-/* The same without the copy: skip. */
+/* The same without the copy: is it well-formed? Its uncompressed length or 0. */
+size_t name_verify(struct cursor *c, const uint8_t *pkt);
+/* Step over it, no pointer is followed: what it points to may still be malformed. */
 bool name_skip(struct cursor *c);
 
 size_t name_len(const uint8_t *name);      /* with the root label */
