@@ -102,6 +102,7 @@ enum conf_module {
 
 enum conf_kind { KIND_DNS, KIND_TLS, KIND_DOH2, KIND_DOH_LEGACY, KIND_WEBMGMT, KIND_CONTROL, KIND_XDP };
 const char *conf_kind_name(enum conf_kind kind);
+int conf_kind_find(const char *name); /* -1 if unknown */
 bool conf_kind_served(enum conf_kind kind); /* is it there yet in this version */
 
 struct conf_where {
@@ -119,7 +120,8 @@ struct conf_listen {
 
 struct conf_hint { /* hosts-style: name -> addresses, both ways */
 	const uint8_t *name; /* lower case */
-	struct addr addr;
+	struct addr addr;    /* port 0 */
+	uint32_t order;      /* as said: the last name of an address is its PTR */
 };
 
 struct conf_root { /* one root server of the hints */
@@ -156,10 +158,12 @@ struct policy_rule {
 	uint32_t id;
 	bool deleted;
 	enum policy_filter filter;
-	const uint8_t *const *names; /* SUFFIX, DOMAINS: lower case */
+	const uint8_t *const *names; /* SUFFIX, DOMAINS: lower case, in conf_name_order */
 	size_t name_count;
 	const char *pattern;         /* PATTERN: Lua pattern on the lower-case wire name */
+	size_t pattern_len;          /* it may hold NULs */
 	int callback;                /* FILTER_CALL or POLICY_CALL: the script's reference */
+	uint64_t callback_hash;      /* of its code: for the configuration hash */
 	struct subnet net;           /* view rules: the client's address (or ours if view_dst) */
 	bool view;
 	bool view_dst;
@@ -179,6 +183,9 @@ struct policy_rule {
 struct conf_anchor { /* kept and shown; checked by DNSSEC */
 	const uint8_t *owner;
 	const char *text; /* one record in zone-file form */
+	uint16_t type;    /* DS or DNSKEY */
+	uint16_t rdata_len;
+	const uint8_t *rdata;
 	struct conf_where where;
 };
 
@@ -208,8 +215,9 @@ struct conf {
 
 	struct conf_root *roots; /* never empty after conf_finish */
 	size_t root_count;
-	struct conf_hint *hints;
+	struct conf_hint *hints; /* after conf_finish: by name in conf_name_order */
 	size_t hint_count;
+	const struct conf_hint **hints_by_addr; /* after conf_finish: by address, as many */
 
 	struct policy_rule *rules; /* policy.add, in order */
 	size_t rule_count;
@@ -259,6 +267,46 @@ struct conf_option_row {
 extern const struct conf_option_row conf_option_rows[];
 extern const size_t conf_option_count;
 
+uint64_t conf_hash(const struct conf *c);
+uint64_t conf_domain_hash(const struct conf *c);
+/* The domain of what is resolved by another way than conf's own: flags, forwarders for a zone. */
+uint64_t conf_domain_route(uint64_t base, uint32_t flags, int kind,
+	const struct addr *targets, size_t count, const uint8_t *zone);
+
+/* Both names of bufsize share one Lua name: a field's own name finds either. NULL if unknown. */
+const struct conf_option_row *conf_option_find(const char *lua_or_field);
+double conf_option_get(const struct conf *c, const struct conf_option_row *row);
+/* False and "NAME: VALUE is not within LOW..HIGH" in `error`. */
+bool conf_option_set(struct conf *c, const struct conf_option_row *row, double value,
+	char error[static 256]);
+
+/* Room for one more item at the end of an array that lives in c's arena and grew by this function alone; NULL when over
+ * the arena's limit. The item is zeroed, the count raised. */
+void *conf_push(struct conf *c, void *array_ptr, size_t *count, size_t item_len);
+/* A total order over lower-case wire names that is cheap, not canonical; for search in sorted lists. */
+int conf_name_order(const uint8_t *a, const uint8_t *b);
+void conf_names_sort(const uint8_t **names, size_t count);
+/* The longest of the (sorted, lower-case) names that `name` (lower case) is at or below; exact: equal. NULL: none. */
+const uint8_t *conf_names_find(const uint8_t *const *names, size_t count,
+	const uint8_t *name, bool exact);
+
+/* False and a text if the same address and port was said before. */
+bool conf_listen_add(struct conf *c, const struct conf_listen *l, char error[static 256]);
+bool conf_hint_add(struct conf *c, const uint8_t *name, const struct addr *addr);
+/* All addresses of the name (addr NULL) or one: how many went. */
+size_t conf_hint_del(struct conf *c, const uint8_t *name, const struct addr *addr);
+/* The hints of a lower-case name, after conf_finish: the first of *count. */
+const struct conf_hint *conf_hint_find(const struct conf *c, const uint8_t *name,
+	size_t *count);
+/* The name that PTR tells for an address, after conf_finish; NULL: none. */
+const uint8_t *conf_hint_ptr(const struct conf *c, const struct addr *addr);
+bool conf_root_add(struct conf *c, const uint8_t *name, const struct addr *addr);
+/* "OWNER [TTL] [CLASS] DS|DNSKEY RDATA". */
+bool conf_anchor_add(struct conf *c, const char *text, struct conf_where where,
+	char error[static 256]);
+/* Every DS and DNSKEY of a zone file. */
+bool conf_anchor_file(struct conf *c, const char *path, char error[static 256]);
+
 /* Text of a zone file (root hints) by libzscanner: NS of "." and their addresses into c->roots (replaced). On an error: false, and
  * `error` says file, line and reason. */
 bool conf_root_file(struct conf *c, const char *path, char error[static 256]);
@@ -266,3 +314,6 @@ bool conf_root_file(struct conf *c, const char *path, char error[static 256]);
 bool conf_hosts_file(struct conf *c, const char *path, char error[static 256]);
 /* One RDATA in zone-file form ("192.0.2.1") to uncompressed wire form: length or -1. */
 int conf_rdata_from_text(uint16_t type, const char *text, uint8_t *out, size_t cap);
+/* hosts text in memory, for conf_hosts_file and its fuzzer; `path` is for errors only. */
+bool conf_hosts_text(struct conf *c, const char *path, const char *text, size_t len,
+	char error[static 256]);

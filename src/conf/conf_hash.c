@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* conf/conf_hash.c - one number for what a configuration says: over a canonical text of it.
+ *
+ * Told to people and compared between instances and restarts, so the key is fixed
+ * and the text holds no pointer, no order of hash tables and no instance name. */
+#include "conf/conf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+
+static const struct hash_key fixed_key = { 0x73686f616c636f6e, 0x6669677572617469 };
+
+static void add_text(struct hash_state *s, const char *text)
+{
+	/* with its NUL, so that neighbours never run together */
+	hash_add(s, text ? text : "\001none", strlen(text ? text : "\001none") + 1);
+}
+
+static void add(struct hash_state *s, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static void add(struct hash_state *s, const char *fmt, ...)
+{
+	char line[512];
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	add_text(s, line);
+}
+
+static void add_name(struct hash_state *s, const uint8_t *name)
+{
+	hash_add(s, name, name_len(name));
+}
+
+static void add_addr(struct hash_state *s, const char *what, const struct addr *a)
+{
+	char text[ADDR_TEXT_MAX];
+	add(s, "%s %s", what, addr_to_text(a, text));
+}
+
+static void add_rule(struct hash_state *s, const struct policy_rule *r)
+{
+	if (r->deleted)
+		return;
+	add(s, "rule %d %d view %d %d nodata %d ede %d flags %x %x call %llx",
+		(int)r->filter, (int)r->action, r->view, r->view_dst, r->nodata, r->ede,
+		r->flags_set, r->flags_clear, (unsigned long long)r->callback_hash);
+	add_addr(s, "net", &r->net.base);
+	add(s, "/%u", r->net.bits);
+	for (size_t i = 0; i < r->name_count; i++)
+		add_name(s, r->names[i]);
+	add(s, "pattern %zu", r->pattern_len);
+	hash_add(s, r->pattern, r->pattern_len);
+	for (size_t i = 0; i < r->target_count; i++)
+		add_addr(s, "target", &r->targets[i]);
+	for (size_t i = 0; i < r->answer_count; i++) {
+		const struct policy_answer *a = &r->answers[i];
+		add(s, "answer %u %u %u %u", a->type, a->ttl, a->count, a->rdata_len);
+		hash_add(s, a->rdata, a->rdata_len);
+	}
+	add_text(s, r->message);
+}
+
+static void add_anchors(struct hash_state *s, const struct conf *c)
+{
+	for (size_t i = 0; i < c->anchor_count; i++) {
+		const struct conf_anchor *a = &c->anchors[i];
+		add(s, "anchor %u %u", a->type, a->rdata_len);
+		add_name(s, a->owner);
+		hash_add(s, a->rdata, a->rdata_len);
+	}
+	for (size_t i = 0; i < c->insecure_count; i++) {
+		add(s, "insecure");
+		add_name(s, c->insecure[i]);
+	}
+}
+
+static void add_roots(struct hash_state *s, const struct conf *c)
+{
+	for (size_t i = 0; i < c->root_count; i++) {
+		add_addr(s, "root", &c->roots[i].addr);
+		add_name(s, c->roots[i].name);
+	}
+}
+
+static void add_lists(struct hash_state *s, const struct conf *c)
+{
+	for (size_t i = 0; i < c->listen_count; i++) {
+		const struct conf_listen *l = &c->listens[i];
+		add_addr(s, "listen", &l->addr);
+		add(s, "%s %d %d", conf_kind_name(l->kind), l->freebind, l->optional);
+	}
+	for (size_t i = 0; i < c->allow_count; i++) {
+		add_addr(s, "allow", &c->allow[i].base);
+		add(s, "/%u", c->allow[i].bits);
+	}
+	add_roots(s, c);
+	for (size_t i = 0; i < c->hint_count; i++) {
+		add_addr(s, "hint", &c->hints[i].addr);
+		add_name(s, c->hints[i].name);
+	}
+	for (size_t i = 0; i < c->rule_count; i++)
+		add_rule(s, &c->rules[i]);
+	for (size_t i = 0; i < c->view_count; i++)
+		add_rule(s, &c->views[i]);
+	add_anchors(s, c);
+}
+
+uint64_t conf_hash(const struct conf *c)
+{
+	struct hash_state s;
+	hash_begin(&s, &fixed_key);
+	for (size_t i = 0; i < conf_option_count; i++)
+		add(&s, "%s %.17g", conf_option_rows[i].field,
+			conf_option_get(c, &conf_option_rows[i]));
+	add_lists(&s, c);
+	add_addr(&s, "outgoing", &c->outgoing_v4);
+	add_addr(&s, "outgoing", &c->outgoing_v6);
+	add(&s, "flags %x modules %x", c->flags, c->modules);
+	add(&s, "log %d %d %llx", (int)c->log_level, (int)c->log_target,
+		(unsigned long long)c->log_groups);
+	const char *const texts[] = { c->cache_storage, c->nsid, c->chaos_hostname,
+		c->chaos_version, c->user, c->group };
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		add_text(&s, texts[i]);
+	return hash_end(&s);
+}
+
+/* Flags that change what is sent, asked or answered, but not what is true. */
+enum {
+	FLAGS_NOT_DOMAIN = CONF_NO_CACHE | CONF_REORDER_RR | CONF_TRACE | CONF_NO_ANSWER |
+		CONF_DNSSEC_WANT | CONF_NO_0X20 | CONF_NO_MINIMIZE | CONF_TCP,
+};
+
+uint64_t conf_domain_hash(const struct conf *c)
+{
+	struct hash_state s;
+	hash_begin(&s, &fixed_key);
+	add_roots(&s, c);
+	add_anchors(&s, c);
+	add(&s, "flags %x", c->flags & ~(uint32_t)FLAGS_NOT_DOMAIN);
+	return hash_end(&s);
+}
+
+uint64_t conf_domain_route(uint64_t base, uint32_t flags, int kind,
+	const struct addr *targets, size_t count, const uint8_t *zone)
+{
+	struct hash_state s;
+	hash_begin(&s, &fixed_key);
+	add(&s, "%llx %x %d", (unsigned long long)base,
+		flags & ~(uint32_t)FLAGS_NOT_DOMAIN, kind);
+	for (size_t i = 0; i < count; i++)
+		add_addr(&s, "target", &targets[i]);
+	add_name(&s, zone);
+	return hash_end(&s);
+}

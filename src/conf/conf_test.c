@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "conf/conf.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "wire/codes.h"
+
+static void name(uint8_t out[static NAME_MAX_LEN], const char *text)
+{
+	assert_true(name_from_text(out, text) > 0);
+}
+
+static void file_write(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void conf_new_has_every_default_and_26_root_addresses(void **state)
+{
+	(void)state;
+	struct conf *c = conf_new();
+	assert_non_null(c);
+	assert_int_equal(c->cache_size, 100 * 1024 * 1024);
+	assert_int_equal(c->bufsize_down, 1232);
+	assert_true(c->net_ipv6);
+	assert_int_equal(c->root_count, 26);
+	assert_true(conf_module_on(c, MODULE_priming));
+	assert_false(conf_module_on(c, MODULE_hints));
+	conf_finish(c);
+	assert_int_equal(c->listen_count, 2);
+	assert_false(c->listens[0].optional);
+	assert_true(c->listens[1].optional);
+	conf_free(c);
+}
+
+static void conf_option_set_names_the_range(void **state)
+{
+	(void)state;
+	struct conf *c = conf_new();
+	char error[256];
+	const struct conf_option_row *row = conf_option_find("cache.max_ttl");
+	assert_non_null(row);
+	assert_false(conf_option_set(c, row, 99999999999.0, error));
+	assert_string_equal(
+		error, "cache.max_ttl: 99999999999 is not within 1..2147483647");
+	assert_false(conf_option_set(c, row, 1.5, error));
+	assert_true(conf_option_set(c, row, 60, error));
+	assert_int_equal(c->cache_max_ttl, 60);
+	conf_free(c);
+}
+
+static uint64_t hash_with(const char *option, double value, const char *instance)
+{
+	struct conf *c = conf_new();
+	char error[256];
+	c->instance = instance;
+	if (option)
+		assert_true(
+			conf_option_set(c, conf_option_find(option), value, error));
+	conf_finish(c);
+	const uint64_t hash = c->hash;
+	conf_free(c);
+	return hash;
+}
+
+static void conf_hash_tells_a_changed_value_not_the_instance(void **state)
+{
+	(void)state;
+	assert_int_equal(hash_with(NULL, 0, "1"), hash_with(NULL, 0, "2"));
+	assert_int_not_equal(
+		hash_with(NULL, 0, "1"), hash_with("cache.max_ttl", 60, "1"));
+}
+
+static void conf_domain_depends_on_roots_not_on_size(void **state)
+{
+	(void)state;
+	struct conf *a = conf_new(), *b = conf_new();
+	char error[256];
+	conf_option_set(b, conf_option_find("cache.size"), 1 << 24, error);
+	conf_finish(a);
+	conf_finish(b);
+	assert_int_equal(a->domain, b->domain);
+	struct addr addr;
+	uint8_t n[NAME_MAX_LEN];
+	name(n, "k.root.test");
+	assert_true(addr_from_text(&addr, "10.0.0.1", 53));
+	conf_root_add(b, n, &addr);
+	conf_finish(b);
+	assert_int_not_equal(a->domain, b->domain);
+	conf_free(a);
+	conf_free(b);
+}
+
+static void conf_hints_look_up_both_ways_and_the_last_name_is_the_ptr(void **state)
+{
+	(void)state;
+	struct conf *c = conf_new();
+	char error[256];
+	const char text[] = "192.0.2.1 b.test\n192.0.2.1 A.test # last\n::1 b.test\n";
+	assert_true(conf_hosts_text(c, "h", text, strlen(text), error));
+	conf_finish(c);
+	uint8_t n[NAME_MAX_LEN];
+	name(n, "b.test");
+	size_t count;
+	assert_non_null(conf_hint_find(c, n, &count));
+	assert_int_equal(count, 2);
+	struct addr addr;
+	assert_true(addr_from_text(&addr, "192.0.2.1", 0));
+	name(n, "a.test");
+	assert_true(name_equal_case(conf_hint_ptr(c, &addr), n));
+	assert_int_equal(conf_hint_del(c, n, NULL), 1);
+	assert_int_equal(c->hint_count, 2);
+	conf_free(c);
+}
+
+static void conf_hosts_error_has_file_and_line(void **state)
+{
+	(void)state;
+	struct conf *c = conf_new();
+	char error[256];
+	const char text[] = "127.0.0.1 a\n\nlocalhost 127.0.0.1\n";
+	assert_false(conf_hosts_text(c, "etc/hosts", text, strlen(text), error));
+	assert_string_equal(error, "etc/hosts:3: not an address");
+	assert_false(conf_hosts_file(c, "/nonexistent/hosts", error));
+	assert_string_equal(error, "/nonexistent/hosts: No such file or directory");
+	assert_false(conf_hosts_file(c, "/", error));
+	conf_free(c);
+}
+
+static void conf_root_file_replaces_the_builtin_hints(void **state)
+{
+	(void)state;
+	struct conf *c = conf_new();
+	char error[256], path[] = "/tmp/conf-test-XXXXXX";
+	const int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+	file_write(path, ". 60 NS K.root.test.\nk.root.test. 60 A 10.53.0.1\n"
+			 "k.root.test. 60 AAAA fd00::1\nother.test. 60 A 10.0.0.9\n");
+	assert_true(conf_root_file(c, path, error));
+	assert_int_equal(c->root_count, 2);
+	assert_int_equal(c->roots[0].addr.port, 53);
+	file_write(path, ". 60 NS k.root.test.\nk.root.test. 60 A 10.53.0\n");
+	assert_false(conf_root_file(c, path, error));
+	assert_non_null(strstr(error, ":2: "));
+	file_write(path, "k.root.test. 60 A 10.53.0.1");
+	assert_false(conf_root_file(c, path, error));
+	assert_int_equal(c->root_count, 2);
+	unlink(path);
+	assert_false(conf_root_file(c, "/nonexistent", error));
+	conf_free(c);
+}
+
+static void conf_rdata_from_text_reads_one_record_only(void **state)
+{
+	(void)state;
+	uint8_t out[300];
+	assert_int_equal(conf_rdata_from_text(TYPE_A, "192.0.2.1", out, sizeof(out)), 4);
+	assert_int_equal(out[0], 192);
+	assert_int_equal(conf_rdata_from_text(TYPE_TXT, "\"a b\" c", out, sizeof(out)), 6);
+	assert_int_equal(conf_rdata_from_text(TYPE_A, "192.0.2", out, sizeof(out)), -1);
+	assert_int_equal(conf_rdata_from_text(TYPE_A, "192.0.2.1\n. 0 A 192.0.2.2", out,
+				 sizeof(out)),
+		-1);
+	assert_int_equal(conf_rdata_from_text(TYPE_A, "192.0.2.1", out, 3), -1);
+}
+
+static void conf_anchor_add_refuses_other_types(void **state)
+{
+	(void)state;
+	struct conf *c = conf_new();
+	char error[256];
+	const struct conf_where where = { "f", 1 };
+	assert_true(conf_anchor_add(c,
+		". IN DS 20326 8 2 "
+		"E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
+		where, error));
+	assert_int_equal(c->anchor_count, 1);
+	assert_int_equal(c->anchors[0].rdata_len, 36);
+	assert_false(conf_anchor_add(c, ". IN A 192.0.2.1", where, error));
+	assert_false(conf_anchor_add(c, "", where, error));
+	assert_false(conf_anchor_add(c, "$INCLUDE /etc/passwd", where, error));
+	assert_int_equal(c->anchor_count, 1);
+	conf_free(c);
+}
+
+static void conf_listen_add_refuses_the_same_address_twice(void **state)
+{
+	(void)state;
+	struct conf *c = conf_new();
+	char error[256];
+	struct conf_listen l = { .kind = KIND_DNS, .where = { "a.lua", 7 } };
+	assert_true(addr_from_text(&l.addr, "127.0.0.1", 53));
+	assert_true(conf_listen_add(c, &l, error));
+	assert_false(conf_listen_add(c, &l, error));
+	assert_string_equal(error,
+		"net.listen: 127.0.0.1@53 is listened on already, by a.lua:7");
+	conf_free(c);
+}
+
+static void conf_names_find_takes_the_longest_suffix(void **state)
+{
+	(void)state;
+	uint8_t a[NAME_MAX_LEN], b[NAME_MAX_LEN], q[NAME_MAX_LEN];
+	name(a, "test");
+	name(b, "b.test");
+	const uint8_t *names[] = { a, b };
+	conf_names_sort(names, 2);
+	name(q, "x.b.test");
+	assert_ptr_equal(conf_names_find(names, 2, q, false), b);
+	assert_null(conf_names_find(names, 2, q, true));
+	name(q, "bb.test");
+	assert_ptr_equal(conf_names_find(names, 2, q, false), a);
+	name(q, "example");
+	assert_null(conf_names_find(names, 2, q, false));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(conf_new_has_every_default_and_26_root_addresses),
+		cmocka_unit_test(conf_option_set_names_the_range),
+		cmocka_unit_test(conf_hash_tells_a_changed_value_not_the_instance),
+		cmocka_unit_test(conf_domain_depends_on_roots_not_on_size),
+		cmocka_unit_test(conf_hints_look_up_both_ways_and_the_last_name_is_the_ptr),
+		cmocka_unit_test(conf_hosts_error_has_file_and_line),
+		cmocka_unit_test(conf_root_file_replaces_the_builtin_hints),
+		cmocka_unit_test(conf_rdata_from_text_reads_one_record_only),
+		cmocka_unit_test(conf_anchor_add_refuses_other_types),
+		cmocka_unit_test(conf_listen_add_refuses_the_same_address_twice),
+		cmocka_unit_test(conf_names_find_takes_the_longest_suffix),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

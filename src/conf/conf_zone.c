@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* conf/conf_zone.c - what stands in zone-file form: root hints, trust anchors, single RDATA. */
+#include "conf/conf.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <libzscanner/scanner.h>
+
+#include "wire/codes.h"
+
+enum { TEXT_RECORD_MAX = 128 * 1024 }; /* one record in text form */
+
+struct zone_record {
+	const uint8_t *owner;
+	uint16_t type;
+	const uint8_t *rdata;
+	uint16_t rdata_len;
+};
+
+/* False stops; the reader put a text into its error. */
+typedef bool zone_record_fn(void *ctx, const struct zone_record *rr);
+
+struct zone_read {
+	zone_record_fn *fn;
+	void *ctx;
+	const char *path; /* NULL: a text */
+	char *error;      /* 256 bytes */
+	bool failed;
+};
+
+static void zone_on_record(zs_scanner_t *s)
+{
+	struct zone_read *z = s->process.data;
+	const struct zone_record rr = { s->r_owner, s->r_type, s->r_data,
+		(uint16_t)s->r_data_length };
+	z->error[0] = 0;
+	if (z->fn(z->ctx, &rr))
+		return;
+	z->failed = true;
+	s->state = ZS_STATE_STOP;
+	if (z->path) {
+		char reason[160];
+		snprintf(reason, sizeof(reason), "%.159s", z->error);
+		snprintf(z->error, 256, "%.64s:%llu: %s", z->path,
+			(unsigned long long)s->line_counter, reason);
+	}
+}
+
+static void zone_on_error(zs_scanner_t *s)
+{
+	struct zone_read *z = s->process.data;
+	const char *why = zs_strerror(s->error.code);
+	if (z->path)
+		snprintf(z->error, 256, "%.160s:%llu: %s", z->path,
+			(unsigned long long)s->line_counter, why);
+	else
+		snprintf(z->error, 256, "%s", why);
+	z->failed = true;
+	s->state = ZS_STATE_STOP;
+}
+
+static bool file_is_readable(const char *path, char error[static 256])
+{
+	struct stat st;
+	int err = 0;
+	if (stat(path, &st) < 0 || access(path, R_OK) < 0)
+		err = errno;
+	else if (S_ISDIR(st.st_mode))
+		err = EISDIR;
+	if (err)
+		snprintf(error, 256, "%.160s: %s", path, strerror(err));
+	return err == 0;
+}
+
+static bool zone_read(const char *path, const char *text, zone_record_fn *fn, void *ctx,
+	char error[static 256])
+{
+	error[0] = 0;
+	if (path && !file_is_readable(path, error))
+		return false;
+	zs_scanner_t *s = malloc(sizeof(*s)); /* over 100 KB: not on the stack */
+	struct zone_read z = { fn, ctx, path, error, false };
+	if (!s || zs_init(s, ".", CLASS_IN, 3600) != 0) {
+		free(s);
+		snprintf(error, 256, "out of memory");
+		return false;
+	}
+	if (zs_set_processing(s, zone_on_record, zone_on_error, &z) != 0 ||
+		(path ? zs_set_input_file(s, path) :
+			zs_set_input_string(s, text, strlen(text))) != 0 ||
+		zs_parse_all(s) != 0) {
+		if (!error[0])
+			snprintf(error, 256, "%.160s: %s", path ? path : "text",
+				zs_strerror(s->error.code));
+		z.failed = true;
+	}
+	zs_deinit(s);
+	free(s);
+	return !z.failed;
+}
+
+/* --- root hints --------------------------------------------------------------- */
+
+struct root_entry { /* an address record of the file; used if an NS of the root names it */
+	const uint8_t *name;
+	struct addr addr;
+};
+
+struct root_read {
+	struct conf *c;
+	const uint8_t **servers;
+	size_t server_count;
+	struct root_entry *entries;
+	size_t entry_count;
+	char *error;
+};
+
+static bool root_on_address(struct root_read *r, const struct zone_record *rr)
+{
+	struct root_entry *e =
+		conf_push(r->c, &r->entries, &r->entry_count, sizeof(*e));
+	uint8_t *name = arena_dup(r->c->arena, rr->owner, name_len(rr->owner));
+	if (!e || !name)
+		return false;
+	name_lower(name);
+	e->name = name;
+	e->addr.family = rr->type == TYPE_A ? 4 : 6;
+	e->addr.port = 53;
+	memcpy(e->addr.ip, rr->rdata, rr->type == TYPE_A ? 4 : 16);
+	return true;
+}
+
+static bool root_on_record(void *ctx, const struct zone_record *rr)
+{
+	struct root_read *r = ctx;
+	if (rr->type == TYPE_A || rr->type == TYPE_AAAA)
+		return root_on_address(r, rr);
+	if (rr->type != TYPE_NS || !name_is_root(rr->owner))
+		return true;
+	const uint8_t **server =
+		conf_push(r->c, &r->servers, &r->server_count, sizeof(*server));
+	uint8_t *name = arena_dup(r->c->arena, rr->rdata, rr->rdata_len);
+	if (!server || !name)
+		return false;
+	name_lower(name);
+	*server = name;
+	return true;
+}
+
+bool conf_root_file(struct conf *c, const char *path, char error[static 256])
+{
+	struct root_read r = { .c = c, .error = error };
+	if (!zone_read(path, NULL, root_on_record, &r, error))
+		return false;
+	conf_names_sort(r.servers, r.server_count);
+	struct conf_root *old = c->roots;
+	const size_t old_count = c->root_count;
+	c->roots = NULL;
+	c->root_count = 0;
+	for (size_t i = 0; i < r.entry_count; i++) {
+		const struct root_entry *e = &r.entries[i];
+		if (conf_names_find(r.servers, r.server_count, e->name, true))
+			conf_root_add(c, e->name, &e->addr);
+	}
+	if (!c->root_count) {
+		c->roots = old;
+		c->root_count = old_count;
+		snprintf(error, 256, "%.160s: no address of a name server of the root",
+			path);
+		return false;
+	}
+	return true;
+}
+
+/* --- trust anchors ------------------------------------------------------------ */
+
+struct anchor_read {
+	struct conf *c;
+	struct conf_where where;
+	const char *text; /* NULL: make one from the RDATA */
+	char *error;
+	size_t added;
+};
+
+static const char *anchor_text(struct anchor_read *a, const struct zone_record *rr)
+{
+	if (a->text)
+		return arena_strdup(a->c->arena, a->text);
+	char name[NAME_TEXT_MAX], type[16];
+	const size_t cap = NAME_TEXT_MAX + 64 + rr->rdata_len * (size_t)2;
+	char *out = arena_alloc(a->c->arena, cap);
+	if (!out)
+		return NULL;
+	/* RFC 3597 section 5 */
+	int at = snprintf(out, cap, "%s IN %s \\# %u ", name_to_text(rr->owner, name),
+		type_to_text(rr->type, type), rr->rdata_len);
+	for (unsigned i = 0; i < rr->rdata_len; i++)
+		at += snprintf(out + at, cap - (size_t)at, "%02x", rr->rdata[i]);
+	return out;
+}
+
+static bool anchor_on_record(void *ctx, const struct zone_record *rr)
+{
+	struct anchor_read *a = ctx;
+	if (rr->type != TYPE_DS && rr->type != TYPE_DNSKEY) {
+		if (!a->text) /* a file may hold other records beside */
+			return true;
+		snprintf(a->error, 256, "neither DS nor DNSKEY");
+		return false;
+	}
+	struct conf *c = a->c;
+	uint8_t *owner = arena_dup(c->arena, rr->owner, name_len(rr->owner));
+	const uint8_t *rdata = arena_dup(c->arena, rr->rdata, rr->rdata_len);
+	const char *text = anchor_text(a, rr);
+	struct conf_anchor *anchor =
+		conf_push(c, &c->anchors, &c->anchor_count, sizeof(*anchor));
+	if (!owner || !rdata || !text || !anchor) {
+		snprintf(a->error, 256, "out of memory");
+		return false;
+	}
+	name_lower(owner);
+	*anchor = (struct conf_anchor){ .owner = owner, .text = text, .type = rr->type,
+		.rdata = rdata, .rdata_len = rr->rdata_len, .where = a->where };
+	a->added++;
+	return true;
+}
+
+/* One record: no directive, no line break outside parentheses; with the line's end that the scanner wants. */
+static bool record_line(const char *text, const char *head, char **out)
+{
+	const size_t len = strlen(head) + strlen(text) + 2;
+	if (len > TEXT_RECORD_MAX || text[strspn(text, " \t\r\n")] == '$')
+		return false;
+	*out = malloc(len);
+	if (*out)
+		snprintf(*out, len, "%s%s\n", head, text);
+	return *out != NULL;
+}
+
+bool conf_anchor_add(struct conf *c, const char *text, struct conf_where where,
+	char error[static 256])
+{
+	char *line;
+	struct anchor_read a = { c, where, text, error, 0 };
+	if (!record_line(text, "", &line)) {
+		snprintf(error, 256, "not a record");
+		return false;
+	}
+	const bool fine = zone_read(NULL, line, anchor_on_record, &a, error);
+	free(line);
+	if (fine && !a.added)
+		snprintf(error, 256, "not a record: %.200s", text);
+	return fine && a.added;
+}
+
+bool conf_anchor_file(struct conf *c, const char *path, char error[static 256])
+{
+	struct anchor_read a = { c, { arena_strdup(c->arena, path), 0 }, NULL, error, 0 };
+	if (!zone_read(path, NULL, anchor_on_record, &a, error))
+		return false;
+	if (!a.added)
+		snprintf(error, 256, "%.160s: no DS or DNSKEY record", path);
+	return a.added > 0;
+}
+
+/* --- one RDATA ---------------------------------------------------------------- */
+
+struct rdata_read {
+	uint16_t type;
+	uint8_t *out;
+	size_t cap;
+	int len;
+	char *error;
+};
+
+static bool rdata_on_record(void *ctx, const struct zone_record *rr)
+{
+	struct rdata_read *r = ctx;
+	if (r->len >= 0 || rr->type != r->type || rr->rdata_len > r->cap)
+		return false;
+	memcpy(r->out, rr->rdata, rr->rdata_len);
+	r->len = rr->rdata_len;
+	return true;
+}
+
+int conf_rdata_from_text(uint16_t type, const char *text, uint8_t *out, size_t cap)
+{
+	char error[256], name[16], head[32], *line;
+	struct rdata_read r = { type, out, cap, -1, error };
+	snprintf(head, sizeof(head), ". 0 IN %s ", type_to_text(type, name));
+	if (!record_line(text, head, &line))
+		return -1;
+	const bool fine = zone_read(NULL, line, rdata_on_record, &r, error);
+	free(line);
+	return fine ? r.len : -1;
+}
