@@ -75,7 +75,8 @@ uint64_t random_u64(struct random *r)
 
 /* Lemire, "Fast Random Integer Generation in an Interval": draws again only where the
  * product falls into the uneven part, which needs a division but seldom. A scripted
- * generator that repeats one number ends up here too: after 64 draws the bias is taken. */
+ * generator that repeats one number ends up here too: after 64 draws the bias is taken.
+ */
 uint32_t random_below(struct random *r, uint32_t bound)
 {
 	assert(bound);

@@ -14,19 +14,41 @@
 enum {
 	LABEL_MAX = 63,
 	POINTER = 0xc0, /* both upper bits of a length byte: RFC 1035 section 4.1.4 */
-	HOPS_MAX = 127, /* chains of pointers, longer than any name has labels: CPU time */
+	HOPS_MAX =
+		127, /* chains of pointers, longer than any name has labels: CPU time */
 };
 
-#define ROW_SAME(n)                                                                    \
-	(n), (n) + 1, (n) + 2, (n) + 3, (n) + 4, (n) + 5, (n) + 6, (n) + 7
-#define ROWS_SAME(n) ROW_SAME(n), ROW_SAME((n) + 8), ROW_SAME((n) + 16), ROW_SAME((n) + 24)
+#define ROW_SAME(n) (n), (n) + 1, (n) + 2, (n) + 3, (n) + 4, (n) + 5, (n) + 6, (n) + 7
+#define ROWS_SAME(n)                                                                   \
+	ROW_SAME(n), ROW_SAME((n) + 8), ROW_SAME((n) + 16), ROW_SAME((n) + 24)
 
 const uint8_t lower_table[256] = {
-	ROWS_SAME(0), ROWS_SAME(32),
+	ROWS_SAME(0),
+	ROWS_SAME(32),
 	/* 64: '@', then A..Z as a..z */
-	64, 97, 98, 99, 100, 101, 102, 103, ROW_SAME(104), ROW_SAME(112),
-	120, 121, 122, 91, 92, 93, 94, 95,
-	ROWS_SAME(96), ROWS_SAME(128), ROWS_SAME(160), ROWS_SAME(192), ROWS_SAME(224),
+	64,
+	97,
+	98,
+	99,
+	100,
+	101,
+	102,
+	103,
+	ROW_SAME(104),
+	ROW_SAME(112),
+	120,
+	121,
+	122,
+	91,
+	92,
+	93,
+	94,
+	95,
+	ROWS_SAME(96),
+	ROWS_SAME(128),
+	ROWS_SAME(160),
+	ROWS_SAME(192),
+	ROWS_SAME(224),
 };
 
 size_t name_check(const uint8_t *bytes, size_t left)
@@ -68,7 +90,7 @@ static size_t name_walk(struct cursor *c, const uint8_t *pkt, uint8_t *out)
 		const size_t to = (size_t)(label[0] & ~POINTER) << 8 | label[1];
 		if (to >= (size_t)(label - pkt))
 			break;
-		jumped = (struct cursor){ .pos = pkt + to, .end = c->end };
+		jumped = (struct cursor){.pos = pkt + to, .end = c->end};
 		at = &jumped;
 		hops++;
 	}
@@ -205,7 +227,8 @@ size_t name_copy_lower(uint8_t *to, const uint8_t *from)
 	return len;
 }
 
-/* Labels as lower-case octets, unsigned; the longer one is greater if all else is equal. */
+/* Labels as lower-case octets, unsigned; the longer one is greater if all else is
+ * equal. */
 static int label_order(const uint8_t *a, const uint8_t *b)
 {
 	const unsigned len_a = *a++, len_b = *b++;
@@ -290,7 +313,8 @@ size_t name_from_text(uint8_t out[static NAME_MAX_LEN], const char *text)
 		} else {
 			const int byte = text_byte(&text);
 			/* the root label needs a byte too */
-			if (byte < 0 || len - start > LABEL_MAX || len >= NAME_MAX_LEN - 1)
+			if (byte < 0 || len - start > LABEL_MAX ||
+				len >= NAME_MAX_LEN - 1)
 				return 0;
 			out[len++] = (uint8_t)byte;
 			if (*text && *text != '.')

@@ -17,7 +17,7 @@ enum {
 	RR_FIXED = 10,
 	OPT_FIXED = 11,
 	POINTER_LIMIT = 0x4000, /* a pointer has 14 bits */
-	CHAIN_MAX = 16,         /* steps in one bucket: names chosen to collide cost no more */
+	CHAIN_MAX = 16, /* steps in one bucket: names chosen to collide cost no more */
 	BUCKETS = sizeof(((struct writer *)NULL)->buckets),
 };
 
@@ -161,7 +161,8 @@ static void put_name(struct writer *w, const uint8_t *name)
 
 /* --- the message ------------------------------------------------------------ */
 
-void writer_begin(struct writer *w, uint8_t *buf, size_t cap, uint16_t id, uint16_t flags)
+void writer_begin(
+	struct writer *w, uint8_t *buf, size_t cap, uint16_t id, uint16_t flags)
 {
 	assert(cap >= HEADER_LEN);
 	w->buf = buf;
@@ -191,7 +192,7 @@ struct mark {
 
 static struct mark mark_here(const struct writer *w)
 {
-	return (struct mark){ w->len, w->names };
+	return (struct mark){w->len, w->names};
 }
 
 /* True, or false and everything since the mark is gone. */
@@ -283,10 +284,11 @@ static void count_up(struct writer *w, enum msg_section section, unsigned record
 }
 
 bool writer_rr(struct writer *w, enum msg_section section, const uint8_t *name,
-	uint16_t type, uint16_t rclass, uint32_t ttl, const uint8_t *rdata, uint16_t len)
+	uint16_t type, uint16_t rclass, uint32_t ttl, const uint8_t *rdata,
+	uint16_t len)
 {
-	const struct rrset like = { .rclass = rclass, .ttl = ttl };
-	const struct rdata item = { rdata, len };
+	const struct rrset like = {.rclass = rclass, .ttl = ttl};
+	const struct rdata item = {rdata, len};
 	const struct mark mark = mark_here(w);
 	size_t owner_at = 0;
 	if (w->full)
@@ -328,7 +330,8 @@ bool writer_rrset(struct writer *w, enum msg_section section, const struct rrset
 	if (signatures)
 		done += put_items(w, &walk, rr->sig_count, rr, TYPE_RRSIG, &owner_at);
 	if (done != rr->count + (signatures ? rr->sig_count : 0u))
-		w->full = true; /* or data that is shorter than it says: not a part of it */
+		w->full = true; /* or data that is shorter than it says: not a part of
+				   it */
 	if (!keep_or_undo(w, mark))
 		return false;
 	count_up(w, section, done);
