@@ -48,6 +48,8 @@
 	X(tcp_clients, GAUGE, "TCP connections of clients")                            \
 	X(tcp_clients_shed, COUNTER, "TCP connections closed to make room")            \
 	X(tcp_timeouts, COUNTER, "TCP connections closed because they were idle")      \
+	X(tcp_slow_readers, COUNTER, "TCP connections closed: answers not read")       \
+	X(udp_send_drops, GAUGE, "UDP answers that could not be sent")                 \
 	/* resolver */                                                                 \
 	X(resolutions, COUNTER, "Resolutions begun")                                   \
 	X(resolutions_in_flight, GAUGE, "Resolutions under way")                       \

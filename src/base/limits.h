@@ -36,7 +36,9 @@ enum {
 	LIMIT_TCP_CLIENTS = 1024,         /* tcp_clients_shed: oldest idle goes first */
 	LIMIT_TCP_CLIENTS_PER_ADDRESS = 128,
 	LIMIT_TCP_PIPELINE = 100,         /* net.tcp_pipeline */
-	LIMIT_TCP_OUT_BYTES = 512 * 1024, /* slow readers: unsent answers of one connection */
+	LIMIT_TCP_OUT_BYTES = 512 * 1024, /* slow readers: unsent answers of one connection: tcp_slow_readers */
+	LIMIT_UDP_OUT_BYTES = 1024 * 1024, /* answers that the kernel does not take: udp_send_drops */
+	LIMIT_UPSTREAM_IDLE = 64,         /* TCP connections to servers kept for the next question */
 	LIMIT_CONTROL_LINE = 64 * 1024,
 	LIMIT_CONTROL_CLIENTS = 64,
 	LIMIT_CONFIG_BYTES = 8 * 1024 * 1024,

@@ -33,7 +33,7 @@ struct udp_datagram {
 
 typedef void udp_query_fn(void *ctx, struct udp_server *s, struct udp_datagram *d);
 
-/* `fd` is bound, non-blocking, and owned from here on. */
+/* `fd` is bound, non-blocking, and owned from here on. NULL with errno (fd stays the caller's). */
 struct udp_server *udp_server_new(struct loop *l, int fd, udp_query_fn *fn, void *ctx);
 /* An answer outside the callback: copied, leaves at the end of the turn. */
 void udp_server_reply(struct udp_server *s, const struct udp_peer *to, const uint8_t *data,
@@ -46,3 +46,5 @@ void udp_server_free(struct udp_server *s); /* sends what is pending, closes */
 int udp_server_fd(const struct udp_server *s);
 /* SO_MEMINFO's drops: datagrams that the kernel dropped because the queue was full. */
 uint64_t udp_server_kernel_drops(const struct udp_server *s);
+/* Answers not sent: over LIMIT_UDP_OUT_BYTES, or refused by the kernel (no route back). */
+uint64_t udp_server_dropped(const struct udp_server *s);

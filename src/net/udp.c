@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* net/udp.c - batches of datagrams in, batches of answers out.
+ *
+ * All buffers are made once per server. An answer written in the callback stays in its datagram's
+ * reply buffer and leaves with the batch; a later one, or one that the kernel did not take, is copied
+ * into a ring of bounded size and leaves at the end of the turn or when the socket is writable. */
+#include "net/udp.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "base/limits.h"
+
+enum {
+	BATCH = 32,             /* datagrams a system call */
+	BATCHES_A_WAKEUP = 4,   /* then upstream answers have their turn */
+	BATCHES_A_DRAIN = 2048, /* a queue that never ends is not drained for ever */
+	REPLY_CAP = 4096,
+	CONTROL_CAP = 64,
+};
+
+static_assert(LIMIT_UDP_OUT_BYTES >= 4 * REPLY_CAP, "room for some answers");
+
+union udp_name {
+	struct sockaddr sa;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+	struct sockaddr_storage any;
+};
+
+union udp_control {
+	struct cmsghdr align;
+	uint8_t bytes[CONTROL_CAP];
+};
+
+static_assert(CMSG_SPACE(sizeof(struct in6_pktinfo)) <= CONTROL_CAP, "fits");
+static_assert(CMSG_SPACE(sizeof(struct in_pktinfo)) <= CONTROL_CAP, "fits");
+
+/* One direction of a batch. */
+struct batch {
+	struct mmsghdr head[BATCH];
+	struct iovec iov[BATCH];
+	union udp_name name[BATCH];
+	union udp_control control[BATCH];
+};
+
+/* An answer that waits in the ring, its bytes right behind it. */
+struct waiting {
+	struct udp_peer to;
+	uint32_t len;
+	uint32_t span; /* from this head to the next one */
+};
+
+struct udp_server {
+	struct loop *loop;
+	int fd;
+	struct watch watch;
+	struct defer defer;
+	udp_query_fn *fn;
+	void *ctx;
+
+	struct addr bound;
+	bool wildcard; /* answers must name their source */
+	bool paused;
+	bool busy;  /* in a batch */
+	bool dying; /* freed in a callback */
+
+	/* Ring of struct waiting; a head never wraps: the rest before the end is skipped. */
+	size_t ring_head; /* oldest */
+	size_t ring_tail; /* next free */
+	size_t ring_used;
+	uint64_t dropped;
+
+	struct batch in;
+	struct batch out;
+	struct udp_peer peer[BATCH];
+	size_t reply_len[BATCH];
+	uint8_t data[BATCH][LIMIT_CLIENT_UDP];
+	uint8_t reply[BATCH][REPLY_CAP];
+	_Alignas(struct waiting) uint8_t ring[LIMIT_UDP_OUT_BYTES];
+};
+
+static void udp_flush(struct udp_server *s);
+
+/* --- where from, where to ------------------------------------------------------ */
+
+static void peer_take_pktinfo(
+	struct udp_server *s, struct udp_peer *peer, struct cmsghdr *c)
+{
+	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+		struct in_pktinfo info;
+		memcpy(&info, CMSG_DATA(c), sizeof(info));
+		peer->to = (struct addr){ .family = 4, .port = s->bound.port };
+		/* spec_dst, not addr: a broadcast can't be a source */
+		memcpy(peer->to.ip, &info.ipi_spec_dst, 4);
+		peer->ifindex = (uint32_t)info.ipi_ifindex;
+	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+		struct in6_pktinfo info;
+		memcpy(&info, CMSG_DATA(c), sizeof(info));
+		peer->ifindex = info.ipi6_ifindex;
+		if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
+			return;
+		peer->to = (struct addr){ .family = 6, .port = s->bound.port };
+		memcpy(peer->to.ip, &info.ipi6_addr, 16);
+		if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+			peer->to.scope = info.ipi6_ifindex;
+	}
+}
+
+static bool peer_read(struct udp_server *s, unsigned i)
+{
+	struct udp_peer *peer = &s->peer[i];
+	*peer = (struct udp_peer){ 0 };
+	if (!addr_from_sockaddr(&peer->from, &s->in.name[i].sa) || !peer->from.port)
+		return false; /* an answer to port 0 can't be sent */
+	if (!s->wildcard)
+		peer->to = s->bound;
+	struct msghdr *m = &s->in.head[i].msg_hdr;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
+		peer_take_pktinfo(s, peer, c);
+	return true;
+}
+
+/* Control data that makes the answer leave from peer->to. The interface is left to the routes,
+ * except where the address means nothing without it. */
+static size_t peer_write_pktinfo(const struct udp_peer *peer, union udp_control *control)
+{
+	struct cmsghdr *c = &control->align;
+	if (peer->to.family == 4) {
+		struct in_pktinfo info = { 0 };
+		memcpy(&info.ipi_spec_dst, peer->to.ip, 4);
+		*c = (struct cmsghdr){ .cmsg_level = IPPROTO_IP,
+			.cmsg_type = IP_PKTINFO,
+			.cmsg_len = CMSG_LEN(sizeof(info)) };
+		memcpy(CMSG_DATA(c), &info, sizeof(info));
+		return CMSG_SPACE(sizeof(info));
+	}
+	if (peer->to.family == 6) {
+		struct in6_pktinfo info = { 0 };
+		memcpy(&info.ipi6_addr, peer->to.ip, 16);
+		if (peer->to.scope || peer->from.scope)
+			info.ipi6_ifindex = peer->ifindex;
+		*c = (struct cmsghdr){ .cmsg_level = IPPROTO_IPV6,
+			.cmsg_type = IPV6_PKTINFO,
+			.cmsg_len = CMSG_LEN(sizeof(info)) };
+		memcpy(CMSG_DATA(c), &info, sizeof(info));
+		return CMSG_SPACE(sizeof(info));
+	}
+	return 0;
+}
+
+/* --- out ------------------------------------------------------------------------- */
+
+/* `data` must live until udp_send_batch(). */
+static void udp_put(struct udp_server *s, unsigned i, const struct udp_peer *to,
+	const uint8_t *data, size_t len)
+{
+	struct batch *b = &s->out;
+	union {
+		const uint8_t *in;
+		void *out;
+	} base = { .in = data }; /* sendmmsg(2) does not write there */
+	b->iov[i] = (struct iovec){ .iov_base = base.out, .iov_len = len };
+	struct msghdr *m = &b->head[i].msg_hdr;
+	*m = (struct msghdr){ .msg_iov = &b->iov[i], .msg_iovlen = 1 };
+	m->msg_name = &b->name[i];
+	m->msg_namelen = addr_to_sockaddr(&to->from, &b->name[i].any);
+	if (s->wildcard) {
+		m->msg_controllen = peer_write_pktinfo(to, &b->control[i]);
+		m->msg_control = m->msg_controllen ? &b->control[i] : NULL;
+	}
+}
+
+/* Send out.head[0..count-1]. Returns how many are done with: sent, or impossible to send and
+ * counted. Fewer than count: the kernel takes no more now. */
+static unsigned udp_send_batch(struct udp_server *s, unsigned count)
+{
+	unsigned done = 0;
+	while (done < count) {
+		const int n = sendmmsg(s->fd, s->out.head + done, count - done, 0);
+		if (n > 0) {
+			done += (unsigned)n;
+		} else if (n < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
+			break;
+		} else if (n < 0 && errno != EINTR) {
+			/* no route back, a firewall, a forged source: this one only */
+			s->dropped++;
+			done++;
+		}
+	}
+	return done;
+}
+
+static struct waiting *ring_at(struct udp_server *s, size_t at)
+{
+	/* aligned: the ring is, and every span is a multiple */
+	return (struct waiting *)(void *)(s->ring + at);
+}
+
+/* Room for a head and `len` bytes in one piece; NULL: full. */
+static struct waiting *ring_put(struct udp_server *s, size_t len)
+{
+	enum { ALIGN = _Alignof(struct waiting) };
+	const size_t span = (sizeof(struct waiting) + len + ALIGN - 1) / ALIGN * ALIGN;
+	const size_t end_room = sizeof(s->ring) - s->ring_tail;
+	size_t skip = 0;
+	if (span > end_room)
+		skip = end_room;
+	if (s->ring_used + skip + span > sizeof(s->ring))
+		return NULL;
+	if (skip) {
+		if (skip >= sizeof(struct waiting)) /* else the reader knows by itself */
+			*ring_at(s, s->ring_tail) =
+				(struct waiting){ .span = (uint32_t)skip };
+		s->ring_used += skip;
+		s->ring_tail = 0;
+	}
+	struct waiting *w = ring_at(s, s->ring_tail);
+	*w = (struct waiting){ .len = (uint32_t)len, .span = (uint32_t)span };
+	s->ring_tail = (s->ring_tail + span) % sizeof(s->ring);
+	s->ring_used += span;
+	return w;
+}
+
+/* The span at `at`: of an entry, or of the skipped rest before the end. */
+static size_t ring_span(struct udp_server *s, size_t at, bool *entry)
+{
+	const size_t end_room = sizeof(s->ring) - at;
+	*entry = false;
+	if (end_room < sizeof(struct waiting))
+		return end_room;
+	*entry = ring_at(s, at)->to.from.family != 0;
+	return ring_at(s, at)->span;
+}
+
+void udp_server_reply(struct udp_server *s, const struct udp_peer *to, const uint8_t *data,
+	size_t len)
+{
+	if (!to->from.family)
+		return;
+	struct waiting *w = len <= UINT16_MAX ? ring_put(s, len) : NULL;
+	if (!w) {
+		s->dropped++;
+		return;
+	}
+	w->to = *to;
+	memcpy(w + 1, data, len);
+	if (!(s->watch.events & LOOP_WRITE)) /* else it is tried when writable */
+		loop_defer(s->loop, &s->defer);
+}
+
+static void udp_want(struct udp_server *s)
+{
+	const unsigned events =
+		(s->paused ? 0u : LOOP_READ) | (s->ring_used ? LOOP_WRITE : 0u);
+	loop_watch_events(s->loop, &s->watch, events);
+}
+
+/* Up to a batch of what waits; false: the kernel takes no more now. */
+static bool udp_flush_batch(struct udp_server *s)
+{
+	size_t at = s->ring_head, spans[BATCH], walked = 0;
+	unsigned count = 0;
+	while (count < BATCH && walked < s->ring_used) {
+		bool entry;
+		const size_t span = ring_span(s, at, &entry);
+		if (entry) {
+			struct waiting *w = ring_at(s, at);
+			udp_put(s, count, &w->to, (const uint8_t *)(w + 1), w->len);
+		}
+		walked += span;
+		at = (at + span) % sizeof(s->ring);
+		if (entry)
+			spans[count++] = walked; /* with what was skipped before it */
+	}
+	const unsigned done = udp_send_batch(s, count);
+	const size_t gone = done == count ? walked : done ? spans[done - 1] : 0;
+	s->ring_head = (s->ring_head + gone) % sizeof(s->ring);
+	s->ring_used -= gone;
+	return done == count;
+}
+
+static void udp_flush(struct udp_server *s)
+{
+	while (s->ring_used && udp_flush_batch(s))
+		;
+	if (!s->ring_used)
+		s->ring_head = s->ring_tail = 0;
+	udp_want(s);
+}
+
+static void udp_defer(void *ctx)
+{
+	udp_flush(ctx);
+}
+
+/* The answers of a batch, straight from their reply buffers. */
+static void udp_answer_batch(struct udp_server *s, unsigned received)
+{
+	unsigned count = 0, from[BATCH];
+	for (unsigned i = 0; i < received; i++)
+		if (s->reply_len[i]) {
+			udp_put(s, count, &s->peer[i], s->reply[i], s->reply_len[i]);
+			from[count++] = i;
+		}
+	if (!count)
+		return;
+	unsigned done = 0;
+	if (!(s->watch.events & LOOP_WRITE)) /* else the kernel's queue is full */
+		done = udp_send_batch(s, count);
+	for (unsigned i = done; i < count; i++)
+		udp_server_reply(s, &s->peer[from[i]], s->reply[from[i]],
+			s->reply_len[from[i]]);
+}
+
+/* --- in ------------------------------------------------------------------------------ */
+
+/* recvmmsg(2) overwrites the lengths. */
+static void udp_prepare(struct udp_server *s)
+{
+	for (unsigned i = 0; i < BATCH; i++) {
+		struct msghdr *m = &s->in.head[i].msg_hdr;
+		m->msg_namelen = sizeof(s->in.name[i]);
+		m->msg_controllen = sizeof(s->in.control[i]);
+		m->msg_flags = 0;
+	}
+}
+
+static void udp_handle(struct udp_server *s, unsigned i)
+{
+	s->reply_len[i] = 0;
+	if (!peer_read(s, i))
+		return;
+	struct udp_datagram d = {
+		.peer = s->peer[i],
+		.data = s->data[i],
+		.len = s->in.head[i].msg_len,
+		.cut = (s->in.head[i].msg_hdr.msg_flags & MSG_TRUNC) != 0,
+		.reply = s->reply[i],
+		.reply_cap = REPLY_CAP,
+	};
+	s->fn(s->ctx, s, &d);
+	assert(d.reply_len <= REPLY_CAP);
+	s->reply_len[i] = d.reply_len;
+}
+
+/* Returns how many came. */
+static unsigned udp_batch(struct udp_server *s)
+{
+	udp_prepare(s);
+	int n = -1;
+	/* an error is a signal, or what an ICMP message left on a parked socket: read on */
+	for (int tries = 0; tries < 4 && n < 0; tries++) {
+		n = recvmmsg(s->fd, s->in.head, BATCH, 0, NULL);
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+	}
+	if (n <= 0)
+		return 0;
+	s->busy = true;
+	for (unsigned i = 0; i < (unsigned)n; i++)
+		udp_handle(s, i);
+	udp_answer_batch(s, (unsigned)n);
+	s->busy = false;
+	if (s->dying) {
+		udp_server_free(s);
+		return 0;
+	}
+	return (unsigned)n;
+}
+
+static void udp_ready(void *ctx, unsigned events)
+{
+	struct udp_server *s = ctx;
+	if (events & LOOP_HANGUP) {
+		int error; /* an ICMP error of a parked socket: reading it clears it */
+		socklen_t len = sizeof(error);
+		getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	}
+	if (events & LOOP_WRITE)
+		udp_flush(s);
+	if (!(events & LOOP_READ))
+		return;
+	for (int i = 0; i < BATCHES_A_WAKEUP; i++)
+		if (udp_batch(s) < BATCH)
+			return; /* s may be gone */
+}
+
+void udp_server_drain(struct udp_server *s)
+{
+	for (int i = 0; i < BATCHES_A_DRAIN; i++)
+		if (!udp_batch(s))
+			return;
+}
+
+void udp_server_pause(struct udp_server *s)
+{
+	s->paused = true;
+	udp_want(s);
+}
+
+/* --- its life --------------------------------------------------------------------------- */
+
+static bool addr_is_wildcard(const struct addr *a)
+{
+	static const uint8_t zero[16];
+	return memcmp(a->ip, zero, sizeof(zero)) == 0;
+}
+
+struct udp_server *udp_server_new(struct loop *l, int fd, udp_query_fn *fn, void *ctx)
+{
+	union udp_name name = { 0 };
+	socklen_t name_len = sizeof(name);
+	struct udp_server *s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->loop = l;
+	s->fn = fn;
+	s->ctx = ctx;
+	s->fd = fd;
+	s->defer = (struct defer){ .fn = udp_defer, .ctx = s };
+	if (getsockname(fd, &name.sa, &name_len) < 0 ||
+		!addr_from_sockaddr(&s->bound, &name.sa)) {
+		free(s);
+		return NULL;
+	}
+	s->wildcard = addr_is_wildcard(&s->bound);
+	for (unsigned i = 0; i < BATCH; i++) {
+		s->in.iov[i] = (struct iovec){ s->data[i], sizeof(s->data[i]) };
+		s->in.head[i].msg_hdr = (struct msghdr){
+			.msg_name = &s->in.name[i],
+			.msg_iov = &s->in.iov[i],
+			.msg_iovlen = 1,
+			.msg_control = &s->in.control[i],
+		};
+	}
+	const int e = loop_watch(l, &s->watch, fd, LOOP_READ, udp_ready, s);
+	if (e) {
+		errno = -e;
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void udp_server_free(struct udp_server *s)
+{
+	if (!s)
+		return;
+	if (s->busy) {
+		s->dying = true;
+		return;
+	}
+	udp_flush(s);
+	loop_undefer(s->loop, &s->defer);
+	loop_unwatch(s->loop, &s->watch);
+	fd_close(&s->fd);
+	free(s);
+}
+
+int udp_server_fd(const struct udp_server *s)
+{
+	return s->fd;
+}
+
+uint64_t udp_server_kernel_drops(const struct udp_server *s)
+{
+	uint32_t info[SK_MEMINFO_VARS] = { 0 };
+	socklen_t len = sizeof(info);
+	if (getsockopt(s->fd, SOL_SOCKET, SO_MEMINFO, info, &len) < 0)
+		return 0;
+	return info[SK_MEMINFO_DROPS];
+}
+
+uint64_t udp_server_dropped(const struct udp_server *s)
+{
+	return s->dropped;
+}

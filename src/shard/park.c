@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* shard/park.c - take a UDP socket out of its group while its queue stays readable.
+ *
+ * The kernel's choice among the sockets of a group skips connected ones. */
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shard.h"
+#include "shard/shard_internal.h"
+
+enum {
+	DEAD_PORT = 9, /* discard: nobody answers, and if so it is a stray datagram */
+	DEAD_PORT_TOO = 1,
+	GRACE_MS = 50, /* where membarrier(2) is refused: longer than any grace period seen */
+};
+
+static void wait_grace_period(void)
+{
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0)
+		return;
+	struct timespec left = { .tv_nsec = GRACE_MS * 1000000L };
+	while (nanosleep(&left, &left) < 0 && errno == EINTR)
+		;
+}
+
+/* Its own address is there as long as it can send at all; then the loopback. */
+static int connect_to(int fd, const union shard_name *local, bool loopback)
+{
+	union shard_name to = *local;
+	const uint16_t port =
+		htons(name_port(local) == DEAD_PORT ? DEAD_PORT_TOO : DEAD_PORT);
+	if (to.sa.sa_family == AF_INET6) {
+		to.v6.sin6_port = port;
+		if (loopback)
+			to.v6.sin6_addr = in6addr_loopback;
+		return connect(fd, &to.sa, sizeof(to.v6));
+	}
+	to.v4.sin_port = port;
+	if (loopback)
+		to.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return connect(fd, &to.sa, sizeof(to.v4));
+}
+
+int shard_park(int fd)
+{
+	union shard_name local = { 0 };
+	socklen_t len = sizeof(local);
+	int type = 0;
+	socklen_t type_len = sizeof(type);
+	if (getsockname(fd, &local.sa, &len) < 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0)
+		return -errno;
+	if (type != SOCK_DGRAM)
+		return -EOPNOTSUPP;
+	if (local.sa.sa_family != AF_INET && local.sa.sa_family != AF_INET6)
+		return -EAFNOSUPPORT;
+	if ((name_is_any(&local) || connect_to(fd, &local, false) < 0) &&
+		connect_to(fd, &local, true) < 0)
+		return -errno;
+	/* a softirq that chose this socket before may still be putting its datagram here */
+	wait_grace_period();
+	return 0;
+}
