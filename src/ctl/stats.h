@@ -23,7 +23,7 @@ struct stats_block {
 	int32_t pid;
 	uint32_t state;        /* enum stats_state */
 	uint32_t restarts;     /* starts after the first, as far as the run folder remembers */
-	uint32_t reserved;
+	uint32_t quick_deaths; /* predecessors in a row that died within a second of their start */
 	int64_t started_wall_ms;
 	int64_t started_mono_us;
 	int64_t beat_mono_us;  /* last turn of the loop (at least once a second): tells stuck from idle */
@@ -38,11 +38,18 @@ struct stats_block {
 	struct counters counters;
 };
 
+/* May a file or socket bear this name? 1 to 63 printable bytes, no '/', no '.' or '-' in front. */
+bool stats_name_valid(const char *name);
+
 /* The writer. NULL: out of memory (a private block serves where no file can be had, with a warning). */
 struct stats_block *stats_open(const char *run_folder, const char *name, struct shm *shm);
+/* For a service manager that starts us again at once: how long to wait before serving, because predecessors
+ * died young. 0 for the first, then 100 ms doubling to 10 s. */
+int64_t stats_backoff_ms(uint32_t quick_deaths);
 
-/* Readers: a private, checked copy. False: no such instance, other layout, damaged. */
+/* Readers: a private, checked copy; its texts are printable. False: no such instance, other layout, damaged. */
 bool stats_read(const char *run_folder, const char *name, struct stats_block *out);
+bool stats_parse(const void *data, size_t len, const char *name, struct stats_block *out);
 /* Names of all instances with a file, sorted (numbers by value); count. `alive` tells whether its process lives. */
 size_t stats_names(const char *run_folder, char names[][64], size_t max);
 bool stats_alive(const struct stats_block *b);
