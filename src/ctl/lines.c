@@ -21,6 +21,14 @@ void lines_fini(struct lines *l)
 	*l = (struct lines){ 0 };
 }
 
+/* Give back the byte that the NUL of the text before stands on. */
+static void untake(struct lines *l)
+{
+	if (l->nul_at)
+		*l->nul_at = l->nul_was;
+	l->nul_at = NULL;
+}
+
 char *lines_space(struct lines *l, size_t *room)
 {
 	untake(l);
@@ -47,14 +55,6 @@ static void take(struct lines *l, size_t len, size_t skip, char **text)
 	l->nul_at = *text + len;
 	l->nul_was = *l->nul_at;
 	*l->nul_at = 0;
-}
-
-/* Give back the byte that the NUL of the text before stands on. */
-static void untake(struct lines *l)
-{
-	if (l->nul_at)
-		*l->nul_at = l->nul_was;
-	l->nul_at = NULL;
 }
 
 enum line_kind lines_next(struct lines *l, char **text, size_t *len)
