@@ -13,7 +13,7 @@
 #include "base/fd.h"
 #include "base/limits.h"
 #include "ctl/control.h"
-#include "ctl/reply.h"
+#include "ctl/framed.h"
 #include "ctl/sockpath.h"
 #include "ctl/stats.h"
 
@@ -23,7 +23,7 @@ static int wait_for(int fd, short events, int64_t until_us)
 		const int64_t left_us = until_us - clock_read().mono_us;
 		if (left_us <= 0)
 			return -ETIMEDOUT;
-		struct pollfd p = { .fd = fd, .events = events };
+		struct pollfd p = {.fd = fd, .events = events};
 		const int n = poll(&p, 1, (int)((left_us + 999) / 1000));
 		if (n > 0)
 			return 0;
@@ -49,7 +49,7 @@ static int send_all(int fd, const char *data, size_t len, int64_t until_us)
 	return 0;
 }
 
-static int receive(int fd, struct reply *r, int64_t until_us)
+static int receive(int fd, struct framed *r, int64_t until_us)
 {
 	char buf[16384];
 	for (;;) {
@@ -63,13 +63,13 @@ static int receive(int fd, struct reply *r, int64_t until_us)
 			return -errno;
 		if (n <= 0)
 			continue;
-		const int done = reply_add(r, buf, (size_t)n);
+		const int done = framed_add(r, buf, (size_t)n);
 		if (done)
 			return done < 0 ? done : 0;
 	}
 }
 
-static int ask(int fd, const char *line, int64_t until_us, struct reply *r)
+static int ask(int fd, const char *line, int64_t until_us, struct framed *r)
 {
 	static const char head[] = "__checked\n";
 	int err = send_all(fd, head, sizeof(head) - 1, until_us);
@@ -80,24 +80,25 @@ static int ask(int fd, const char *line, int64_t until_us, struct reply *r)
 	return err ? err : receive(fd, r, until_us);
 }
 
-int control_ask(const char *run_folder, const char *name, const char *line, int timeout_ms,
-	char **out, bool *ok)
+int control_ask(const char *run_folder, const char *name, const char *line,
+	int timeout_ms, char **out, bool *ok)
 {
 	char folder[PATH_MAX];
 	if (!stats_name_valid(name) || strlen(line) > LIMIT_CONTROL_LINE ||
 		strpbrk(line, "\r\n"))
 		return -EINVAL;
-	if (snprintf(folder, sizeof(folder), "%s/control", run_folder) >= (int)sizeof(folder))
+	if (snprintf(folder, sizeof(folder), "%s/control", run_folder) >=
+		(int)sizeof(folder))
 		return -ENAMETOOLONG;
 	const int64_t until_us = clock_read().mono_us + timeout_ms * 1000LL;
 	int fd = sockpath_connect(folder, name, timeout_ms);
 	if (fd < 0)
 		return fd == -EAGAIN ? -ETIMEDOUT : fd;
-	struct reply r = { 0 };
+	struct framed r = {0};
 	int err = ask(fd, line, until_us, &r);
 	fd_close(&fd);
 	if (!err)
-		err = reply_take(&r, out, ok);
-	reply_fini(&r);
+		err = framed_take(&r, out, ok);
+	framed_fini(&r);
 	return err;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* ctl/control.c - the server's side of the control socket.
  *
- * A client is read only while nothing waits to be written to it, so one that asks much and
- * reads nothing holds one answer, not many. */
+ * A client is read only while nothing waits to be written to it, so one that asks much
+ * and reads nothing holds one answer, not many. */
 #include "ctl/control.h"
 
 #include <arpa/inet.h>
@@ -32,7 +32,7 @@ struct client {
 	char *out; /* what waits to be written */
 	size_t out_len, out_sent, out_cap;
 	enum mode mode;
-	bool ended;         /* the other side sends no more, or must not */
+	bool ended; /* the other side sends no more, or must not */
 	int64_t active_us;
 };
 
@@ -197,7 +197,8 @@ static void client_event(void *ctx, unsigned events)
 	if (!alive)
 		client_free(c);
 	else
-		loop_watch_events(o->loop, &c->watch, c->out_len ? LOOP_WRITE : LOOP_READ);
+		loop_watch_events(
+			o->loop, &c->watch, c->out_len ? LOOP_WRITE : LOOP_READ);
 }
 
 /* A hundred hung clients must not lock the operator out. */
@@ -266,7 +267,8 @@ static int make_folder(const char *run_folder, const char *folder)
 static int open_listener(struct control *o, const char *run_folder, const char *name)
 {
 	char folder[PATH_MAX], temp[128];
-	if (snprintf(folder, sizeof(folder), "%s/control", run_folder) >= (int)sizeof(folder) ||
+	if (snprintf(folder, sizeof(folder), "%s/control", run_folder) >=
+			(int)sizeof(folder) ||
 		snprintf(o->path, sizeof(o->path), "%s/control/%s", run_folder, name) >=
 			(int)sizeof(o->path))
 		return -ENAMETOOLONG;
@@ -290,11 +292,12 @@ struct control *control_open(struct loop *l, const char *run_folder, const char 
 	struct control *o = calloc(1, sizeof(*o));
 	if (!o)
 		return NULL;
-	*o = (struct control){ .loop = l, .fn = fn, .ctx = ctx, .counters = counters };
+	*o = (struct control){.loop = l, .fn = fn, .ctx = ctx, .counters = counters};
 	o->watch.fd = -1;
 	int fd = open_listener(o, run_folder, name);
-	const int err = fd < 0 ? fd
-			       : loop_watch(l, &o->watch, fd, LOOP_READ, listener_event, o);
+	const int err =
+		fd < 0 ? fd
+		       : loop_watch(l, &o->watch, fd, LOOP_READ, listener_event, o);
 	if (err < 0) {
 		fd_close(&fd);
 		free(o);

@@ -14,12 +14,14 @@
 
 enum { FDS_MAX = sizeof(((struct notify_message *)0)->fds) / sizeof(int) };
 
-/* Length of the address, 0 if `path` is none: sd_notify(3) knows "/path" and "@abstract". */
+/* Length of the address, 0 if `path` is none: sd_notify(3) knows "/path" and
+ * "@abstract". */
 static socklen_t address_of(struct sockaddr_un *out, const char *path)
 {
 	const size_t len = strlen(path);
-	*out = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (len < 2 || len >= sizeof(out->sun_path) || (path[0] != '/' && path[0] != '@'))
+	*out = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (len < 2 || len >= sizeof(out->sun_path) ||
+		(path[0] != '/' && path[0] != '@'))
 		return 0;
 	memcpy(out->sun_path, path, len);
 	const size_t head = offsetof(struct sockaddr_un, sun_path);
@@ -46,12 +48,12 @@ int notify_send(const char *text, const int *fds, size_t count)
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int) * FDS_MAX)];
-	} control = { 0 };
-	struct iovec data = { (void *)(uintptr_t)text, strlen(text) };
-	struct msghdr msg = { .msg_name = &to,
+	} control = {0};
+	struct iovec data = {(void *)(uintptr_t)text, strlen(text)};
+	struct msghdr msg = {.msg_name = &to,
 		.msg_namelen = to_len,
 		.msg_iov = &data,
-		.msg_iovlen = 1 };
+		.msg_iovlen = 1};
 	if (count) {
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = CMSG_SPACE(sizeof(int) * count);
@@ -97,7 +99,8 @@ bool notify_value(const char *text, const char *key, char *out, size_t cap)
 	const size_t key_len = strlen(key);
 	for (const char *at = text; *at;) {
 		const size_t len = strcspn(at, "\n");
-		if (len > key_len && strncmp(at, key, key_len) == 0 && at[key_len] == '=') {
+		if (len > key_len && strncmp(at, key, key_len) == 0 &&
+			at[key_len] == '=') {
 			size_t n = len - key_len - 1;
 			n = n < cap - 1 ? n : cap - 1;
 			memcpy(out, at + key_len + 1, n);
@@ -159,13 +162,14 @@ int notify_receive(int fd, struct notify_message *out)
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int) * FDS_MAX) + CMSG_SPACE(sizeof(struct ucred))];
+		char bytes[CMSG_SPACE(sizeof(int) * FDS_MAX) +
+			   CMSG_SPACE(sizeof(struct ucred))];
 	} control;
-	struct iovec data = { out->text, sizeof(out->text) - 1 };
-	struct msghdr msg = { .msg_iov = &data,
+	struct iovec data = {out->text, sizeof(out->text) - 1};
+	struct msghdr msg = {.msg_iov = &data,
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes) };
+		.msg_controllen = sizeof(control.bytes)};
 	out->pid = 0;
 	out->fd_count = 0;
 	ssize_t n;

@@ -15,7 +15,7 @@
 static int make_address(
 	struct sockaddr_un *out, const char *folder, const char *name, int *dir)
 {
-	*out = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	*out = (struct sockaddr_un){.sun_family = AF_UNIX};
 	const int cap = sizeof(out->sun_path);
 	*dir = -1;
 	if (snprintf(out->sun_path, sizeof(out->sun_path), "%s/%s", folder, name) < cap)
@@ -30,7 +30,8 @@ static int make_address(
 	return -ENAMETOOLONG;
 }
 
-static int rename_in(const char *folder, const char *from, const char *to, struct stat *st)
+static int rename_in(
+	const char *folder, const char *from, const char *to, struct stat *st)
 {
 	int dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
@@ -43,8 +44,8 @@ static int rename_in(const char *folder, const char *from, const char *to, struc
 	return err;
 }
 
-int sockpath_listen(
-	const char *folder, const char *temp, const char *name, int backlog, struct stat *st)
+int sockpath_listen(const char *folder, const char *temp, const char *name, int backlog,
+	struct stat *st)
 {
 	struct sockaddr_un at;
 	int dir, err = make_address(&at, folder, temp, &dir);
@@ -69,7 +70,7 @@ int sockpath_listen(
 
 int sockpath_connect(const char *folder, const char *name, int timeout_ms)
 {
-	const struct timeval limit = { timeout_ms / 1000, timeout_ms % 1000 * 1000 };
+	const struct timeval limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
 	struct sockaddr_un at;
 	int dir, err = make_address(&at, folder, name, &dir);
 	if (err)
@@ -78,7 +79,7 @@ int sockpath_connect(const char *folder, const char *name, int timeout_ms)
 	if (fd < 0)
 		err = -errno;
 	else if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ||
-		connect(fd, (const struct sockaddr *)&at, sizeof(at)) < 0)
+		 connect(fd, (const struct sockaddr *)&at, sizeof(at)) < 0)
 		err = -errno;
 	fd_close(&dir);
 	if (err)

@@ -13,6 +13,7 @@
 #include "base/counters.h"
 #include "shm/shm.h"
 
+#define STATS_MAGIC UINT64_C(0x7374617473686f61)
 enum { STATS_LAYOUT = 1, STATS_INSTANCES_MAX = 256 };
 
 enum stats_state { STATE_STARTING, STATE_READY, STATE_STOPPING, STATE_STOPPED };
@@ -53,3 +54,8 @@ bool stats_parse(const void *data, size_t len, const char *name, struct stats_bl
 /* Names of all instances with a file, sorted (numbers by value); count. `alive` tells whether its process lives. */
 size_t stats_names(const char *run_folder, char names[][64], size_t max);
 bool stats_alive(const struct stats_block *b);
+
+/* "<run>/stats/<name>"; false: too long. */
+bool stats_path(char out[static 4096], const char *run_folder, const char *name);
+/* The letter of the state and the start time (clock ticks after boot) of a process; false: there is none. */
+bool stats_process_start(pid_t pid, char *state, uint64_t *start);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "ctl/reply.h"
+#include "ctl/framed.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -7,21 +7,21 @@
 #include <string.h>
 
 enum {
-	PROMPT = 2,       /* "> ", sent before the mode was changed */
+	PROMPT = 2,	   /* "> ", sent before the mode was changed */
 	HEAD = PROMPT + 4, /* and the length of what follows */
 };
 
-static size_t claimed(const struct reply *r)
+static size_t claimed(const struct framed *r)
 {
 	const uint8_t *b = (const uint8_t *)r->buf + PROMPT;
 	return (size_t)b[0] << 24 | (size_t)b[1] << 16 | (size_t)b[2] << 8 | b[3];
 }
 
-static int grow(struct reply *r, size_t len)
+static int grow(struct framed *r, size_t len)
 {
 	if (r->cap - r->len >= len)
 		return 0;
-	if (len > (size_t)REPLY_MAX + HEAD - r->len)
+	if (len > (size_t)FRAMED_MAX + HEAD - r->len)
 		return -EMSGSIZE;
 	size_t cap = r->cap ? r->cap : 4096;
 	while (cap - r->len < len)
@@ -34,7 +34,7 @@ static int grow(struct reply *r, size_t len)
 	return 0;
 }
 
-int reply_add(struct reply *r, const void *data, size_t len)
+int framed_add(struct framed *r, const void *data, size_t len)
 {
 	const int err = grow(r, len);
 	if (err)
@@ -46,7 +46,7 @@ int reply_add(struct reply *r, const void *data, size_t len)
 	if (r->len < HEAD)
 		return 0;
 	const size_t want = claimed(r);
-	if (want > REPLY_MAX)
+	if (want > FRAMED_MAX)
 		return -EMSGSIZE;
 	if (want == 0)
 		return -EPROTO;
@@ -55,7 +55,7 @@ int reply_add(struct reply *r, const void *data, size_t len)
 	return r->len - HEAD >= want;
 }
 
-int reply_take(const struct reply *r, char **text, bool *ok)
+int framed_take(const struct framed *r, char **text, bool *ok)
 {
 	assert(r->len > HEAD && r->len - HEAD >= claimed(r));
 	const size_t len = claimed(r) - 1;
@@ -69,8 +69,8 @@ int reply_take(const struct reply *r, char **text, bool *ok)
 	return 0;
 }
 
-void reply_fini(struct reply *r)
+void framed_fini(struct framed *r)
 {
 	free(r->buf);
-	*r = (struct reply){ 0 };
+	*r = (struct framed){0};
 }

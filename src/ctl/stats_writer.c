@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* ctl/stats_writer.c - the instance's side: a file of its own, taking the predecessor's
+ * place. */
+#include <assert.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "ctl/stats.h"
+
+enum {
+	QUICK_DEATH_US = 1000000,
+	BACKOFF_FIRST_MS = 100,
+	BACKOFF_LAST_MS = 10000,
+};
+
+int64_t stats_backoff_ms(uint32_t quick_deaths)
+{
+	if (quick_deaths == 0)
+		return 0;
+	const uint32_t doublings = quick_deaths - 1;
+	const int64_t ms = doublings < 10 ? (int64_t)BACKOFF_FIRST_MS << doublings
+					  : BACKOFF_LAST_MS;
+	return ms < BACKOFF_LAST_MS ? ms : BACKOFF_LAST_MS;
+}
+
+static bool died_quickly(const struct stats_block *b)
+{
+	const bool ended_well = b->state == STATE_STOPPING || b->state == STATE_STOPPED;
+	return !ended_well && b->beat_mono_us - b->started_mono_us < QUICK_DEATH_US;
+}
+
+static void fill(
+	struct stats_block *b, const char *name, const struct stats_block *before)
+{
+	const struct now now = clock_read();
+	char state;
+	snprintf(b->name, sizeof(b->name), "%s", name);
+	b->pid = getpid();
+	b->state = STATE_STARTING;
+	if (before) {
+		b->restarts = before->restarts + 1;
+		b->quick_deaths = died_quickly(before) ? before->quick_deaths + 1 : 0;
+	}
+	b->started_wall_ms = now.wall_ms;
+	b->started_mono_us = now.mono_us;
+	b->beat_mono_us = now.mono_us;
+	stats_process_start(b->pid, &state, &b->pid_start);
+	b->counter_count = COUNTER_COUNT;
+}
+
+/* Under a name of its own first, so that readers see the predecessor's until this is
+ * whole. */
+static enum shm_result open_file(const char *run_folder, const char *name, char *temp,
+	struct shm *shm, char reason[static 256])
+{
+	char path[PATH_MAX];
+	if (!stats_path(path, run_folder, "") || fd_make_folder(path, 0755) < 0)
+		log_debug(SYSTEM, "%s/stats: %m", run_folder);
+	snprintf(temp, PATH_MAX, "%s/stats/.%s.%d", run_folder, name, (int)getpid());
+	unlink(temp); /* of a dead process that had our pid */
+	const struct shm_want want = {.path = temp,
+		.magic = STATS_MAGIC,
+		.layout = STATS_LAYOUT,
+		.size = sizeof(struct stats_block),
+		.mode = 0644};
+	return shm_open_file(shm, &want, reason);
+}
+
+struct stats_block *stats_open(
+	const char *run_folder, const char *name, struct shm *shm)
+{
+	assert(stats_name_valid(name));
+	struct stats_block before;
+	char temp[PATH_MAX], path[PATH_MAX], reason[256] = "";
+	const bool had = stats_read(run_folder, name, &before);
+	const enum shm_result result = open_file(run_folder, name, temp, shm, reason);
+	if (result == SHM_FAILED)
+		return NULL;
+
+	struct stats_block *b = shm->base;
+	fill(b, name, had ? &before : NULL);
+	if (result == SHM_ANONYMOUS) {
+		log_warning(SYSTEM,
+			"numbers of this instance are not visible to others: %s",
+			reason);
+	} else if (!stats_path(path, run_folder, name) || rename(temp, path) < 0) {
+		log_warning(SYSTEM,
+			"numbers of this instance are not visible to others: %s: %m",
+			path);
+		unlink(temp);
+	} else {
+		/* shorter than `temp`, which had room there */
+		memcpy(shm->path, path, strlen(path) + 1);
+	}
+	return b;
+}
