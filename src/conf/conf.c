@@ -14,13 +14,12 @@ enum {
 
 const struct conf_option_row conf_option_rows[] = {
 #define X(type, field, lua, def, low, high, help)                                      \
-	{ #field, lua, help, CONF_TYPE_##type, offsetof(struct conf, field),           \
-		(double)(def), (double)(low), (double)(high) },
+	{#field, lua, help, CONF_TYPE_##type, offsetof(struct conf, field),            \
+		(double)(def), (double)(low), (double)(high)},
 	CONF_OPTIONS(X)
 #undef X
 };
-const size_t conf_option_count =
-	sizeof(conf_option_rows) / sizeof(conf_option_rows[0]);
+const size_t conf_option_count = sizeof(conf_option_rows) / sizeof(conf_option_rows[0]);
 
 static const char *const flag_names[CONF_FLAG_COUNT] = {
 #define X(name) [CONF_BIT_##name] = #name,
@@ -32,7 +31,7 @@ static const struct {
 	const char *name;
 	bool on;
 } modules[MODULE_COUNT] = {
-#define X(name, on) [MODULE_##name] = { #name, on },
+#define X(name, on) [MODULE_##name] = {#name, on},
 	CONF_MODULES(X)
 #undef X
 };
@@ -41,13 +40,13 @@ static const struct {
 	const char *name;
 	bool served;
 } kinds[] = {
-	[KIND_DNS] = { "dns", true },
-	[KIND_TLS] = { "tls", false },
-	[KIND_DOH2] = { "doh2", false },
-	[KIND_DOH_LEGACY] = { "doh_legacy", false },
-	[KIND_WEBMGMT] = { "webmgmt", false },
-	[KIND_CONTROL] = { "control", false },
-	[KIND_XDP] = { "xdp", false },
+	[KIND_DNS] = {"dns", true},
+	[KIND_TLS] = {"tls", false},
+	[KIND_DOH2] = {"doh2", false},
+	[KIND_DOH_LEGACY] = {"doh_legacy", false},
+	[KIND_WEBMGMT] = {"webmgmt", false},
+	[KIND_CONTROL] = {"control", false},
+	[KIND_XDP] = {"xdp", false},
 };
 enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]) };
 
@@ -126,7 +125,7 @@ union value {
 double conf_option_get(const struct conf *c, const struct conf_option_row *row)
 {
 	const char *at = (const char *)c + row->offset;
-	union value v = { 0 };
+	union value v = {0};
 	switch (row->type) {
 	case CONF_TYPE_BOOL:
 		memcpy(&v.flag, at, sizeof(v.flag));
@@ -149,7 +148,7 @@ static void option_store(
 	struct conf *c, const struct conf_option_row *row, double value)
 {
 	char *at = (char *)c + row->offset;
-	union value v = { 0 };
+	union value v = {0};
 	switch (row->type) {
 	case CONF_TYPE_BOOL:
 		v.flag = value > 0;
@@ -181,7 +180,8 @@ bool conf_option_set(struct conf *c, const struct conf_option_row *row, double v
 		return false;
 	}
 	if (value != (double)(int64_t)value) {
-		snprintf(error, 256, "%s: %.14g is not a whole number", row->lua, value);
+		snprintf(
+			error, 256, "%s: %.14g is not a whole number", row->lua, value);
 		return false;
 	}
 	option_store(c, row, value);
@@ -238,8 +238,8 @@ void conf_names_sort(const uint8_t **names, size_t count)
 		qsort(names, count, sizeof(*names), names_compare);
 }
 
-const uint8_t *conf_names_find(const uint8_t *const *names, size_t count,
-	const uint8_t *name, bool exact)
+const uint8_t *conf_names_find(
+	const uint8_t *const *names, size_t count, const uint8_t *name, bool exact)
 {
 	for (;; name = name_parent(name)) {
 		size_t low = 0, high = count;
@@ -258,7 +258,8 @@ const uint8_t *conf_names_find(const uint8_t *const *names, size_t count,
 	}
 }
 
-bool conf_listen_add(struct conf *c, const struct conf_listen *l, char error[static 256])
+bool conf_listen_add(
+	struct conf *c, const struct conf_listen *l, char error[static 256])
 {
 	for (size_t i = 0; i < c->listen_count; i++) {
 		const struct conf_listen *old = &c->listens[i];
@@ -295,11 +296,10 @@ bool conf_hint_add(struct conf *c, const uint8_t *name, const struct addr *addr)
 	const uint8_t *kept = name_keep(c, name);
 	const uint32_t order =
 		c->hint_count ? c->hints[c->hint_count - 1].order + 1 : 0;
-	struct conf_hint *hint =
-		conf_push(c, &c->hints, &c->hint_count, sizeof(*hint));
+	struct conf_hint *hint = conf_push(c, &c->hints, &c->hint_count, sizeof(*hint));
 	if (!kept || !hint)
 		return false;
-	*hint = (struct conf_hint){ .name = kept, .addr = *addr, .order = order };
+	*hint = (struct conf_hint){.name = kept, .addr = *addr, .order = order};
 	hint->addr.port = 0;
 	return true;
 }
@@ -333,7 +333,7 @@ bool conf_root_add(struct conf *c, const uint8_t *name, const struct addr *addr)
 	struct conf_root *root = conf_push(c, &c->roots, &c->root_count, sizeof(*root));
 	if (!kept || !root)
 		return false;
-	*root = (struct conf_root){ .name = kept, .addr = *addr };
+	*root = (struct conf_root){.name = kept, .addr = *addr};
 	if (!root->addr.port)
 		root->addr.port = 53;
 	return true;
@@ -420,19 +420,19 @@ static const struct {
 	char letter;
 	const char *v4, *v6;
 } builtin_roots[] = {
-	{ 'a', "198.41.0.4", "2001:503:ba3e::2:30" },
-	{ 'b', "170.247.170.2", "2801:1b8:10::b" },
-	{ 'c', "192.33.4.12", "2001:500:2::c" },
-	{ 'd', "199.7.91.13", "2001:500:2d::d" },
-	{ 'e', "192.203.230.10", "2001:500:a8::e" },
-	{ 'f', "192.5.5.241", "2001:500:2f::f" },
-	{ 'g', "192.112.36.4", "2001:500:12::d0d" },
-	{ 'h', "198.97.190.53", "2001:500:1::53" },
-	{ 'i', "192.36.148.17", "2001:7fe::53" },
-	{ 'j', "192.58.128.30", "2001:503:c27::2:30" },
-	{ 'k', "193.0.14.129", "2001:7fd::1" },
-	{ 'l', "199.7.83.42", "2001:500:9f::42" },
-	{ 'm', "202.12.27.33", "2001:dc3::35" },
+	{'a', "198.41.0.4", "2001:503:ba3e::2:30"},
+	{'b', "170.247.170.2", "2801:1b8:10::b"},
+	{'c', "192.33.4.12", "2001:500:2::c"},
+	{'d', "199.7.91.13", "2001:500:2d::d"},
+	{'e', "192.203.230.10", "2001:500:a8::e"},
+	{'f', "192.5.5.241", "2001:500:2f::f"},
+	{'g', "192.112.36.4", "2001:500:12::d0d"},
+	{'h', "198.97.190.53", "2001:500:1::53"},
+	{'i', "192.36.148.17", "2001:7fe::53"},
+	{'j', "192.58.128.30", "2001:503:c27::2:30"},
+	{'k', "193.0.14.129", "2001:7fd::1"},
+	{'l', "199.7.83.42", "2001:500:9f::42"},
+	{'m', "202.12.27.33", "2001:dc3::35"},
 };
 
 static bool roots_builtin(struct conf *c)
@@ -477,9 +477,8 @@ struct conf *conf_new(void)
 
 static void listen_default(struct conf *c, const char *ip, bool optional)
 {
-	struct conf_listen l = { .kind = KIND_DNS,
-		.optional = optional,
-		.where = { c->file, 0 } };
+	struct conf_listen l = {
+		.kind = KIND_DNS, .optional = optional, .where = {c->file, 0}};
 	char error[256];
 	if (addr_from_text(&l.addr, ip, 53))
 		conf_listen_add(c, &l, error);

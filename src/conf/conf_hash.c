@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* conf/conf_hash.c - one number for what a configuration says: over a canonical text of it.
+/* conf/conf_hash.c - one number for what a configuration says: over a canonical text of
+ * it.
  *
  * Told to people and compared between instances and restarts, so the key is fixed
  * and the text holds no pointer, no order of hash tables and no instance name. */
@@ -11,7 +12,7 @@
 
 #include "base/hash.h"
 
-static const struct hash_key fixed_key = { 0x73686f616c636f6e, 0x6669677572617469 };
+static const struct hash_key fixed_key = {0x73686f616c636f6e, 0x6669677572617469};
 
 static void add_text(struct hash_state *s, const char *text)
 {
@@ -123,8 +124,8 @@ uint64_t conf_hash(const struct conf *c)
 	add(&s, "flags %x modules %x", c->flags, c->modules);
 	add(&s, "log %d %d %llx", (int)c->log_level, (int)c->log_target,
 		(unsigned long long)c->log_groups);
-	const char *const texts[] = { c->cache_storage, c->nsid, c->chaos_hostname,
-		c->chaos_version, c->user, c->group };
+	const char *const texts[] = {c->cache_storage, c->nsid, c->chaos_hostname,
+		c->chaos_version, c->user, c->group};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		add_text(&s, texts[i]);
 	return hash_end(&s);
@@ -132,8 +133,9 @@ uint64_t conf_hash(const struct conf *c)
 
 /* Flags that change what is sent, asked or answered, but not what is true. */
 enum {
-	FLAGS_NOT_DOMAIN = CONF_NO_CACHE | CONF_REORDER_RR | CONF_TRACE | CONF_NO_ANSWER |
-		CONF_DNSSEC_WANT | CONF_NO_0X20 | CONF_NO_MINIMIZE | CONF_TCP,
+	FLAGS_NOT_DOMAIN = CONF_NO_CACHE | CONF_REORDER_RR | CONF_TRACE |
+			   CONF_NO_ANSWER | CONF_DNSSEC_WANT | CONF_NO_0X20 |
+			   CONF_NO_MINIMIZE | CONF_TCP,
 };
 
 uint64_t conf_domain_hash(const struct conf *c)

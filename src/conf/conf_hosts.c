@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* conf/conf_hosts.c - /etc/hosts form: "ADDRESS NAME [NAME]...", '#' comments: hosts(5). */
+/* conf/conf_hosts.c - /etc/hosts form: "ADDRESS NAME [NAME]...", '#' comments:
+ * hosts(5). */
 #include "conf/conf.h"
 
 #include <stdio.h>
@@ -10,14 +11,15 @@
 
 enum {
 	HOSTS_BYTES_MAX = 256 * 1024 * 1024, /* a block list of 10 million names */
-	HOSTS_WORD_MAX = 1100,               /* a name with every byte escaped */
+	HOSTS_WORD_MAX = 1100,		     /* a name with every byte escaped */
 };
 
 struct hosts_line {
 	const char *at, *end;
 };
 
-/* The next word of the line into `word`; its length, 0 at the end or comment, -1: too long. */
+/* The next word of the line into `word`; its length, 0 at the end or comment, -1: too
+ * long. */
 static int word_next(struct hosts_line *l, char word[static HOSTS_WORD_MAX])
 {
 	while (l->at < l->end && (*l->at == ' ' || *l->at == '\t' || *l->at == '\r'))
@@ -43,7 +45,8 @@ static const char *hosts_line_add(struct conf *c, struct hosts_line *l)
 		return NULL;
 	/* "fe80::1%lo0" stands in many hosts files: no use for DNS */
 	const bool scoped = len > 0 && strchr(word, '%');
-	if (!scoped && (len < 0 || strpbrk(word, "@") || !addr_from_text(&addr, word, 0)))
+	if (!scoped &&
+		(len < 0 || strpbrk(word, "@") || !addr_from_text(&addr, word, 0)))
 		return "not an address";
 	unsigned names = 0;
 	while ((len = word_next(l, word)) > 0) {
@@ -68,7 +71,7 @@ bool conf_hosts_text(struct conf *c, const char *path, const char *text, size_t 
 	}
 	for (int line = 1; text < end; line++) {
 		const char *eol = memchr(text, '\n', (size_t)(end - text));
-		struct hosts_line l = { text, eol ? eol : end };
+		struct hosts_line l = {text, eol ? eol : end};
 		const char *wrong = hosts_line_add(c, &l);
 		if (wrong) {
 			snprintf(error, 256, "%.160s:%d: %s", path, line, wrong);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Whatever a hosts file holds: a clear error or names and addresses that look up again. */
+/* Whatever a hosts file holds: a clear error or names and addresses that look up again.
+ */
 #include "conf/conf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

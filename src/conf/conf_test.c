@@ -65,8 +65,7 @@ static uint64_t hash_with(const char *option, double value, const char *instance
 	char error[256];
 	c->instance = instance;
 	if (option)
-		assert_true(
-			conf_option_set(c, conf_option_find(option), value, error));
+		assert_true(conf_option_set(c, conf_option_find(option), value, error));
 	conf_finish(c);
 	const uint64_t hash = c->hash;
 	conf_free(c);
@@ -165,9 +164,11 @@ static void conf_rdata_from_text_reads_one_record_only(void **state)
 {
 	(void)state;
 	uint8_t out[300];
-	assert_int_equal(conf_rdata_from_text(TYPE_A, "192.0.2.1", out, sizeof(out)), 4);
+	assert_int_equal(
+		conf_rdata_from_text(TYPE_A, "192.0.2.1", out, sizeof(out)), 4);
 	assert_int_equal(out[0], 192);
-	assert_int_equal(conf_rdata_from_text(TYPE_TXT, "\"a b\" c", out, sizeof(out)), 6);
+	assert_int_equal(
+		conf_rdata_from_text(TYPE_TXT, "\"a b\" c", out, sizeof(out)), 6);
 	assert_int_equal(conf_rdata_from_text(TYPE_A, "192.0.2", out, sizeof(out)), -1);
 	assert_int_equal(conf_rdata_from_text(TYPE_A, "192.0.2.1\n. 0 A 192.0.2.2", out,
 				 sizeof(out)),
@@ -180,7 +181,7 @@ static void conf_anchor_add_refuses_other_types(void **state)
 	(void)state;
 	struct conf *c = conf_new();
 	char error[256];
-	const struct conf_where where = { "f", 1 };
+	const struct conf_where where = {"f", 1};
 	assert_true(conf_anchor_add(c,
 		". IN DS 20326 8 2 "
 		"E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
@@ -199,12 +200,12 @@ static void conf_listen_add_refuses_the_same_address_twice(void **state)
 	(void)state;
 	struct conf *c = conf_new();
 	char error[256];
-	struct conf_listen l = { .kind = KIND_DNS, .where = { "a.lua", 7 } };
+	struct conf_listen l = {.kind = KIND_DNS, .where = {"a.lua", 7}};
 	assert_true(addr_from_text(&l.addr, "127.0.0.1", 53));
 	assert_true(conf_listen_add(c, &l, error));
 	assert_false(conf_listen_add(c, &l, error));
-	assert_string_equal(error,
-		"net.listen: 127.0.0.1@53 is listened on already, by a.lua:7");
+	assert_string_equal(
+		error, "net.listen: 127.0.0.1@53 is listened on already, by a.lua:7");
 	conf_free(c);
 }
 
@@ -214,7 +215,7 @@ static void conf_names_find_takes_the_longest_suffix(void **state)
 	uint8_t a[NAME_MAX_LEN], b[NAME_MAX_LEN], q[NAME_MAX_LEN];
 	name(a, "test");
 	name(b, "b.test");
-	const uint8_t *names[] = { a, b };
+	const uint8_t *names[] = {a, b};
 	conf_names_sort(names, 2);
 	name(q, "x.b.test");
 	assert_ptr_equal(conf_names_find(names, 2, q, false), b);
@@ -232,7 +233,8 @@ int main(void)
 		cmocka_unit_test(conf_option_set_names_the_range),
 		cmocka_unit_test(conf_hash_tells_a_changed_value_not_the_instance),
 		cmocka_unit_test(conf_domain_depends_on_roots_not_on_size),
-		cmocka_unit_test(conf_hints_look_up_both_ways_and_the_last_name_is_the_ptr),
+		cmocka_unit_test(
+			conf_hints_look_up_both_ways_and_the_last_name_is_the_ptr),
 		cmocka_unit_test(conf_hosts_error_has_file_and_line),
 		cmocka_unit_test(conf_root_file_replaces_the_builtin_hints),
 		cmocka_unit_test(conf_rdata_from_text_reads_one_record_only),

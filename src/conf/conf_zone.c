@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* conf/conf_zone.c - what stands in zone-file form: root hints, trust anchors, single RDATA. */
+/* conf/conf_zone.c - what stands in zone-file form: root hints, trust anchors, single
+ * RDATA. */
 #include "conf/conf.h"
 
 #include <errno.h>
@@ -29,15 +30,15 @@ struct zone_read {
 	zone_record_fn *fn;
 	void *ctx;
 	const char *path; /* NULL: a text */
-	char *error;      /* 256 bytes */
+	char *error;	  /* 256 bytes */
 	bool failed;
 };
 
 static void zone_on_record(zs_scanner_t *s)
 {
 	struct zone_read *z = s->process.data;
-	const struct zone_record rr = { s->r_owner, s->r_type, s->r_data,
-		(uint16_t)s->r_data_length };
+	const struct zone_record rr = {
+		s->r_owner, s->r_type, s->r_data, (uint16_t)s->r_data_length};
 	z->error[0] = 0;
 	if (z->fn(z->ctx, &rr))
 		return;
@@ -84,15 +85,15 @@ static bool zone_read(const char *path, const char *text, zone_record_fn *fn, vo
 	if (path && !file_is_readable(path, error))
 		return false;
 	zs_scanner_t *s = malloc(sizeof(*s)); /* over 100 KB: not on the stack */
-	struct zone_read z = { fn, ctx, path, error, false };
+	struct zone_read z = {fn, ctx, path, error, false};
 	if (!s || zs_init(s, ".", CLASS_IN, 3600) != 0) {
 		free(s);
 		snprintf(error, 256, "out of memory");
 		return false;
 	}
 	if (zs_set_processing(s, zone_on_record, zone_on_error, &z) != 0 ||
-		(path ? zs_set_input_file(s, path) :
-			zs_set_input_string(s, text, strlen(text))) != 0 ||
+		(path ? zs_set_input_file(s, path)
+		      : zs_set_input_string(s, text, strlen(text))) != 0 ||
 		zs_parse_all(s) != 0) {
 		if (!error[0])
 			snprintf(error, 256, "%.160s: %s", path ? path : "text",
@@ -106,7 +107,8 @@ static bool zone_read(const char *path, const char *text, zone_record_fn *fn, vo
 
 /* --- root hints --------------------------------------------------------------- */
 
-struct root_entry { /* an address record of the file; used if an NS of the root names it */
+struct root_entry { /* an address record of the file; used if an NS of the root names it
+		     */
 	const uint8_t *name;
 	struct addr addr;
 };
@@ -154,7 +156,7 @@ static bool root_on_record(void *ctx, const struct zone_record *rr)
 
 bool conf_root_file(struct conf *c, const char *path, char error[static 256])
 {
-	struct root_read r = { .c = c, .error = error };
+	struct root_read r = {.c = c, .error = error};
 	if (!zone_read(path, NULL, root_on_record, &r, error))
 		return false;
 	conf_names_sort(r.servers, r.server_count);
@@ -224,13 +226,18 @@ static bool anchor_on_record(void *ctx, const struct zone_record *rr)
 		return false;
 	}
 	name_lower(owner);
-	*anchor = (struct conf_anchor){ .owner = owner, .text = text, .type = rr->type,
-		.rdata = rdata, .rdata_len = rr->rdata_len, .where = a->where };
+	*anchor = (struct conf_anchor){.owner = owner,
+		.text = text,
+		.type = rr->type,
+		.rdata = rdata,
+		.rdata_len = rr->rdata_len,
+		.where = a->where};
 	a->added++;
 	return true;
 }
 
-/* One record: no directive, no line break outside parentheses; with the line's end that the scanner wants. */
+/* One record: no directive, no line break outside parentheses; with the line's end that
+ * the scanner wants. */
 static bool record_line(const char *text, const char *head, char **out)
 {
 	const size_t len = strlen(head) + strlen(text) + 2;
@@ -246,7 +253,7 @@ bool conf_anchor_add(struct conf *c, const char *text, struct conf_where where,
 	char error[static 256])
 {
 	char *line;
-	struct anchor_read a = { c, where, text, error, 0 };
+	struct anchor_read a = {c, where, text, error, 0};
 	if (!record_line(text, "", &line)) {
 		snprintf(error, 256, "not a record");
 		return false;
@@ -260,7 +267,7 @@ bool conf_anchor_add(struct conf *c, const char *text, struct conf_where where,
 
 bool conf_anchor_file(struct conf *c, const char *path, char error[static 256])
 {
-	struct anchor_read a = { c, { arena_strdup(c->arena, path), 0 }, NULL, error, 0 };
+	struct anchor_read a = {c, {arena_strdup(c->arena, path), 0}, NULL, error, 0};
 	if (!zone_read(path, NULL, anchor_on_record, &a, error))
 		return false;
 	if (!a.added)
@@ -291,7 +298,7 @@ static bool rdata_on_record(void *ctx, const struct zone_record *rr)
 int conf_rdata_from_text(uint16_t type, const char *text, uint8_t *out, size_t cap)
 {
 	char error[256], name[16], head[32], *line;
-	struct rdata_read r = { type, out, cap, -1, error };
+	struct rdata_read r = {type, out, cap, -1, error};
 	snprintf(head, sizeof(head), ". 0 IN %s ", type_to_text(type, name));
 	if (!record_line(text, head, &line))
 		return -1;

@@ -64,7 +64,8 @@ struct policy_verdict {
 
 /* Is this client served at all (local networks, net.allow, view rules that pass it)? */
 bool policy_allows(const struct conf *conf, const struct addr *client);
-/* The verdict; records are built in `arena`. Start with resume = 0; after an OUTCOME_CALL that passed, again with the verdict's. */
+/* The verdict; records are built in `arena`. Start with resume = 0; after an OUTCOME_CALL that passed, again with the
+ * verdict's own `resume` and the same `out` (it carries the flags gathered so far). */
 void policy_decide(const struct conf *conf, const struct policy_query *q, struct arena *arena,
 	size_t resume, struct policy_verdict *out);
 /* True when no rule and no local data can touch any query (only special names): lets the fast path skip policy_decide for
@@ -76,3 +77,7 @@ void policy_route(const struct conf *conf, const uint8_t *name, struct route *ou
 /* CHAOS names, ANY (RFC 8482), special names, hints: true when answered locally. Part of policy_decide. */
 bool policy_local(const struct conf *conf, const struct policy_query *q, struct arena *arena,
 	struct policy_verdict *out);
+/* One rule alone, as a callback gave it. False: it does not match, or it chains (flags are in `out` then). `out` comes from
+ * policy_decide. */
+bool policy_apply(const struct conf *conf, const struct policy_rule *rule,
+	const struct policy_query *q, struct arena *arena, struct policy_verdict *out);
