@@ -19,6 +19,7 @@ TEST_SECONDS = 60
 
 def pytest_configure(config):
 	config.addinivalue_line('markers', 'seconds(n): this test may take up to n seconds')
+	config.addinivalue_line('markers', 'slow: left out of the run with sanitizers')
 
 
 @pytest.fixture(autouse=True)

@@ -38,7 +38,7 @@ def wire(name):
 class Query:
 	"""A question as it came, its case kept."""
 
-	def __init__(self, data, proto, addr):
+	def __init__(self, data, proto, addr, port):
 		self.id, self.flags, qd, _, _, ar = struct.unpack('!6H', data[:12])
 		if self.flags & QR or qd != 1:
 			raise ValueError('no query')
@@ -53,8 +53,21 @@ class Query:
 		self.name = '.'.join(parts) + '.'
 		self.lower = self.name.lower()
 		self.edns = ar > 0 and data[pos + 5:pos + 8] == b'\0\0\x29'
+		self.payload = self.do = None
+		self.options = []
+		if self.edns:
+			self.read_opt(data[pos + 8:])
 		self.tcp = proto == 'tcp'
-		self.addr = addr
+		self.addr, self.port = addr, port
+
+	def read_opt(self, data):
+		self.payload, ttl, size = struct.unpack('!HIH', data[:8])
+		self.do = bool(ttl & 0x8000)
+		data = data[8:8 + size]
+		while data:
+			code, size = struct.unpack('!2H', data[:4])
+			self.options.append(code)
+			data = data[4 + size:]
 
 	def first_label(self):
 		return self.lower.split('.')[0]
@@ -324,14 +337,16 @@ class Server:
 		counts['edns'] += query.edns
 		counts['names'][query.lower] = counts['names'].get(query.lower, 0) + 1
 		entry = {'time': time.time(), 'zone': zone, 'name': query.name, 'type': query.qtype,
-			'proto': 'tcp' if query.tcp else 'udp', 'edns': query.edns}
+			'proto': 'tcp' if query.tcp else 'udp', 'edns': query.edns, 'id': query.id,
+			'port': query.port, 'payload': query.payload, 'do': query.do,
+			'options': query.options}
 		self.log.append(entry)
 		self.log_file.write(json.dumps(entry) + '\n')
 
-	def handle(self, data, proto, addr):
+	def handle(self, data, proto, addr, port):
 		"""What to send for DATA."""
 		try:
-			query = Query(data, proto, addr)
+			query = Query(data, proto, addr, port)
 		except (ValueError, IndexError, struct.error):
 			return None
 		parts = query.lower.split('.')
@@ -359,7 +374,7 @@ class Udp(asyncio.DatagramProtocol):
 
 	def datagram_received(self, data, peer):
 		send = self.transport.sendto
-		for item in self.server.handle(data, 'udp', self.addr) or ():
+		for item in self.server.handle(data, 'udp', self.addr, peer[1]) or ():
 			if item is ELSEWHERE:
 				send = self.server.elsewhere.sendto
 			elif item is not CLOSE:
@@ -367,11 +382,12 @@ class Udp(asyncio.DatagramProtocol):
 
 
 async def serve_tcp(server, addr, reader, writer):
+	port = writer.get_extra_info('peername')[1]
 	try:
 		while True:
 			size = struct.unpack('!H', await reader.readexactly(2))[0]
 			data = await reader.readexactly(size)
-			for item in server.handle(data, 'tcp', addr) or ():
+			for item in server.handle(data, 'tcp', addr, port) or ():
 				if item is CLOSE or item is ELSEWHERE:
 					return
 				await asyncio.sleep(item[0] / 1000)

@@ -522,7 +522,7 @@ def build_types(net):
 		zone.add(owner, rtype, rdata)
 		net.expect('types', owner.lower(), rtype, answer=[(owner.lower(), rtype, rdata)])
 	zone.add('ttl0', 'A', '10.87.0.3', ttl=0)
-	net.expect_host('types', 'ttl0.types.lab.', '10.87.0.3', ttl=0)
+	net.expect_host('types', 'ttl0.types.lab.', '10.87.0.3')
 	zone.add('ttl1', 'A', '10.87.0.4', ttl=1)
 	net.expect_host('types', 'ttl1.types.lab.', '10.87.0.4')
 	zone.add('week', 'A', '10.87.0.5', ttl=604800)

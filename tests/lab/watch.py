@@ -53,7 +53,7 @@ class Watch:
 		self.reset()
 
 	def reset(self):
-		self.totals, self.servers, self.names = Counter(), Counter(), Counter()
+		self.totals, self.servers, self.queries = Counter(), Counter(), Counter()
 
 	def packet(self, data):
 		"""One IP packet to port 53."""
@@ -75,15 +75,18 @@ class Watch:
 		self.totals['udp'] += 1
 		self.servers[to] += 1
 		name, qtype = read_name(data[start + 8:])
-		self.names['%s %d' % (name, qtype)] += 1
+		self.queries[(to, name, qtype)] += 1
 
 	def answer(self, command):
 		if command == 'reset':
 			self.reset()
 			return {}
+		names = Counter()
+		for (_, name, qtype), count in self.queries.items():
+			names['%s %d' % (name, qtype)] += count
 		return {'udp': self.totals['udp'], 'tcp': self.totals['tcp'],
-			'total': sum(self.totals.values()), 'servers': self.servers,
-			'names': self.names}
+			'total': sum(self.totals.values()), 'servers': self.servers, 'names': names,
+			'queries': [[*key, count] for key, count in self.queries.items()]}
 
 
 def drain(sock, watch):

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Forwarding and stubs: only the named suffix, nothing believed outside it."""
+
+import pytest
+
+import helpers
+
+
+@pytest.fixture
+def unbound(lab, tmp_path):
+	other = helpers.Unbound(tmp_path, lab)
+	yield other
+	other.stop()
+
+
+def test_all_names_go_to_the_forwarder(shoals, lab, unbound):
+	shoal = shoals("policy.add(policy.all(policy.FORWARD('127.0.0.1@%d')))\n" % unbound.port)
+	rows = [row for row in lab.rows if row['group'] in ('small', 'ent', 'wildcard', 'cname') and
+		not row.get('loose')]
+	for row in rows[:60]:
+		helpers.check_row(row, shoal.ask(row['name'], row['type']))
+
+
+def test_a_stub_is_asked_for_its_suffix_only(shoals, lab):
+	shoal = shoals("policy.add(policy.suffix(policy.STUB('10.3.0.1'), "
+		"policy.todnames({'stubbed.com'})))\n")
+	lab.reset()
+	reply = shoal.ask('any.stubbed.com.')
+	# The stub's server does not serve the zone; what matters is who was asked.
+	asked = {query[0] for query in lab.counts()['queries'] if 'stubbed' in query[1]}
+	assert asked == {'10.3.0.1'} and helpers.rcode_of(reply) == 'SERVFAIL'
+	reply = shoal.ask('ftp.z000.com.')
+	assert helpers.rcode_of(reply) == 'NOERROR'
+
+
+def test_a_stub_answers_and_its_alias_is_looked_up_anew(shoals, lab):
+	shoal = shoals("policy.add(policy.suffix(policy.STUB('10.2.2.1'), {todname('wcname.org')}))\n")
+	lab.reset()
+	reply = shoal.ask('alias.wcname.org.')
+	want = {helpers.canonical('alias.wcname.org.', 'CNAME', 'mail.z001.net.'),
+		helpers.canonical('mail.z001.net.', 'A', '10.81.1.2')}
+	assert helpers.records_of(reply.answer) == want
+	queries = lab.counts()['queries']
+	assert {q[0] for q in queries if q[1].endswith('wcname.org.')} == {'10.2.2.1'}
+
+
+def test_special_names_under_a_stub_are_asked_of_it(shoals, lab):
+	shoal = shoals("policy.add(policy.suffix(policy.STUB('10.3.0.1'), "
+		"policy.todnames({'home.arpa', '10.in-addr.arpa'})))\n")
+	lab.reset()
+	shoal.ask('printer.home.arpa.')
+	shoal.ask('1.0.0.10.in-addr.arpa.', 'PTR')
+	asked = lab.counts()['names']
+	assert any('printer.home.arpa.' in name for name in asked)
+	assert any('10.in-addr.arpa.' in name for name in asked)
