@@ -12,6 +12,7 @@
 #include "base/addr.h"
 #include "base/counters.h"
 #include "loop/loop.h"
+#include "net/layer.h"
 
 struct stream_server;
 
@@ -23,11 +24,14 @@ struct stream_conf {
 	unsigned max_clients;             /* LIMIT_TCP_CLIENTS; the longest idle one is closed to make room */
 	unsigned max_clients_per_address; /* LIMIT_TCP_CLIENTS_PER_ADDRESS */
 	unsigned pipeline;                /* unanswered queries of a connection before it is read no further */
-	int64_t idle_ms;                  /* net.tcp_in_idle */
+	int64_t idle_ms;                  /* net.tcp_in_idle; also to complete one message, to read one answer */
+	/* The bytes of an accepted socket; NULL: layer_plain_new. */
+	struct stream_layer *(*layer_new)(void *ctx, int fd);
+	void *layer_ctx;
 };
 
 struct stream_hooks {
-	/* One message, framing taken off. len 0..65535. */
+	/* One message, framing taken off. len 0..65535. Not from in here: stream_server_free(), a nested loop_turn(). */
 	void (*query)(void *ctx, struct stream_server *s, stream_id id, const struct addr *from,
 		const struct addr *to, const uint8_t *data, size_t len);
 	/* May be NULL. */
@@ -35,15 +39,22 @@ struct stream_hooks {
 	void *ctx;
 };
 
-/* `fd` listens, non-blocking, owned from here on. Out of descriptors: accepting pauses for 100 ms. */
+/* `fd` listens, non-blocking, owned from here on; -1: only stream_server_adopt(). NULL with errno (fd stays
+ * the caller's). Out of descriptors: the longest idle client is closed, accepting pauses for 100 ms. */
 struct stream_server *stream_server_new(struct loop *l, int fd, const struct stream_conf *conf,
 	const struct stream_hooks *hooks, struct counters *counters);
 /* One answer; ready answers of one turn leave in one write. False: the connection is gone. */
 bool stream_reply(struct stream_server *s, stream_id id, const uint8_t *data, size_t len);
 /* The query needs no answer (dropped on purpose). */
 void stream_skip(struct stream_server *s, stream_id id);
-/* No new connections; those there are closed when they are idle; fn when none is left. */
+/* What came is no DNS: close without another word. */
+void stream_close(struct stream_server *s, stream_id id);
+/* A connected, non-blocking socket from elsewhere; owned from here on, closed when there is no room. False then. */
+bool stream_server_adopt(struct stream_server *s, int fd, const struct addr *from,
+	const struct addr *to);
+/* Takes what waits in the accept queue, then no new connections; those there are answered and closed once
+ * idle for half a second (a query may be on its way); fn when none is left. */
 void stream_server_drain(struct stream_server *s, void (*fn)(void *ctx), void *ctx);
 void stream_server_free(struct stream_server *s);
-int stream_server_fd(const struct stream_server *s);
+int stream_server_fd(const struct stream_server *s); /* -1 when draining */
 unsigned stream_server_clients(const struct stream_server *s);

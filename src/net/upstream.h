@@ -39,6 +39,7 @@ void upstream_free(struct upstream *u);
 /* `msg` is copied or sent at once. NULL: table full (nothing is called). The callback never runs from in here. */
 struct ask *upstream_ask(struct upstream *u, const struct addr *server, bool tcp,
 	const uint8_t *msg, size_t len, int64_t timeout_us, ask_fn *fn, void *ctx);
-/* Over: the callback is not called any more. Fine inside the callback. Not after it was over by itself. */
+/* Over: the callback is not called any more. Fine inside the callback, also that of the last event; not later.
+ * A TCP connection that has answered in full is kept for two seconds for the next question to that server. */
 void upstream_cancel(struct upstream *u, struct ask *a);
 size_t upstream_in_flight(const struct upstream *u);

@@ -1,0 +1,793 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* net/stream.c - the clients' connections: who may come, who must go, what is read and written when.
+ *
+ * Invariants:
+ * - A slot of `conns` is open, or on the free list. An id is slot and generation; closing raises the
+ *   generation, so a late answer finds nothing.
+ * - An open connection stands in exactly one of two lists, each ordered by last activity: `busy` while
+ *   a query of it is unanswered, else `idle`. Only idle ones are closed to make room.
+ * - While a message is handed out its buffer lives: closing is put off (dying) until the hook returns.
+ * - Activity is a whole message, an answer, or progress in writing; single bytes of a
+ *   message that never ends are none. */
+#include "net/stream.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "base/hash.h"
+#include "base/limits.h"
+#include "base/random.h"
+#include "net/frame.h"
+
+enum {
+	ACCEPTS_A_WAKEUP = 32,
+	ACCEPTS_A_DRAIN = 4096,
+	READS_A_WAKEUP = 4,
+	ACCEPT_PAUSE_MS = 100,
+	DRAIN_IDLE_MS = 500,
+	OUT_PAUSE_BYTES = 64 * 1024, /* unsent answers: no further queries are read */
+	OUT_START = 2048,
+	BUCKETS = 256,
+};
+
+struct conn_list {
+	struct conn *first, *last;
+};
+
+struct conn {
+	struct stream_server *server;
+	uint32_t generation;
+	bool open;
+	bool delivering;
+	bool dying;       /* to be closed when the hook returns */
+	bool read_closed; /* the client has sent all it will */
+	bool stalled;     /* reading stopped at a limit: go on when answers have left */
+	bool handshaking;
+	bool dirty;
+	int read_wants;   /* LAYER_WANT_* */
+	int write_wants;
+
+	int fd;
+	struct watch watch;
+	struct timer timer;
+	struct addr from, to;
+	struct stream_layer *layer;
+	struct frame in;
+	uint8_t *out;
+	size_t out_start, out_end, out_cap;
+	unsigned pending; /* unanswered queries */
+	int64_t active_us;
+
+	struct conn_list *list;
+	struct conn *prev, *next;
+	struct conn *next_same_hash;
+	struct conn *next_dirty;
+	struct conn *next_free;
+};
+
+struct stream_server {
+	struct loop *loop;
+	struct stream_conf conf;
+	struct stream_hooks hooks;
+	struct counters *counters;
+
+	int fd;
+	struct watch watch;
+	struct timer accept_pause;
+	struct addr bound;
+	bool wildcard;
+
+	struct conn *conns; /* conf.max_clients of them */
+	unsigned count;
+	struct conn *free;
+	struct conn_list idle, busy;
+	struct conn *buckets[BUCKETS];
+	struct hash_key key; /* strangers choose the addresses */
+
+	struct conn *dirty_first, *dirty_last;
+	struct defer flush;
+	struct timer flush_again;
+	bool flushing;
+
+	bool draining;
+	struct defer drained;
+	void (*drained_fn)(void *ctx);
+	void *drained_ctx;
+
+	uint8_t scratch[FRAME_MAX];
+};
+
+static void conn_ready(void *ctx, unsigned events);
+static void conn_timeout(void *ctx);
+
+/* --- lists ------------------------------------------------------------------------- */
+
+static void list_remove(struct conn *c)
+{
+	struct conn_list *l = c->list;
+	*(c->prev ? &c->prev->next : &l->first) = c->next;
+	*(c->next ? &c->next->prev : &l->last) = c->prev;
+	c->prev = c->next = NULL;
+	c->list = NULL;
+}
+
+static void list_append(struct conn_list *l, struct conn *c)
+{
+	c->list = l;
+	c->prev = l->last;
+	c->next = NULL;
+	*(l->last ? &l->last->next : &l->first) = c;
+	l->last = c;
+}
+
+/* It did something: it is the youngest of its list. */
+static void conn_touch(struct conn *c)
+{
+	struct stream_server *s = c->server;
+	c->active_us = loop_now(s->loop)->mono_us;
+	list_remove(c);
+	list_append(c->pending ? &s->busy : &s->idle, c);
+}
+
+static struct conn **bucket_of(struct stream_server *s, const struct addr *a)
+{
+	return &s->buckets[hash_sip13(&s->key, a->ip, sizeof(a->ip)) % BUCKETS];
+}
+
+static void conn_mark_dirty(struct conn *c)
+{
+	struct stream_server *s = c->server;
+	if (c->dirty)
+		return;
+	c->dirty = true;
+	c->next_dirty = NULL;
+	*(s->dirty_last ? &s->dirty_last->next_dirty : &s->dirty_first) = c;
+	s->dirty_last = c;
+	if (!s->flushing)
+		loop_defer(s->loop, &s->flush);
+}
+
+static stream_id conn_id(const struct conn *c)
+{
+	return (uint64_t)c->generation << 32 | (uint64_t)(c - c->server->conns);
+}
+
+static struct conn *conn_find(struct stream_server *s, stream_id id)
+{
+	const uint32_t i = (uint32_t)id;
+	if (i >= s->conf.max_clients)
+		return NULL;
+	struct conn *c = &s->conns[i];
+	return c->open && !c->dying && c->generation == (uint32_t)(id >> 32) ? c : NULL;
+}
+
+/* --- coming and going ----------------------------------------------------------------- */
+
+static void gauge_clients(struct stream_server *s, int change)
+{
+	counter_add(s->counters, tcp_clients, change); /* several servers share it */
+}
+
+static void conn_close(struct conn *c)
+{
+	struct stream_server *s = c->server;
+	if (c->delivering) {
+		c->dying = true;
+		return;
+	}
+	assert(c->open);
+	const stream_id id = conn_id(c);
+	if (!c->handshaking && c->layer->ops->goodbye)
+		c->layer->ops->goodbye(c->layer);
+	c->layer->ops->free(c->layer);
+	loop_timer_clear(s->loop, &c->timer);
+	loop_unwatch(s->loop, &c->watch);
+	fd_close(&c->fd);
+	frame_fini(&c->in);
+	free(c->out);
+	c->out = NULL;
+	list_remove(c);
+	struct conn **link = bucket_of(s, &c->from);
+	while (*link != c)
+		link = &(*link)->next_same_hash;
+	*link = c->next_same_hash;
+	c->open = false;
+	c->generation++;
+	c->next_free = s->free;
+	s->free = c;
+	s->count--;
+	gauge_clients(s, -1);
+	if (s->draining && !s->count)
+		loop_defer(s->loop, &s->drained);
+	if (s->hooks.closed)
+		s->hooks.closed(s->hooks.ctx, id);
+}
+
+/* Close the longest idle client, of this address if given. False: nobody is idle. */
+static bool server_evict(struct stream_server *s, const struct addr *from)
+{
+	struct conn *oldest = s->idle.first;
+	if (from) {
+		oldest = NULL;
+		for (struct conn *c = *bucket_of(s, from); c; c = c->next_same_hash)
+			if (c->list == &s->idle && addr_same_ip(&c->from, from) &&
+				(!oldest || c->active_us < oldest->active_us))
+				oldest = c;
+	}
+	if (!oldest || oldest->delivering)
+		return false;
+	counter_up(s->counters, tcp_clients_shed);
+	conn_close(oldest);
+	return true;
+}
+
+static bool server_make_room(struct stream_server *s, const struct addr *from)
+{
+	unsigned same = 0;
+	for (struct conn *c = *bucket_of(s, from); c; c = c->next_same_hash)
+		same += addr_same_ip(&c->from, from);
+	if (same >= s->conf.max_clients_per_address && !server_evict(s, from))
+		return false;
+	return s->count < s->conf.max_clients || server_evict(s, NULL);
+}
+
+static int64_t idle_us(const struct stream_server *s)
+{
+	if (s->draining && s->conf.idle_ms > DRAIN_IDLE_MS)
+		return DRAIN_IDLE_MS * 1000;
+	return s->conf.idle_ms * 1000;
+}
+
+static bool conn_open(struct stream_server *s, int fd, const struct addr *from,
+	const struct addr *to)
+{
+	if (!server_make_room(s, from)) {
+		counter_up(s->counters, tcp_clients_shed);
+		return false;
+	}
+	struct conn *c = s->free;
+	struct stream_layer *layer = s->conf.layer_new(s->conf.layer_ctx, fd);
+	if (!layer)
+		return false;
+	if (loop_watch(s->loop, &c->watch, fd, LOOP_READ, conn_ready, c)) {
+		layer->ops->free(layer);
+		return false;
+	}
+	s->free = c->next_free;
+	struct conn *const next_dirty = c->next_dirty;
+	*c = (struct conn){
+		.server = s,
+		.generation = c->generation,
+		.dirty = c->dirty, /* a closed connection stays in that list */
+		.next_dirty = next_dirty,
+		.open = true,
+		.handshaking = layer->ops->handshake != NULL,
+		.read_wants = LAYER_WANT_READ,
+		.write_wants = LAYER_WANT_WRITE,
+		.fd = fd,
+		.watch = c->watch,
+		.from = *from,
+		.to = *to,
+		.layer = layer,
+		.active_us = loop_now(s->loop)->mono_us,
+	};
+	struct conn **bucket = bucket_of(s, from);
+	c->next_same_hash = *bucket;
+	*bucket = c;
+	list_append(&s->idle, c);
+	s->count++;
+	gauge_clients(s, 1);
+	counter_up(s->counters, tcp_accepted);
+	loop_timer_set(
+		s->loop, &c->timer, c->active_us + idle_us(s), conn_timeout, c);
+	return true;
+}
+
+bool stream_server_adopt(struct stream_server *s, int fd, const struct addr *from,
+	const struct addr *to)
+{
+	if (conn_open(s, fd, from, to))
+		return true;
+	fd_close(&fd);
+	return false;
+}
+
+static void conn_timeout(void *ctx)
+{
+	struct conn *c = ctx;
+	struct stream_server *s = c->server;
+	const int64_t now = loop_now(s->loop)->mono_us;
+	const bool unread = c->out_start < c->out_end;
+	int64_t due = c->active_us + idle_us(s);
+	if (due <= now && c->pending && !unread)
+		due = now + idle_us(s); /* it waits for us */
+	if (due > now) {
+		loop_timer_set(s->loop, &c->timer, due, conn_timeout, c);
+		return;
+	}
+	if (unread)
+		counter_up(s->counters, tcp_slow_readers);
+	else
+		counter_up(s->counters, tcp_timeouts);
+	conn_close(c);
+}
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+static size_t conn_unsent(const struct conn *c)
+{
+	return c->out_end - c->out_start;
+}
+
+static bool conn_may_take(const struct conn *c)
+{
+	return c->pending < c->server->conf.pipeline && conn_unsent(c) < OUT_PAUSE_BYTES;
+}
+
+static bool conn_may_read(const struct conn *c)
+{
+	return !c->read_closed && conn_may_take(c);
+}
+
+/* Bytes may come, or whole messages wait since a limit was reached. */
+static bool conn_may_go_on(const struct conn *c)
+{
+	return conn_may_take(c) && (!c->read_closed || c->stalled);
+}
+
+/* Hand out the whole messages that are there. False: c is closed. */
+static bool conn_deliver(struct conn *c)
+{
+	struct stream_server *s = c->server;
+	const uint8_t *msg;
+	size_t len;
+	c->delivering = true;
+	while (!c->dying && conn_may_take(c) && frame_next(&c->in, &msg, &len)) {
+		c->pending++;
+		conn_touch(c);
+		s->hooks.query(s->hooks.ctx, s, conn_id(c), &c->from, &c->to, msg, len);
+	}
+	c->delivering = false;
+	const bool lives = !c->dying && frame_settle(&c->in);
+	if (!lives)
+		conn_close(c);
+	return lives;
+}
+
+/* One read. LAYER_*, or 1: there may be more. Negative LAYER_BROKEN: c is closed. */
+static int conn_read_once(struct conn *c)
+{
+	size_t room;
+	uint8_t *to = frame_room(&c->in, c->server->scratch, &room);
+	const ssize_t n = to ? c->layer->ops->read(c->layer, to, room) : LAYER_BROKEN;
+	if (n > 0)
+		frame_added(&c->in, (size_t)n);
+	if (n == LAYER_BROKEN) {
+		conn_close(c);
+		return LAYER_BROKEN;
+	}
+	if (!conn_deliver(c))
+		return LAYER_BROKEN;
+	if (n == LAYER_DONE)
+		c->read_closed = true;
+	if (n < 0)
+		c->read_wants = (int)n;
+	if (n > 0 && (size_t)n < room && !c->layer->ops->buffered)
+		return LAYER_WANT_READ; /* the socket is empty: save the call that says so */
+	return n > 0 ? 1 : (int)n;
+}
+
+static bool conn_buffered(const struct conn *c)
+{
+	return c->layer->ops->buffered && c->layer->ops->buffered(c->layer);
+}
+
+/* False: c is closed. */
+static bool conn_read(struct conn *c)
+{
+	if (frame_held(&c->in) && !conn_deliver(c))
+		return false;
+	int more = 1;
+	for (int i = 0; i < READS_A_WAKEUP && more == 1 && conn_may_read(c); i++) {
+		c->read_wants = LAYER_WANT_READ;
+		more = conn_read_once(c);
+	}
+	if (more == LAYER_BROKEN)
+		return false;
+	c->stalled = !c->read_closed && !conn_may_read(c);
+	if (frame_held(&c->in) && !conn_may_take(c))
+		c->stalled = true; /* whole messages may wait, also behind the end */
+	if (more == 1 && !c->stalled && conn_buffered(c))
+		conn_mark_dirty(c); /* epoll does not know of those bytes */
+	return true;
+}
+
+/* --- writing --------------------------------------------------------------------------------- */
+
+/* Room for `len` more bytes of answers. */
+static bool conn_out_room(struct conn *c, size_t len)
+{
+	if (c->out_cap - c->out_end >= len)
+		return true;
+	const size_t unsent = conn_unsent(c);
+	if (c->out_start) {
+		memmove(c->out, c->out + c->out_start, unsent);
+		c->out_start = 0;
+		c->out_end = unsent;
+	}
+	size_t cap = c->out_cap ? c->out_cap : OUT_START;
+	while (cap - unsent < len)
+		cap *= 2;
+	if (cap == c->out_cap)
+		return true;
+	uint8_t *out = realloc(c->out, cap);
+	if (!out)
+		return false;
+	c->out = out;
+	c->out_cap = cap;
+	return true;
+}
+
+/* False: c is closed. */
+static bool conn_write(struct conn *c)
+{
+	const size_t before = conn_unsent(c);
+	while (conn_unsent(c)) {
+		const ssize_t n = c->layer->ops->write(
+			c->layer, c->out + c->out_start, conn_unsent(c));
+		if (n == LAYER_BROKEN) {
+			conn_close(c);
+			return false;
+		}
+		c->write_wants = n < 0 ? (int)n : LAYER_WANT_WRITE;
+		if (n <= 0)
+			break;
+		c->out_start += (size_t)n;
+	}
+	if (conn_unsent(c) != before)
+		conn_touch(c);
+	if (!conn_unsent(c)) {
+		c->out_start = c->out_end = 0;
+		if (!c->pending) { /* idle connections cost no buffers */
+			free(c->out);
+			c->out = NULL;
+			c->out_cap = 0;
+		}
+	}
+	return true;
+}
+
+/* --- one connection's turn --------------------------------------------------------------------- */
+
+static unsigned wants_event(int wants)
+{
+	return wants == LAYER_WANT_WRITE ? LOOP_WRITE : LOOP_READ;
+}
+
+/* Closed when all is said, else waiting for the right things. */
+static void conn_settle(struct conn *c)
+{
+	if (c->read_closed && !c->pending && !conn_unsent(c)) {
+		conn_close(c);
+		return;
+	}
+	unsigned events = 0;
+	if (c->handshaking || conn_may_read(c))
+		events |= wants_event(c->read_wants);
+	if (!c->handshaking && conn_unsent(c))
+		events |= wants_event(c->write_wants);
+	if (loop_watch_events(c->server->loop, &c->watch, events))
+		conn_close(c);
+}
+
+/* False: not yet, or c is closed. */
+static bool conn_handshake(struct conn *c)
+{
+	const int result = c->layer->ops->handshake(c->layer);
+	if (result == LAYER_DONE) {
+		c->handshaking = false;
+		c->read_wants = LAYER_WANT_READ;
+		return true;
+	}
+	if (result == LAYER_BROKEN) {
+		conn_close(c);
+		return false;
+	}
+	c->read_wants = result;
+	conn_settle(c);
+	return false;
+}
+
+static void conn_ready(void *ctx, unsigned events)
+{
+	struct conn *c = ctx;
+	if (c->handshaking && !conn_handshake(c))
+		return;
+	if (conn_unsent(c) && !conn_write(c))
+		return;
+	if (conn_may_go_on(c)) {
+		if (!conn_read(c))
+			return;
+	} else if (events & LOOP_HANGUP) {
+		conn_close(c); /* both ways are shut: nobody waits for an answer */
+		return;
+	}
+	conn_settle(c);
+}
+
+static void conn_flush(struct conn *c)
+{
+	if (!conn_write(c))
+		return;
+	const bool more = c->stalled ? conn_may_take(c)
+				     : conn_may_read(c) && conn_buffered(c);
+	if (more && !conn_read(c))
+		return;
+	conn_settle(c);
+}
+
+/* The end of the turn: what was answered leaves in one write each, and reading goes on. What
+ * that brings forth waits for the next turn, else one busy client would hold the loop. */
+static void server_flush(void *ctx)
+{
+	struct stream_server *s = ctx;
+	const struct conn *const last = s->dirty_last;
+	bool more = s->dirty_first != NULL;
+	s->flushing = true;
+	while (more) {
+		struct conn *c = s->dirty_first;
+		more = c != last;
+		s->dirty_first = c->next_dirty;
+		if (!s->dirty_first)
+			s->dirty_last = NULL;
+		c->dirty = false;
+		c->next_dirty = NULL;
+		if (c->open && !c->handshaking)
+			conn_flush(c);
+	}
+	s->flushing = false;
+	if (s->dirty_first)
+		loop_timer_set(s->loop, &s->flush_again, 0, server_flush, s);
+}
+
+static void conn_answered(struct conn *c)
+{
+	if (c->pending)
+		c->pending--;
+	conn_touch(c);
+	conn_mark_dirty(c);
+}
+
+bool stream_reply(struct stream_server *s, stream_id id, const uint8_t *data, size_t len)
+{
+	struct conn *c = conn_find(s, id);
+	assert(len <= UINT16_MAX);
+	if (!c)
+		return false;
+	if (conn_unsent(c) + len + 2 > LIMIT_TCP_OUT_BYTES) {
+		counter_up(s->counters, tcp_slow_readers);
+		conn_close(c);
+		return false;
+	}
+	if (!conn_out_room(c, len + 2)) {
+		conn_close(c);
+		return false;
+	}
+	uint8_t *at = c->out + c->out_end;
+	at[0] = (uint8_t)(len >> 8);
+	at[1] = (uint8_t)len;
+	memcpy(at + 2, data, len);
+	c->out_end += len + 2;
+	conn_answered(c);
+	return true;
+}
+
+void stream_skip(struct stream_server *s, stream_id id)
+{
+	struct conn *c = conn_find(s, id);
+	if (c)
+		conn_answered(c);
+}
+
+void stream_close(struct stream_server *s, stream_id id)
+{
+	struct conn *c = conn_find(s, id);
+	if (c)
+		conn_close(c);
+}
+
+/* --- accepting ------------------------------------------------------------------------------------ */
+
+static void server_ready(void *ctx, unsigned events);
+
+static void accept_again(void *ctx)
+{
+	struct stream_server *s = ctx;
+	if (loop_watch(s->loop, &s->watch, s->fd, LOOP_READ, server_ready, s))
+		loop_timer_set(s->loop, &s->accept_pause,
+			loop_now(s->loop)->mono_us + ACCEPT_PAUSE_MS * 1000,
+			accept_again, s);
+}
+
+static void accept_rest(struct stream_server *s)
+{
+	counter_up(s->counters, fd_exhausted);
+	server_evict(s, NULL);
+	loop_unwatch(s->loop, &s->watch);
+	loop_timer_set(s->loop, &s->accept_pause,
+		loop_now(s->loop)->mono_us + ACCEPT_PAUSE_MS * 1000, accept_again, s);
+}
+
+union stream_name {
+	struct sockaddr sa;
+	struct sockaddr_storage any;
+};
+
+/* Which of our addresses a client came to. */
+static struct addr accepted_to(const struct stream_server *s, int fd)
+{
+	struct addr to = s->bound;
+	union stream_name name;
+	socklen_t len = sizeof(name);
+	if (s->wildcard && getsockname(fd, &name.sa, &len) == 0)
+		addr_from_sockaddr(&to, &name.sa);
+	return to;
+}
+
+/* False: nobody waits, or none can be taken now. */
+static bool server_accept(struct stream_server *s)
+{
+	union stream_name name;
+	socklen_t len = sizeof(name);
+	int fd = accept4(s->fd, &name.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			errno == ENOMEM)
+			accept_rest(s);
+		/* others: accept(2) also tells errors of the connection itself */
+		return errno == EINTR || errno == ECONNABORTED || errno == EPROTO ||
+			errno == ENETDOWN || errno == ENOPROTOOPT ||
+			errno == EHOSTDOWN || errno == ENONET || errno == EPERM ||
+			errno == EHOSTUNREACH || errno == ENETUNREACH;
+	}
+	struct addr from;
+	const struct addr to = accepted_to(s, fd);
+	if (!addr_from_sockaddr(&from, &name.sa) || !conn_open(s, fd, &from, &to))
+		fd_close(&fd);
+	return true;
+}
+
+static void server_ready(void *ctx, unsigned events)
+{
+	(void)events;
+	struct stream_server *s = ctx;
+	for (int i = 0; i < ACCEPTS_A_WAKEUP && server_accept(s); i++)
+		;
+}
+
+/* --- the server's life ------------------------------------------------------------------------------ */
+
+static void server_drained(void *ctx)
+{
+	struct stream_server *s = ctx;
+	if (s->drained_fn)
+		s->drained_fn(s->drained_ctx);
+}
+
+static int server_listen(struct stream_server *s, int fd)
+{
+	static const uint8_t zero[16];
+	union stream_name name;
+	socklen_t len = sizeof(name);
+	const int on = 1;
+	if (getsockname(fd, &name.sa, &len) < 0 ||
+		!addr_from_sockaddr(&s->bound, &name.sa))
+		return -ENOTSOCK;
+	s->wildcard = memcmp(s->bound.ip, zero, sizeof(zero)) == 0;
+	/* inherited by what is accepted; a socket where it can't be set works too */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return loop_watch(s->loop, &s->watch, fd, LOOP_READ, server_ready, s);
+}
+
+struct stream_server *stream_server_new(struct loop *l, int fd, const struct stream_conf *conf,
+	const struct stream_hooks *hooks, struct counters *counters)
+{
+	assert(conf->max_clients && conf->pipeline && conf->idle_ms > 0 && hooks->query);
+	struct stream_server *s = calloc(1, sizeof(*s));
+	struct conn *conns = calloc(conf->max_clients, sizeof(*conns));
+	if (!s || !conns) {
+		free(s);
+		free(conns);
+		errno = ENOMEM;
+		return NULL;
+	}
+	s->loop = l;
+	s->conf = *conf;
+	if (!s->conf.layer_new)
+		s->conf.layer_new = layer_plain_new;
+	s->hooks = *hooks;
+	s->counters = counters;
+	s->fd = fd;
+	s->watch.fd = -1;
+	s->conns = conns;
+	for (unsigned i = conf->max_clients; i--;) {
+		conns[i].generation = 1; /* no id is 0 */
+		conns[i].fd = -1;
+		conns[i].next_free = s->free;
+		s->free = &conns[i];
+	}
+	s->flush = (struct defer){ .fn = server_flush, .ctx = s };
+	s->drained = (struct defer){ .fn = server_drained, .ctx = s };
+	struct random r;
+	random_init(&r);
+	random_fill(&r, &s->key, sizeof(s->key));
+	const int e = fd < 0 ? 0 : server_listen(s, fd);
+	if (e) {
+		free(conns);
+		free(s);
+		errno = -e;
+		return NULL;
+	}
+	return s;
+}
+
+static void server_stop_listening(struct stream_server *s)
+{
+	loop_timer_clear(s->loop, &s->accept_pause);
+	loop_unwatch(s->loop, &s->watch);
+	fd_close(&s->fd);
+}
+
+void stream_server_drain(struct stream_server *s, void (*fn)(void *ctx), void *ctx)
+{
+	s->drained_fn = fn;
+	s->drained_ctx = ctx;
+	if (s->draining)
+		return;
+	for (int i = 0; s->fd >= 0 && i < ACCEPTS_A_DRAIN && server_accept(s); i++)
+		;
+	s->draining = true;
+	server_stop_listening(s);
+	for (unsigned i = 0; i < s->conf.max_clients; i++) {
+		struct conn *c = &s->conns[i];
+		if (c->open)
+			loop_timer_set(s->loop, &c->timer, c->active_us + idle_us(s),
+				conn_timeout, c);
+	}
+	if (!s->count)
+		loop_defer(s->loop, &s->drained);
+}
+
+void stream_server_free(struct stream_server *s)
+{
+	if (!s)
+		return;
+	server_stop_listening(s);
+	for (unsigned i = 0; i < s->conf.max_clients; i++) {
+		struct conn *c = &s->conns[i];
+		assert(!c->delivering);
+		if (c->open && (!conn_unsent(c) || conn_write(c)))
+			conn_close(c);
+	}
+	loop_undefer(s->loop, &s->flush);
+	loop_timer_clear(s->loop, &s->flush_again);
+	loop_undefer(s->loop, &s->drained);
+	free(s->conns);
+	free(s);
+}
+
+int stream_server_fd(const struct stream_server *s)
+{
+	return s->fd;
+}
+
+unsigned stream_server_clients(const struct stream_server *s)
+{
+	return s->count;
+}
