@@ -42,14 +42,15 @@ static bool options_read(struct msg *m, const uint8_t *data, size_t len)
 static bool opt_read(
 	struct msg *m, const struct msg_rr *opt, unsigned section, size_t owner_len)
 {
-	if (section != SECTION_ADDITIONAL || owner_len != 1 || m->edns)
+	if (section != SECTION_ADDITIONAL || owner_len != 1 || m->edns ||
+		!options_read(m, opt->rdata, opt->rdata_len))
 		return false;
 	m->edns = true;
 	m->udp_size = opt->rclass;
 	m->rcode |= (uint16_t)(opt->ttl >> 24 << 4);
 	m->edns_version = (uint8_t)(opt->ttl >> 16);
 	m->dnssec_ok = opt->ttl & EDNS_DO;
-	return options_read(m, opt->rdata, opt->rdata_len);
+	return true;
 }
 
 /* One record checked; false: malformed. */

@@ -6,6 +6,10 @@
  * - shapes that libknot does not look into: A and AAAA of a wrong length are refused by
  *   both, but empty RDATA (which it lets pass for updates), NSEC bitmaps, NSEC3 fields
  *   and DS without a digest only by us;
+ * - types that are opaque to us and have a shape for libknot (an empty URI): ours to
+ * pass on;
+ * - bytes behind the last name of RDATA, which libknot sometimes drops and we refuse;
+ * - OPT whose owner is not the root: RFC 6891 section 6.1.2;
  * - names of more than 127 pointers in a row (CPU time), which we refuse;
  * - names in RDATA of types that are opaque to us (RFC 3597: SVCB, LP and younger);
  * - messages with more than LIMIT_MESSAGE_RECORDS records;
@@ -22,11 +26,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void must(bool ok)
-{
-	if (!ok)
-		__builtin_trap();
-}
+/* A macro, so that the trap has its own line in the report. */
+#define must(ok)                                                                       \
+	do {                                                                           \
+		if (!(ok))                                                             \
+			__builtin_trap();                                              \
+	} while (0)
 
 static uint8_t rdata[65535], out[65535];
 
@@ -65,11 +70,12 @@ static void compare(const struct msg *m, const struct msg_rr *rr, const knot_rrs
 	if (!compared(k))
 		return;
 	const knot_rdata_t *kr = k->rrs.rdata;
-	const int len = msg_rdata(m, rr, rdata, sizeof(rdata));
-	if (len < 0) { /* only our own stricter rules may be the reason */
-		must(!rdata_valid(rr->type, kr->data, kr->len));
+	struct msg_rr cut = *rr;
+	int len = msg_rdata(m, &cut, rdata, sizeof(rdata));
+	if (len < 0 && !rdata_valid(rr->type, kr->data, kr->len))
 		return;
-	}
+	while (len < 0 && cut.rdata_len--)
+		len = msg_rdata(m, &cut, rdata, sizeof(rdata));
 	must(len == kr->len);
 	for (int i = 0; i < len; i++)
 		must(rdata[i] == kr->data[i] ||
@@ -117,7 +123,7 @@ static void rewrite(const struct msg *m)
 	struct msg again;
 	must(msg_read(&again, out, writer_end(&w)));
 	knot_pkt_t *k = knot_pkt_new(out, (uint16_t)writer_end(&w), NULL);
-	must(k && knot_pkt_parse(k, 0) == KNOT_EOK);
+	must(k && knot_pkt_parse(k, KNOT_PF_NOCANON) == KNOT_EOK);
 	compare_all(&again, k, true);
 	knot_pkt_free(k);
 }
@@ -132,7 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(copy, data, size);
 	knot_pkt_t *k = knot_pkt_new(copy, (uint16_t)size, NULL);
 	must(k);
-	const int ret = knot_pkt_parse(k, 0);
+	const int ret = knot_pkt_parse(k, KNOT_PF_NOCANON);
 	struct msg m;
 	const bool ours = msg_read(&m, data, size);
 	if (ret == KNOT_EOK) {
@@ -141,11 +147,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			records += knot_pkt_section(k, (knot_section_t)i)->count;
 		must(ours || records > LIMIT_MESSAGE_RECORDS ||
 			has_long_chain(data, size));
-		if (ours)
+		if (ours) {
 			compare_all(&m, k, false);
+			rewrite(&m);
+		}
 	}
-	if (ours)
-		rewrite(&m);
 	knot_pkt_free(k);
 	free(copy);
 	return 0;

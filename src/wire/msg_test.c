@@ -214,6 +214,13 @@ static void opt_stands_alone_at_the_root_in_additional(void **state)
 	add_opt(0, NULL, 0);
 	assert_true(msg_read(&m, d.b, d.len));
 	assert_int_equal(m.ede, EDE_NONE);
+	/* cut off inside: no record, and no EDNS either */
+	begin(0, 0, 1);
+	add_opt(0, "\0\1\0\1", 4);
+	d.b[2] |= FLAG_TC >> 8;
+	assert_true(msg_read(&m, d.b, d.len));
+	assert_false(m.edns);
+	assert_int_equal(m.count[2], 0);
 }
 
 static void owners_that_loop_or_point_forward_are_refused(void **state)

@@ -7,11 +7,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void must(bool ok)
-{
-	if (!ok)
-		__builtin_trap();
-}
+/* A macro, so that the trap has its own line in the report. */
+#define must(ok)                                                                       \
+	do {                                                                           \
+		if (!(ok))                                                             \
+			__builtin_trap();                                              \
+	} while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -10,11 +10,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void must(bool ok)
-{
-	if (!ok)
-		__builtin_trap();
-}
+/* A macro, so that the trap has its own line in the report. */
+#define must(ok)                                                                       \
+	do {                                                                           \
+		if (!(ok))                                                             \
+			__builtin_trap();                                              \
+	} while (0)
 
 /* Names of few labels, so that they often share some. */
 static void take_name(struct cursor *c, uint8_t name[NAME_MAX_LEN])
@@ -106,7 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	writer_reserve(&w, cursor_u8(&c) % 64);
 	bool opt = false;
 	unsigned section = 0;
-	while (cursor_left(&c)) {
+	while (cursor_left(&c) && !cursor_bad(&c)) {
 		const size_t len = writer_end(&w);
 		memcpy(before, buf, len);
 		const uint8_t op = cursor_u8(&c);
