@@ -154,10 +154,12 @@ def run(folder, command):
 	if os.geteuid() != 0:
 		flags.insert(0, '--map-root-user')
 	child = subprocess.Popen(['unshare'] + flags + ['--', sys.executable,
-		os.path.abspath(__file__), 'inside', folder] + command)
+		os.path.abspath(__file__), 'inside', folder] + command,
+		preexec_fn=servers.die_with_parent)
 	with open(os.path.join(folder, 'lab.pid'), 'w') as out:
 		out.write('%d\n' % child.pid)
-	signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+	# unshare ignores SIGTERM while it waits: tell the one inside.
+	signal.signal(signal.SIGTERM, lambda *_: os.kill(first_inside(child.pid), signal.SIGTERM))
 	while True:
 		try:
 			code = child.wait()
@@ -166,11 +168,15 @@ def run(folder, command):
 			continue
 
 
+def first_inside(outer):
+	"""The pid, seen from outside, of process 1 of the namespace."""
+	with open('/proc/%d/task/%d/children' % (outer, outer)) as children:
+		return int(children.read().split()[0])
+
+
 def enter(folder, command):
 	with open(os.path.join(folder, 'lab.pid')) as known:
-		outer = int(known.read())
-	with open('/proc/%d/task/%d/children' % (outer, outer)) as children:
-		pid = children.read().split()[0]
+		pid = str(first_inside(int(known.read())))
 	flags = ['--net', '--pid', '--mount'] + ([] if os.geteuid() == 0 else ['--user'])
 	os.environ['SHOAL_LAB'] = folder
 	os.execvp('nsenter', ['nsenter', '-t', pid] + flags + ['--'] + command)
