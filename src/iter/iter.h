@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* iter/iter.h - one resolution as a state machine without I/O.
  *
- * iter_step(it, event, now, wish) takes what happened and says what it wants next: ask a server, wait on, be
- * called again at once, or that the answer is ready. Clocks, random numbers and the cache are handed in, so
- * a scripted scenario is a unit test. At most one question is outstanding at a time per
- * resolution. One budget for all that the client's query causes, never reset. */
+ * iter_step(it, event, now, wish) takes what happened and says what it wants next: ask
+ * a server, wait on, be called again at once, or that the answer is ready. Clocks,
+ * random numbers and the cache are handed in, so a scripted scenario is a unit test. At
+ * most one question is outstanding at a time per resolution. One budget for all that
+ * the client's query causes, never reset. */
 #pragma once
 
 #include <stdbool.h>
@@ -39,17 +40,19 @@ struct iter_query {
 	uint16_t type;
 	uint16_t rclass;
 	bool checking_disabled; /* CD */
-	bool no_cache;          /* refresh: do not answer from the cache (priming, prefetch) */
-	struct route route;     /* from policy; targets and zone outlive the resolution */
+	bool no_cache; /* refresh: do not answer from the cache (priming, prefetch) */
+	struct route route; /* from policy; targets and zone outlive the resolution */
 };
 
 enum iter_event_kind {
 	ITER_START,
-	ITER_MESSAGE,     /* bytes from the asked server, any content; or, `shared`, what another resolution accepted for the same fetch */
-	ITER_TIMEOUT,     /* the ask is over; `shared`: only the waiting for another's fetch is */
+	ITER_MESSAGE, /* bytes from the asked server, any content; or, `shared`, what
+			 another resolution accepted for the same fetch */
+	ITER_TIMEOUT, /* the ask is over; `shared`: only the waiting for another's fetch
+			 is */
 	ITER_UNREACHABLE, /* could not be sent: a local failure */
-	ITER_CLOSED,      /* TCP refused, reset or closed without an answer */
-	ITER_CONTINUE,    /* after ITER_AGAIN */
+	ITER_CLOSED,	  /* TCP refused, reset or closed without an answer */
+	ITER_CONTINUE,	  /* after ITER_AGAIN */
 };
 
 struct iter_event {
@@ -61,9 +64,11 @@ struct iter_event {
 };
 
 enum iter_want {
-	ITER_WAIT,  /* nothing new: the question outstanding goes on (the message did not fit it) */
-	ITER_ASK,   /* wish->ask; any question outstanding before is over */
-	ITER_AGAIN, /* call with ITER_CONTINUE in a later turn: let others have theirs */
+	ITER_WAIT, /* nothing new: the question outstanding goes on (the message did not
+		      fit it) */
+	ITER_ASK,  /* wish->ask; any question outstanding before is over */
+	ITER_AGAIN, /* call with ITER_CONTINUE in a later turn: let others have theirs
+		     */
 	ITER_DONE,  /* iter_answer() */
 };
 
@@ -73,13 +78,14 @@ struct iter_ask {
 	const uint8_t *msg; /* lives until the next step */
 	size_t len;
 	int64_t timeout_us;
-	bool joinable;      /* may be joined with an equal fetch under way, by key */
+	bool joinable; /* may be joined with an equal fetch under way, by key */
 	struct fetch_key key;
 };
 
 struct iter_wish {
 	enum iter_want want;
-	bool accepted; /* the event's message was the answer to its question: publish it to those who joined */
+	bool accepted; /* the event's message was the answer to its question: publish it
+			  to those who joined */
 	struct iter_ask ask;
 };
 
@@ -90,27 +96,30 @@ struct iter_record {
 
 struct iter_answer {
 	uint16_t rcode;
-	int ede;              /* -1 none */
-	const char *ede_text; /* NULL none; printable ASCII */
+	int ede;		  /* -1 none */
+	int ede_origin;		  /* the error behind a cached one, else -1 */
+	const char *ede_text;	  /* NULL none; printable ASCII */
 	enum cache_status status; /* the least of all records */
 	const struct iter_record *records;
 	size_t record_count;
 	/* for keeping it as a finished answer */
-	bool cacheable;       /* false: failures, TTL 0 */
-	uint32_t ttl;         /* of the whole: the smallest */
-	const uint8_t *deps;  /* names that it hangs on besides the question: wire names one behind the other */
+	bool cacheable;	     /* false: failures, TTL 0 */
+	uint32_t ttl;	     /* of the whole: the smallest */
+	const uint8_t *deps; /* names that it hangs on besides the question: wire names
+				one behind the other */
 	uint16_t deps_len;
-	bool from_cache;      /* no upstream packet was sent */
-	unsigned packets;     /* upstream packets sent */
+	bool from_cache;  /* no upstream packet was sent */
+	unsigned packets; /* upstream packets sent */
 };
 
 /* NULL when out of memory. */
-struct iter *iter_new(const struct iter_env *env, const struct iter_query *q, const struct now *now);
+struct iter *iter_new(
+	const struct iter_env *env, const struct iter_query *q, const struct now *now);
 void iter_free(struct iter *it);
 void iter_step(struct iter *it, const struct iter_event *ev, const struct now *now,
 	struct iter_wish *wish);
-/* After ITER_DONE; lives as long as `it`. Records for a client with DO; without DO the caller leaves out
- * signatures and the denial types. */
+/* After ITER_DONE; lives as long as `it`. Records for a client with DO; without DO the
+ * caller leaves out signatures and the denial types. */
 const struct iter_answer *iter_answer(const struct iter *it);
 /* The start: clear generation for what is stored of it. */
 uint64_t iter_generation(const struct iter *it);

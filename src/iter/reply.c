@@ -366,7 +366,8 @@ static void keep_referral(struct sorting *s, struct group *ns)
 static enum reply_kind judge_answer(struct sorting *s)
 {
 	struct reply *r = s->out;
-	const bool lame = !r->aa && !s->q->recursive && s->m.flags & FLAG_RA;
+	const bool lame = !r->aa && !s->q->recursive && !s->q->lame_fine &&
+			  s->m.flags & FLAG_RA;
 	if (lame) /* a recursive server that is not authoritative answered from its
 		     cache */
 		return REPLY_LAME;

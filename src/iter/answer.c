@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* iter/answer.c - the client's answer, made of what the first frame gathered. */
+#include <string.h>
+
+#include "iter/state.h"
+
+enum { DEPS_MAX = 4096 };
+
+static bool in_deps(const uint8_t *deps, size_t len, const uint8_t *name)
+{
+	for (size_t at = 0; at < len; at += name_len(deps + at))
+		if (name_equal(deps + at, name))
+			return true;
+	return false;
+}
+
+/* Every owner but the question's: a clear of any of them clears the finished answer. */
+static bool gather_deps(struct iter *it, const struct frame *f)
+{
+	uint8_t *deps = arena_alloc(it->arena, DEPS_MAX);
+	size_t len = 0;
+	for (size_t i = 0; deps && i < f->count; i++) {
+		const uint8_t *name = f->records[i].rr.name;
+		if (name_equal(name, f->asked) || in_deps(deps, len, name))
+			continue;
+		if (len + name_len(name) > DEPS_MAX)
+			return false;
+		len += name_copy_lower(deps + len, name);
+	}
+	it->answer.deps = deps;
+	it->answer.deps_len = (uint16_t)len;
+	return deps != NULL;
+}
+
+static uint32_t smallest_ttl(const struct frame *f)
+{
+	uint32_t ttl = UINT32_MAX;
+	for (size_t i = 0; i < f->count; i++)
+		if (f->records[i].rr.ttl < ttl)
+			ttl = f->records[i].rr.ttl;
+	return f->count ? ttl : 0;
+}
+
+void answer_build(struct iter *it, struct frame *f)
+{
+	struct iter_answer *a = &it->answer;
+	*a = (struct iter_answer){.rcode = f->rcode,
+		.ede = f->ede,
+		.ede_origin = it->ede_origin,
+		.status = it->status,
+		.records = f->records,
+		.record_count = f->count,
+		.ttl = smallest_ttl(f),
+		.from_cache = it->asks == 0,
+		.packets = it->packets};
+	if (f->failed) {
+		a->status = CACHE_UNCHECKED;
+		a->ede_text = it->ede_text[0] ? it->ede_text : NULL;
+	} else {
+		const bool keeps =
+			f->rcode == RCODE_NOERROR || f->rcode == RCODE_NXDOMAIN;
+		a->cacheable = gather_deps(it, f) && keeps && a->ttl > 0;
+		if (f->ede != EDE_CACHED_ERROR)
+			a->ede_origin = EDE_NONE;
+	}
+	log_debug(RESOLV, "%s: rcode %u, %zu RRsets, %u packets, %u steps",
+		iter_text(f->asked, f->type), (unsigned)f->rcode, f->count, it->packets,
+		it->steps);
+}

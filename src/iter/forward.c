@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* iter/forward.c - a forward or stub rule's targets in the place of a zone's servers.
+ */
+#include "iter/state.h"
+
+/* Ourselves: what we would ask would come back to us. */
+static bool is_own(const struct iter *it, const struct addr *a)
+{
+	const struct conf *c = it->env.conf;
+	for (size_t i = 0; i < c->listen_count; i++)
+		if (c->listens[i].kind == KIND_DNS &&
+			addr_equal(&c->listens[i].addr, a))
+			return true;
+	return false;
+}
+
+struct cut *forward_cut(struct iter *it, const struct route *route)
+{
+	struct cut *cut = cut_new(it, route->zone, 1);
+	if (!cut)
+		return NULL;
+	cut->forward = true;
+	for (size_t i = 0; i < route->target_count; i++) {
+		if (is_own(it, &route->targets[i])) {
+			iter_trouble(it, &route->targets[i], "is this resolver");
+			continue;
+		}
+		cut_add_server(it, cut, 0, &route->targets[i], true);
+	}
+	return cut;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* iter/nsaddr.c - addresses of name servers that came without: a frame of their own
+ * each.
+ *
+ * One at a time, few per cut (NXNSAttack), and none that a frame beneath waits for
+ * already: a cycle of delegations ends there. */
+#include "iter/state.h"
+
+/* The name lies in the zone itself and nobody of the zone can be asked: only glue could
+ * have helped. */
+static bool hopeless(const struct cut *cut, const struct ns *ns)
+{
+	return cut->server_count == 0 && name_within(ns->name, cut->zone);
+}
+
+bool nsaddr_possible(const struct cut *cut)
+{
+	if (cut->forward || cut->lookups >= LIMIT_GLUELESS_PER_CUT)
+		return false;
+	for (unsigned i = 0; i < cut->ns_count; i++) {
+		const struct ns *ns = &cut->ns[i];
+		if (!ns->has_address && !(ns->asked[0] && ns->asked[1]) &&
+			!hopeless(cut, ns))
+			return true;
+	}
+	return false;
+}
+
+static bool waited_for(const struct iter *it, const uint8_t *name)
+{
+	for (unsigned i = 0; i <= it->depth; i++) {
+		const struct frame *f = it->frames[i];
+		const bool address = f->type == TYPE_A || f->type == TYPE_AAAA;
+		if (address &&
+			(name_equal(f->name, name) || name_equal(f->asked, name)))
+			return true;
+	}
+	return false;
+}
+
+static bool family_worth(const struct iter *it, unsigned which)
+{
+	return iter_family_allowed(it, which == 0 ? 4 : 6);
+}
+
+/* The type to ask for next: 0 A, 1 AAAA, -1 none. The family that works first. */
+static int next_type(const struct iter *it, const struct ns *ns)
+{
+	const unsigned first = infra_family_broken(it->env.infra, 4, &it->now) ? 1 : 0;
+	for (unsigned i = 0; i < 2; i++) {
+		const unsigned which = first ^ i;
+		if (!ns->asked[which] && family_worth(it, which))
+			return (int)which;
+	}
+	return -1;
+}
+
+bool nsaddr_begin(struct iter *it, struct frame *f)
+{
+	struct cut *cut = f->cut;
+	for (unsigned i = 0; i < cut->ns_count && nsaddr_possible(cut); i++) {
+		struct ns *ns = &cut->ns[i];
+		const int which = next_type(it, ns);
+		if (ns->has_address || which < 0 || hopeless(cut, ns))
+			continue;
+		if (waited_for(it, ns->name)) {
+			ns->asked[0] = ns->asked[1] = true;
+			f->looped = true;
+			continue;
+		}
+		if (!ns->asked[0] && !ns->asked[1])
+			cut->lookups++;
+		ns->asked[which] = true;
+		struct frame *above =
+			iter_frame_push(it, ns->name, which == 0 ? TYPE_A : TYPE_AAAA);
+		if (!above) {
+			f->looped = true;
+			return false;
+		}
+		f->want_ns = i;
+		f->want_type = above->type;
+		f->state = STATE_ADDRESS;
+		above->route.kind = ROUTE_ITERATE;
+		chain_route(it, above, ns->name, &above->route);
+		log_debug(SELECT, "address of %s", iter_text(ns->name, above->type));
+		return true;
+	}
+	return false;
+}
+
+enum step nsaddr_take(struct iter *it, struct frame *f)
+{
+	const struct frame *above = it->frames[it->depth + 1];
+	f->looped |= above->looped;
+	for (size_t i = 0; i < above->count; i++) {
+		const struct iter_record *r = &above->records[i];
+		if (r->section == SECTION_ANSWER && r->rr.type == f->want_type)
+			cut_add_addresses(it, f->cut, (int)f->want_ns, &r->rr);
+	}
+	f->state = STATE_SELECT;
+	return STEP_ON;
+}

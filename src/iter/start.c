@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* iter/start.c - the question looked up in the cache: data, alias, denial, failure. */
+#include "iter/state.h"
+
+/* What is cached joins the records; glue and the like is never answered. */
+static bool take(struct iter *it, struct frame *f, const struct stored *s)
+{
+	if (s->meta.status < it->status)
+		it->status = s->meta.status;
+	for (int i = 0; i < s->count; i++) {
+		const struct bundle_item *item = &s->items[i];
+		if (!chain_add(it, f, item->section, &item->rr,
+			    store_left(it, s, item->rr.ttl)))
+			return false;
+	}
+	return true;
+}
+
+static bool get_rrset(struct iter *it, const struct frame *f, const uint8_t *name,
+	uint16_t type, struct stored *s)
+{
+	return store_get(it, f->route.domain, CACHE_RRSET, name, type, s) &&
+	       s->meta.rank >= RANK_ANSWER && s->count > 0 &&
+	       s->items[0].section == SECTION_ANSWER && s->items[0].rr.type == type;
+}
+
+static enum step finish(struct frame *f, uint16_t rcode)
+{
+	f->rcode = rcode;
+	f->state = STATE_DONE;
+	return STEP_ON;
+}
+
+static enum step follow_cname(struct iter *it, struct frame *f, const struct stored *s)
+{
+	/* the target as it lies in the records, which outlive the cache's buffer */
+	const size_t at = f->count;
+	if (!take(it, f, s))
+		return iter_frame_fail(it, f, EDE_OTHER);
+	const struct rdata target = rrset_at(&f->records[at].rr, 0);
+	if (!target.bytes || name_check(target.bytes, target.len) != target.len)
+		return iter_frame_fail(it, f, EDE_INVALID_DATA);
+	return chain_follow(it, f, target.bytes);
+}
+
+static enum step follow_dname(struct iter *it, struct frame *f, const struct stored *s)
+{
+	const size_t at = f->count;
+	if (!take(it, f, s))
+		return iter_frame_fail(it, f, EDE_OTHER);
+	struct rrset cname;
+	const struct rrset *dname = &f->records[at].rr;
+	if (!chain_synthesize(it, dname, f->name, &cname))
+		return finish(f, RCODE_YXDOMAIN); /* RFC 6672 section 2.2 */
+	if (!chain_add(it, f, SECTION_ANSWER, &cname, dname->ttl))
+		return iter_frame_fail(it, f, EDE_OTHER);
+	if (f->type == TYPE_CNAME)
+		return finish(f, RCODE_NOERROR);
+	return chain_follow(it, f, rrset_at(&cname, 0).bytes);
+}
+
+static enum step take_negative(
+	struct iter *it, struct frame *f, const struct stored *s, uint16_t rcode)
+{
+	if (!take(it, f, s))
+		return iter_frame_fail(it, f, EDE_OTHER);
+	return finish(f, rcode);
+}
+
+/* From the top down: an ancestor that is not there (RFC 8020), or one that has a DNAME.
+ */
+static bool lookup_ancestors(
+	struct iter *it, struct frame *f, struct stored *s, enum step *step)
+{
+	const unsigned labels = name_labels(f->name);
+	for (unsigned n = 1; n < labels && n <= ANCESTORS_READ; n++) {
+		const uint8_t *name = name_strip(f->name, labels - n);
+		if (store_get(it, f->route.domain, CACHE_NXDOMAIN, name, 0, s)) {
+			*step = take_negative(it, f, s, RCODE_NXDOMAIN);
+			return true;
+		}
+		if (get_rrset(it, f, name, TYPE_DNAME, s)) {
+			*step = follow_dname(it, f, s);
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool lookup(struct iter *it, struct frame *f, enum step *step)
+{
+	struct stored s;
+	const uint64_t domain = f->route.domain;
+	if (get_rrset(it, f, f->name, f->type, &s)) {
+		*step = take(it, f, &s) ? finish(f, RCODE_NOERROR)
+					: iter_frame_fail(it, f, EDE_OTHER);
+		return true;
+	}
+	if (f->type != TYPE_CNAME && get_rrset(it, f, f->name, TYPE_CNAME, &s)) {
+		*step = follow_cname(it, f, &s);
+		return true;
+	}
+	if (store_get(it, domain, CACHE_NODATA, f->name, f->type, &s)) {
+		*step = take_negative(it, f, &s, RCODE_NOERROR);
+		return true;
+	}
+	if (store_get(it, domain, CACHE_NXDOMAIN, f->name, 0, &s)) {
+		*step = take_negative(it, f, &s, RCODE_NXDOMAIN);
+		return true;
+	}
+	if (store_get(it, domain, CACHE_FAILURE, f->name, f->type, &s)) {
+		it->ede_origin = s.meta.ede;
+		f->failed = true;
+		f->count = 0;
+		f->ede = EDE_CACHED_ERROR;
+		*step = finish(f, s.meta.rcode);
+		return true;
+	}
+	return lookup_ancestors(it, f, &s, step);
+}
+
+enum step start_lookup(struct iter *it, struct frame *f)
+{
+	enum step step;
+	if (!f->no_cache && lookup(it, f, &step)) {
+		log_debug(CACHE, "%s: found", iter_text(f->name, f->type));
+		return step;
+	}
+	f->state = STATE_CUT;
+	return STEP_ON;
+}
+
+bool start_knows_ns(struct iter *it, const struct frame *f, const uint8_t *name)
+{
+	struct stored s;
+	return store_get(it, f->route.domain, CACHE_NODATA, name, TYPE_NS, &s) ||
+	       get_rrset(it, f, name, TYPE_NS, &s);
+}

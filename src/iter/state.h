@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* iter/state.h - what one resolution knows: shared by the files of this folder, seen by
+ * nobody else.
+ *
+ * A frame is one question being resolved: frame 0 is the client's, those above it are
+ * name server addresses that the frame beneath waits for. Each frame has a state, and
+ * iter.c has a table that gives each state its step. A step changes the frame and says
+ * STEP_ON, or fills the wish and says STEP_WISH. Frames borrow from the resolution's
+ * arena; `scratch` holds the reply being judged and is reset with the next one. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "cache/bundle.h"
+#include "iter/iter.h"
+#include "iter/reply.h"
+#include "wire/codes.h"
+#include "wire/name.h"
+
+/* X(state, step, what it does in words) */
+#define ITER_STATES(X)                                                                 \
+	X(LOOKUP, start_lookup, "looking into the cache")                              \
+	X(CUT, cut_find, "finding the zone cut")                                       \
+	X(SELECT, select_server, "choosing a server")                                  \
+	X(ADDRESS, nsaddr_take, "waiting for a name server's address")                 \
+	X(ASK, ask_send, "asking")                                                     \
+	X(WAIT, receive_event, "waiting for a server")                                 \
+	X(REFERRAL, cut_referral, "following a referral")                              \
+	X(ANSWER, chain_take, "taking an answer")                                      \
+	X(NEGATIVE, negative_take, "taking a negative answer")                         \
+	X(STUCK, cut_stuck, "out of servers")                                          \
+	X(DONE, iter_frame_done, "done")
+
+enum iter_state {
+#define X(state, step, words) STATE_##state,
+	ITER_STATES(X)
+#undef X
+		STATE_COUNT
+};
+
+enum step { STEP_ON, STEP_WISH };
+
+enum {
+	SERVERS_PER_CUT = 64,
+	MINIMISE_MAX = 10,	  /* RFC 9156 section 2.3: MAX_MINIMISE_COUNT */
+	NEGATIVE_TTL_MAX = 10800, /* RFC 2308 section 5: one to three hours */
+	NEGATIVE_TTL_NO_SOA = 5,  /* no SOA says how long: only dampen */
+	FAILURE_TTL = 5,	  /* RFC 9520 section 3.2 */
+	TURNS_PER_STEP = 64,	  /* then others have their turn: ITER_AGAIN */
+	ANCESTORS_READ = 24,	  /* for RFC 8020 and DNAME */
+	LAME_S = 600,
+	FLAG_S = 3600,	   /* oddities of a server are tried again after this */
+	SPOOF_S = 60,	   /* TCP after a near miss */
+	RECORDS_MAX = 128, /* RRsets of one answer */
+};
+
+struct server {
+	struct addr addr;
+	struct infra_server infra; /* as read when it was first looked at */
+	uint8_t ns;		   /* index of its name */
+	uint8_t tries, timeouts;   /* for the present question */
+	bool looked;		   /* infra is filled */
+	bool lame;		   /* known not to serve this zone: last choice */
+	bool failed;		   /* answered badly: no more */
+	bool tcp;		   /* next by TCP */
+	bool plain;		   /* without EDNS */
+	bool same_case;		   /* without 0x20 */
+	bool case_seen;		   /* a reply in the wrong case came */
+	bool miss_seen;		   /* a reply with a wrong id, or malformed, came */
+	bool shy;		   /* failed a minimised question */
+	bool wants_cd;		   /* forwarder: SERVFAIL without CD */
+};
+
+struct ns {
+	const uint8_t *name;
+	bool has_address;
+	bool asked[2]; /* A, AAAA looked up */
+};
+
+struct cut {
+	const uint8_t *zone;
+	struct ns *ns;
+	struct server *servers;
+	unsigned ns_count, server_count;
+	unsigned lookups; /* names without address that were looked up */
+	int64_t expire_s; /* of the parent's NS RRset; INT64_MAX for hints and
+			     forwarders */
+	bool fresh;	  /* from a referral of this resolution */
+	bool forward;	  /* not a cut: the targets of a rule */
+};
+
+struct frame {
+	enum iter_state state;
+	const uint8_t *asked; /* as the frame began */
+	const uint8_t *name;  /* now, after aliases */
+	uint16_t type;
+	bool no_cache;
+	bool looped; /* something was left out because a frame beneath waits for it */
+	struct route route;
+	unsigned chain;
+
+	struct iter_record *records;
+	size_t count;
+
+	struct cut *cut;
+	unsigned cut_labels;  /* look for a cut of at most this many labels */
+	struct cut *given_up; /* before the delegation was fetched anew */
+
+	unsigned min_labels; /* labels that the next minimised question has at least */
+	unsigned min_count;
+	bool min_off;
+
+	/* the question outstanding, or being judged */
+	struct server *server;
+	const uint8_t
+		*ask_name; /* lower case as far as minimised; sent in `sent_name` */
+	uint16_t ask_type;
+	bool minimised;
+	bool alone; /* another's fetch was waited for in vain */
+	bool check_case;
+	bool tcp;
+	uint16_t id;
+
+	/* the address that the frame above is to find */
+	unsigned want_ns;
+	uint16_t want_type;
+
+	uint16_t rcode;
+	int ede;
+	bool failed;
+};
+
+struct iter {
+	struct iter_env env;
+	struct iter_query q;
+	struct arena *arena;
+	struct arena *scratch;
+	struct now now;
+	int64_t begin_us;
+	uint64_t generation;
+	uint32_t epoch;
+
+	/* the budget: all frames share it */
+	unsigned packets;
+	unsigned timeouts;
+	unsigned steps;
+	uint64_t bytes;
+
+	unsigned asks;		/* with those joined */
+	unsigned local_trouble; /* asks that never left */
+	unsigned other_trouble; /* servers that failed */
+	bool error_seen;	/* a server answered, badly */
+	bool no_route[2];	/* IPv4, IPv6: could not be sent */
+
+	struct frame *frames[LIMIT_DEPTH + 1];
+	unsigned depth;
+	bool over;
+
+	const struct iter_event *event; /* NULL once used */
+	struct iter_wish *wish;
+	struct reply reply;
+
+	enum cache_status status;
+	int ede_origin;
+	struct iter_answer answer;
+	char ede_text[160];
+	uint8_t sent_name[NAME_MAX_LEN];
+	uint8_t msg[512];
+};
+
+/* --- iter.c ------------------------------------------------------------------ */
+struct frame *iter_frame_top(struct iter *it);
+/* A frame more, for this question. NULL: nested too deep, or out of memory. */
+struct frame *iter_frame_push(struct iter *it, const uint8_t *name, uint16_t type);
+enum step iter_frame_done(struct iter *it, struct frame *f);
+/* The frame's question cannot be answered: SERVFAIL, kept for a while (RFC 9520). */
+enum step iter_frame_fail(struct iter *it, struct frame *f, int ede);
+/* The whole resolution ends. */
+enum step iter_give_up(struct iter *it, int ede, const char *why);
+/* Remember who failed, for the extended error's text. */
+void iter_trouble(struct iter *it, const struct addr *server, const char *what);
+bool iter_flag(const struct iter *it, enum conf_flag flag);
+bool iter_family_allowed(const struct iter *it, uint8_t family);
+/* "name TYPE" for log lines. */
+const char *iter_text(const uint8_t *name, uint16_t type);
+
+/* --- start.c ----------------------------------------------------------------- */
+enum step start_lookup(struct iter *it, struct frame *f);
+/* Does the cache know that this name is there, or its NS type is not? Then asking for
+ * it is needless. */
+bool start_knows_ns(struct iter *it, const struct frame *f, const uint8_t *name);
+
+/* --- chain.c ----------------------------------------------------------------- */
+enum step chain_take(struct iter *it, struct frame *f);
+/* Go on at an alias's target. */
+enum step chain_follow(struct iter *it, struct frame *f, const uint8_t *target);
+/* Where `name` is resolved. */
+void chain_route(const struct iter *it, const struct frame *f, const uint8_t *name,
+	struct route *out);
+/* A copy of the RRset joins the frame's records. False: too many or out of memory. */
+bool chain_add(struct iter *it, struct frame *f, enum msg_section section,
+	const struct rrset *rr, uint32_t ttl);
+/* The CNAME that a DNAME makes of `name`: RFC 6672 section 2.2. False: too long. */
+bool chain_synthesize(struct iter *it, const struct rrset *dname, const uint8_t *name,
+	struct rrset *out);
+
+/* --- negative.c -------------------------------------------------------------- */
+enum step negative_take(struct iter *it, struct frame *f);
+/* Keep and answer that `name` (the frame's) is not there, or not of this type. */
+enum step negative_finish(
+	struct iter *it, struct frame *f, const uint8_t *name, bool nxdomain);
+
+/* --- cut.c, forward.c -------------------------------------------------------- */
+enum step cut_find(struct iter *it, struct frame *f);
+enum step cut_referral(struct iter *it, struct frame *f);
+enum step cut_stuck(struct iter *it, struct frame *f);
+struct cut *cut_new(struct iter *it, const uint8_t *zone, unsigned ns_max);
+/* Its index, or -1 when it is not used: over the limit. Known names give the same
+ * index. */
+int cut_add_ns(struct iter *it, struct cut *cut, const uint8_t *name);
+/* Addresses of an A or AAAA RRset; those that nobody can have are left out, each comes
+ * once. */
+void cut_add_addresses(
+	struct iter *it, struct cut *cut, int ns, const struct rrset *rr);
+void cut_add_server(struct iter *it, struct cut *cut, int ns, const struct addr *addr,
+	bool local_fine);
+/* Servers that gave up on us before keep that. */
+void cut_inherit(struct cut *cut, const struct cut *old);
+struct cut *forward_cut(struct iter *it, const struct route *route);
+
+/* --- select.c ---------------------------------------------------------------- */
+enum step select_server(struct iter *it, struct frame *f);
+
+/* --- nsaddr.c ---------------------------------------------------------------- */
+/* Begin to look up the next name server without address. False: none left. */
+bool nsaddr_begin(struct iter *it, struct frame *f);
+enum step nsaddr_take(struct iter *it, struct frame *f);
+/* Could a look-up give this cut a server? */
+bool nsaddr_possible(const struct cut *cut);
+
+/* --- ask.c ------------------------------------------------------------------- */
+enum step ask_send(struct iter *it, struct frame *f);
+
+/* --- receive.c --------------------------------------------------------------- */
+enum step receive_event(struct iter *it, struct frame *f);
+
+/* --- store.c ----------------------------------------------------------------- */
+/* TTL as it is used and kept: cache.min_ttl, cache.max_ttl; 2^31 and above is large
+ * (RFC 8767). */
+uint32_t store_ttl(const struct iter *it, uint32_t ttl);
+uint32_t store_negative_ttl(const struct iter *it, const struct reply *r);
+/* One RRset, with the proofs that belong to a wildcard's expansion. */
+void store_rrset(struct iter *it, const struct frame *f, const struct rrset *rr,
+	enum cache_rank rank, const struct reply *proofs);
+void store_negative(struct iter *it, const struct frame *f, const uint8_t *name,
+	bool nxdomain, const struct reply *r);
+/* The delegation as the parent gave it: NS, DS or its denial, glue. It ends with the
+ * parent's own (ghost domains). */
+void store_cut(struct iter *it, const struct frame *f, const struct rrset *ns,
+	const struct reply *r, int64_t expire_s);
+void store_failure(struct iter *it, const struct frame *f);
+bool store_is_denial(uint16_t type);
+
+struct stored { /* a cache entry as read; borrows a buffer that the next read overwrites
+		 */
+	struct cache_meta meta;
+	struct bundle_item items[BUNDLE_MAX];
+	int count;
+};
+bool store_get(struct iter *it, uint64_t domain, enum cache_kind kind,
+	const uint8_t *name, uint16_t type, struct stored *out);
+/* Seconds that an item has left. */
+uint32_t store_left(const struct iter *it, const struct stored *s, uint32_t ttl);
+
+/* --- answer.c ---------------------------------------------------------------- */
+void answer_build(struct iter *it, struct frame *f);

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* iter/store.c - what goes into the cache and comes from it, and with which TTL and
+ * rank. */
+#include <string.h>
+
+#include "iter/state.h"
+
+/* One entry is read or written at a time. */
+static uint8_t value[CACHE_VALUE_MAX];
+
+/* --- TTLs --------------------------------------------------------------------- */
+
+uint32_t store_ttl(const struct iter *it, uint32_t ttl)
+{
+	const struct conf *c = it->env.conf;
+	if (ttl < c->cache_min_ttl)
+		ttl = c->cache_min_ttl;
+	return ttl > c->cache_max_ttl ? c->cache_max_ttl : ttl;
+}
+
+uint32_t store_negative_ttl(const struct iter *it, const struct reply *r)
+{
+	uint32_t ttl = r->soa_zone ? r->negative_ttl : NEGATIVE_TTL_NO_SOA;
+	if (ttl > NEGATIVE_TTL_MAX)
+		ttl = NEGATIVE_TTL_MAX;
+	return store_ttl(it, ttl);
+}
+
+bool store_is_denial(uint16_t type)
+{
+	return type == TYPE_NSEC || type == TYPE_NSEC3;
+}
+
+/* --- writing ------------------------------------------------------------------ */
+
+static struct cache_meta meta_for(const struct iter *it, uint32_t ttl)
+{
+	const int64_t now_s = now_wall_s(&it->now);
+	return (struct cache_meta){.stored_s = now_s,
+		.expire_s = now_s + ttl,
+		.generation = it->generation,
+		.epoch = it->epoch,
+		.status = CACHE_UNCHECKED,
+		.ede = EDE_NONE};
+}
+
+static struct cache_key key_for(
+	const struct frame *f, enum cache_kind kind, const uint8_t *name, uint16_t type)
+{
+	return (struct cache_key){.kind = (uint8_t)kind,
+		.type = type,
+		.rclass = CLASS_IN,
+		.domain = f->route.domain,
+		.name = name};
+}
+
+static void put(struct iter *it, const struct cache_key *key,
+	const struct cache_meta *meta, const struct bundle_item *items, size_t count)
+{
+	if (meta->expire_s <= meta->stored_s)
+		return; /* TTL 0: used now, never again */
+	size_t len = 0;
+	if (count) {
+		len = bundle_write(value, sizeof(value), items, count);
+		if (!len)
+			return;
+	}
+	cache_put(it->env.cache, key, &it->now, meta, value, len);
+}
+
+/* Items of the reply that prove something: SOA if wanted, NSEC, NSEC3, with this TTL at
+ * most. */
+static size_t proofs_of(const struct reply *r, bool soa, uint32_t ttl,
+	struct bundle_item *items, size_t at)
+{
+	for (size_t i = 0; i < r->count && at < BUNDLE_MAX; i++) {
+		const struct reply_rrset *set = &r->rrsets[i];
+		if (set->section != SECTION_AUTHORITY)
+			continue;
+		if (!store_is_denial(set->rr.type) &&
+			!(soa && set->rr.type == TYPE_SOA))
+			continue;
+		items[at].section = SECTION_AUTHORITY;
+		items[at].rr = set->rr;
+		if (items[at].rr.ttl > ttl || set->rr.type == TYPE_SOA)
+			items[at].rr.ttl = ttl;
+		at++;
+	}
+	return at;
+}
+
+void store_rrset(struct iter *it, const struct frame *f, const struct rrset *rr,
+	enum cache_rank rank, const struct reply *proofs)
+{
+	const uint32_t ttl = store_ttl(it, rr->ttl);
+	struct bundle_item items[BUNDLE_MAX] = {{.section = SECTION_ANSWER, .rr = *rr}};
+	items[0].rr.ttl = ttl;
+	const size_t count = proofs ? proofs_of(proofs, false, ttl, items, 1) : 1;
+	const struct cache_key key = key_for(f, CACHE_RRSET, rr->name, rr->type);
+	struct cache_meta meta = meta_for(it, ttl);
+	meta.rank = (uint8_t)rank;
+	put(it, &key, &meta, items, count);
+}
+
+void store_negative(struct iter *it, const struct frame *f, const uint8_t *name,
+	bool nxdomain, const struct reply *r)
+{
+	const uint32_t ttl = store_negative_ttl(it, r);
+	struct bundle_item items[BUNDLE_MAX];
+	const size_t count = proofs_of(r, true, ttl, items, 0);
+	const struct cache_key key =
+		nxdomain ? key_for(f, CACHE_NXDOMAIN, name, 0)
+			 : key_for(f, CACHE_NODATA, name, f->ask_type);
+	struct cache_meta meta = meta_for(it, ttl);
+	meta.rank = r->aa ? RANK_AUTH_ANSWER : RANK_ANSWER;
+	meta.rcode = nxdomain ? RCODE_NXDOMAIN : RCODE_NOERROR;
+	put(it, &key, &meta, items, count);
+}
+
+void store_cut(struct iter *it, const struct frame *f, const struct rrset *ns,
+	const struct reply *r, int64_t expire_s)
+{
+	const int64_t now_s = now_wall_s(&it->now);
+	uint32_t ttl = store_ttl(it, ns->ttl);
+	if (expire_s - now_s < (int64_t)ttl)
+		ttl = expire_s > now_s ? (uint32_t)(expire_s - now_s) : 0;
+	struct bundle_item items[BUNDLE_MAX] = {{.section = SECTION_ANSWER, .rr = *ns}};
+	items[0].rr.ttl = ttl;
+	size_t count = 1;
+	for (size_t i = 0; i < r->count && count < BUNDLE_MAX; i++) {
+		const struct reply_rrset *set = &r->rrsets[i];
+		const bool ds =
+			set->section == SECTION_AUTHORITY &&
+			(set->rr.type == TYPE_DS || store_is_denial(set->rr.type));
+		if (!ds && set->section != SECTION_ADDITIONAL)
+			continue;
+		items[count].section = set->section;
+		items[count].rr = set->rr;
+		if (items[count].rr.ttl > ttl)
+			items[count].rr.ttl = ttl;
+		count++;
+	}
+	const struct cache_key key = key_for(f, CACHE_CUT, ns->name, TYPE_NS);
+	struct cache_meta meta = meta_for(it, ttl);
+	meta.rank = RANK_REFERRAL;
+	put(it, &key, &meta, items, count);
+}
+
+void store_failure(struct iter *it, const struct frame *f)
+{
+	struct cache_key key = key_for(f, CACHE_FAILURE, f->asked, f->type);
+	key.flags = it->q.checking_disabled ? CACHE_KEY_CD : 0;
+	struct cache_meta meta = meta_for(it, FAILURE_TTL);
+	meta.rcode = f->rcode;
+	meta.ede = (int16_t)f->ede;
+	put(it, &key, &meta, NULL, 0);
+}
+
+/* --- reading ------------------------------------------------------------------ */
+
+bool store_get(struct iter *it, uint64_t domain, enum cache_kind kind,
+	const uint8_t *name, uint16_t type, struct stored *out)
+{
+	struct cache_key key = {.kind = (uint8_t)kind,
+		.type = type,
+		.rclass = CLASS_IN,
+		.domain = domain,
+		.name = name};
+	if (kind == CACHE_FAILURE && it->q.checking_disabled)
+		key.flags = CACHE_KEY_CD;
+	const int len = cache_get(
+		it->env.cache, &key, &it->now, &out->meta, value, sizeof(value));
+	if (len < 0)
+		return false;
+	out->count = len ? bundle_read(value, (size_t)len, out->items) : 0;
+	return out->count >= 0;
+}
+
+uint32_t store_left(const struct iter *it, const struct stored *s, uint32_t ttl)
+{
+	const int64_t age = now_wall_s(&it->now) - s->meta.stored_s;
+	if (age <= 0)
+		return ttl;
+	return age < (int64_t)ttl ? ttl - (uint32_t)age : 0;
+}

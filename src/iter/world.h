@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* iter/world.h - for tests: a small internet in memory, and a client that asks in it.
+ *
+ * Zones are text; servers answer from the zones that stand at their address, and may
+ * misbehave. Time is the world's own: an answer takes 10 ms, a timeout as long as it
+ * was asked for. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "iter/iter.h"
+
+enum manner { /* of a server; several may be set */
+	MANNER_SILENT = 1 << 0,
+	MANNER_SERVFAIL = 1 << 1,
+	MANNER_REFUSED = 1 << 2,
+	MANNER_UPWARD = 1 << 3,	     /* refers to the root: lame */
+	MANNER_TC = 1 << 4,	     /* truncates over UDP */
+	MANNER_TC_GARBLED = 1 << 5,  /* refuses TCP */
+	MANNER_WRONG_ID = 1 << 6,    /* a wrong id first, over UDP nothing else */
+	MANNER_SPOOF_FIRST = 1 << 7, /* a wrong id first, then the right answer */
+	MANNER_LOWER_CASE = 1 << 8,
+	MANNER_GARBAGE = 1 << 9,      /* half a message first, then the right one */
+	MANNER_NO_EDNS = 1 << 10,     /* FORMERR to EDNS */
+	MANNER_DENIES_ENT = 1 << 11,  /* NXDOMAIN for empty non-terminals */
+	MANNER_REFUSES_NS = 1 << 12,  /* REFUSED to type NS below the apex */
+	MANNER_RECURSIVE = 1 << 13,   /* RA, never AA */
+	MANNER_POISON = 1 << 14,      /* adds records of victim.test. to everything */
+	MANNER_UNREACHABLE = 1 << 15, /* cannot be sent to from here */
+	MANNER_CD_ONLY = 1 << 16,     /* SERVFAIL without CD */
+};
+
+struct world_result {
+	uint16_t rcode;
+	int ede;
+	int ede_origin;
+	bool from_cache, cacheable;
+	unsigned packets;
+	uint32_t ttl;
+	int64_t took_ms;
+	char text[4096]; /* answer records, sorted as given: "name TYPE rdata\n"; then
+			    "-- " and the authority's */
+};
+
+struct world {
+	struct now now;
+	struct random random;
+	struct counters counters;
+	struct conf *conf;
+	struct cache *cache;
+	struct infra *infra;
+	char folder[64];
+	struct world_zone *zones;
+	struct world_server *servers;
+	unsigned zone_count, server_count;
+	char log[65536]; /* "IP [tcp ]name TYPE\n" of each question since the last
+			    world_forget_log */
+	size_t log_len;
+	bool join_in_vain;   /* the first joinable question is answered by a shared
+				timeout */
+	bool join_published; /* each joinable question is answered as if another had
+				asked */
+	uint32_t flags;	     /* of the client's route */
+	unsigned agains;
+};
+
+/* Root hints: 192.0.2.1, a.root. The root zone is the test's to make. */
+struct world *world_new(void);
+void world_free(struct world *w);
+/* `at`: addresses with blanks between. `text`: a line "owner TTL TYPE rdata" each,
+ * names absolute. A zone without SOA line gets one of TTL 300, minimum 60. */
+void world_zone(struct world *w, const char *origin, const char *at, const char *text);
+void world_manner(struct world *w, const char *ip, unsigned manner);
+void world_sleep(struct world *w, int64_t ms);
+struct world_result world_ask(struct world *w, const char *name, uint16_t type);
+/* With CD, no_cache and the route as given. */
+struct world_result world_resolve(
+	struct world *w, const char *name, uint16_t type, bool no_cache);
+/* A server's answer to a question, as it would send it; 0: none. */
+size_t world_reply(
+	struct world *w, const struct iter_ask *ask, uint8_t *out, size_t cap);
+/* How many logged questions contain this text? */
+unsigned world_asked(const struct world *w, const char *text);
+void world_forget_log(struct world *w);
+/* How many cache entries have a name at or below this one? */
+unsigned world_cached_below(struct world *w, const char *name);
