@@ -2,11 +2,11 @@
 /* loop/loop.c - one turn: wait, read the clocks, events, timers, deferred functions.
  *
  * Invariants:
- * - An epoll event carries a slot and that slot's generation, never a pointer. Unwatching
- *   raises the generation, so an event that was fetched before is recognised as stale, even
- *   when the descriptor or the slot is in use again.
- * - heap[i].t->heap == i + 1 for every timer in the heap; order is (at_us, seq), so timers of
- *   the same instant fire in the order in which they were set. */
+ * - An epoll event carries a slot and that slot's generation, never a pointer.
+ *   Unwatching raises the generation, so an event that was fetched before is recognised
+ *   as stale, even when the descriptor or the slot is in use again.
+ * - heap[i].t->heap == i + 1 for every timer in the heap; order is (at_us, seq), so
+ *   timers of the same instant fire in the order in which they were set. */
 #include "loop/loop.h"
 
 #include <assert.h>
@@ -22,7 +22,8 @@
 
 enum {
 	EVENTS_A_TURN = 128,
-	DEFERS_A_TURN = 4096, /* one that asks for itself again must not stop the loop */
+	DEFERS_A_TURN =
+		4096, /* one that asks for itself again must not stop the loop */
 	HEAP_START = 256,
 	SLOTS_START = 256,
 	NO_SLOT = UINT32_MAX,
@@ -116,7 +117,7 @@ const struct now *loop_refresh(struct loop *l)
 	return &l->now;
 }
 
-/* --- watches ---------------------------------------------------------------- */
+/* --- watches --------------------------------------------------------------- */
 
 static bool slots_grow(struct loop *l)
 {
@@ -125,7 +126,7 @@ static bool slots_grow(struct loop *l)
 	if (!slots)
 		return false;
 	for (uint32_t i = l->slot_count; i < count; i++)
-		slots[i] = (struct slot){ .next_free = i + 1 < count ? i + 1 : NO_SLOT };
+		slots[i] = (struct slot){.next_free = i + 1 < count ? i + 1 : NO_SLOT};
 	l->slot_free = l->slot_count;
 	l->slots = slots;
 	l->slot_count = count;
@@ -135,10 +136,11 @@ static bool slots_grow(struct loop *l)
 static uint32_t events_for_epoll(unsigned events)
 {
 	return (events & LOOP_READ ? (uint32_t)EPOLLIN : 0u) |
-		(events & LOOP_WRITE ? (uint32_t)EPOLLOUT : 0u);
+	       (events & LOOP_WRITE ? (uint32_t)EPOLLOUT : 0u);
 }
 
-static struct epoll_event slot_event(const struct loop *l, uint32_t slot, unsigned events)
+static struct epoll_event slot_event(
+	const struct loop *l, uint32_t slot, unsigned events)
 {
 	return (struct epoll_event){
 		.events = events_for_epoll(events),
@@ -168,8 +170,7 @@ int loop_watch(struct loop *l, struct watch *w, int fd, unsigned events,
 	l->slot_free = l->slots[slot].next_free;
 	l->slots[slot].w = w;
 	*w = (struct watch){
-		.fd = fd, .events = events, .fn = fn, .ctx = ctx, .slot = slot + 1
-	};
+		.fd = fd, .events = events, .fn = fn, .ctx = ctx, .slot = slot + 1};
 	return 0;
 }
 
@@ -190,7 +191,8 @@ void loop_unwatch(struct loop *l, struct watch *w)
 {
 	struct slot *s = watch_slot(l, w);
 	if (s) {
-		/* fails only when the owner closed first: nothing is left to remove then */
+		/* fails only when the owner closed first: nothing is left to remove
+		 * then */
 		epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
 		s->w = NULL;
 		s->generation++;
@@ -223,7 +225,7 @@ static void event_deliver(struct loop *l, const struct epoll_event *event)
 		w->fn(w->ctx, events);
 }
 
-/* --- timers ------------------------------------------------------------------ */
+/* --- timers ---------------------------------------------------------------- */
 
 static bool entry_before(const struct heap_entry *a, const struct heap_entry *b)
 {
@@ -274,13 +276,13 @@ static void heap_settle(struct loop *l, uint32_t i, struct heap_entry e)
 		heap_down(l, i, e);
 }
 
-void loop_timer_set(struct loop *l, struct timer *t, int64_t at_us, void (*fn)(void *ctx),
-	void *ctx)
+void loop_timer_set(struct loop *l, struct timer *t, int64_t at_us,
+	void (*fn)(void *ctx), void *ctx)
 {
 	t->at_us = at_us;
 	t->fn = fn;
 	t->ctx = ctx;
-	const struct heap_entry e = { .at_us = at_us, .seq = l->heap_seq++, .t = t };
+	const struct heap_entry e = {.at_us = at_us, .seq = l->heap_seq++, .t = t};
 	if (t->heap) {
 		assert(t->heap <= l->heap_count && l->heap[t->heap - 1].t == t);
 		heap_settle(l, t->heap - 1, e);
@@ -321,7 +323,7 @@ static void timers_fire(struct loop *l)
 	}
 }
 
-/* --- deferred functions -------------------------------------------------------- */
+/* --- deferred functions ---------------------------------------------------- */
 
 void loop_defer(struct loop *l, struct defer *d)
 {
@@ -362,7 +364,7 @@ static void defers_run(struct loop *l)
 	}
 }
 
-/* --- signals --------------------------------------------------------------------- */
+/* --- signals --------------------------------------------------------------- */
 
 static void signals_read(void *ctx, unsigned events)
 {
@@ -370,7 +372,8 @@ static void signals_read(void *ctx, unsigned events)
 	struct loop *l = ctx;
 	struct signalfd_siginfo info;
 	while (l->signal_watch.fd >= 0 &&
-		read(l->signal_watch.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		read(l->signal_watch.fd, &info, sizeof(info)) ==
+			(ssize_t)sizeof(info)) {
 		if (info.ssi_signo >= SIGNALS)
 			continue;
 		const struct signal_handler *h = &l->signals[info.ssi_signo];
@@ -386,7 +389,8 @@ int loop_signal(struct loop *l, int signo, void (*fn)(void *ctx, int signo), voi
 	if (sigprocmask(SIG_BLOCK, &l->signal_set, NULL) < 0)
 		return -errno;
 	const bool first = l->signal_watch.fd < 0;
-	int fd = signalfd(l->signal_watch.fd, &l->signal_set, SFD_NONBLOCK | SFD_CLOEXEC);
+	int fd = signalfd(
+		l->signal_watch.fd, &l->signal_set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (first) {
@@ -397,13 +401,14 @@ int loop_signal(struct loop *l, int signo, void (*fn)(void *ctx, int signo), voi
 			return e;
 		}
 	}
-	l->signals[signo] = (struct signal_handler){ .fn = fn, .ctx = ctx };
+	l->signals[signo] = (struct signal_handler){.fn = fn, .ctx = ctx};
 	return 0;
 }
 
-/* --- turning ------------------------------------------------------------------------ */
+/* --- turning --------------------------------------------------------------- */
 
-/* Milliseconds to wait, rounded up: a timer never fires early, nor the loop spin before it. */
+/* Milliseconds to wait, rounded up: a timer never fires early, nor the loop spin before
+ * it. */
 static int wait_for(const struct loop *l, int at_most_ms)
 {
 	if (l->defer_first || l->stopped)

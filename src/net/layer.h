@@ -11,7 +11,8 @@
 
 /* Results besides a number of bytes. */
 enum {
-	LAYER_DONE = 0,        /* handshake, goodbye; as a result of read: the end of the stream */
+	LAYER_DONE =
+		0, /* handshake, goodbye; as a result of read: the end of the stream */
 	LAYER_WANT_READ = -1,  /* again when the socket is readable */
 	LAYER_WANT_WRITE = -2, /* again when the socket is writable */
 	LAYER_BROKEN = -3,     /* close it */
@@ -24,7 +25,8 @@ struct layer_ops {
 	int (*handshake)(struct stream_layer *y);
 	ssize_t (*read)(struct stream_layer *y, void *buf, size_t len);
 	ssize_t (*write)(struct stream_layer *y, const void *data, size_t len);
-	/* Bytes were taken from the socket that read would give at once. NULL: never. */
+	/* Bytes were taken from the socket that read would give at once. NULL: never.
+	 */
 	bool (*buffered)(struct stream_layer *y);
 	/* Say goodbye, once, without waiting. NULL: nothing to say. */
 	void (*goodbye)(struct stream_layer *y);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* net/stream.c - the clients' connections: who may come, who must go, what is read and written when.
+/* net/stream.c - the clients' connections: who may come, who must go, what is read and
+ * written when.
  *
  * Invariants:
- * - A slot of `conns` is open, or on the free list. An id is slot and generation; closing raises the
- *   generation, so a late answer finds nothing.
- * - An open connection stands in exactly one of two lists, each ordered by last activity: `busy` while
- *   a query of it is unanswered, else `idle`. Only idle ones are closed to make room.
- * - While a message is handed out its buffer lives: closing is put off (dying) until the hook returns.
+ * - A slot of `conns` is open, or on the free list. An id is slot and generation;
+ *   closing raises the generation, so a late answer finds nothing.
+ * - An open connection stands in exactly one of two lists, each ordered by last
+ *   activity: `busy` while a query of it is unanswered, else `idle`. Only idle ones
+ *   are closed to make room.
+ * - While a message is handed out its buffer lives: closing is put off (dying) until
+ *   the hook returns.
  * - Activity is a whole message, an answer, or progress in writing; single bytes of a
  *   message that never ends are none. */
 #include "net/stream.h"
@@ -45,12 +48,12 @@ struct conn {
 	uint32_t generation;
 	bool open;
 	bool delivering;
-	bool dying;       /* to be closed when the hook returns */
+	bool dying;	  /* to be closed when the hook returns */
 	bool read_closed; /* the client has sent all it will */
-	bool stalled;     /* reading stopped at a limit: go on when answers have left */
+	bool stalled;	  /* reading stopped at a limit: go on when answers have left */
 	bool handshaking;
 	bool dirty;
-	int read_wants;   /* LAYER_WANT_* */
+	int read_wants; /* LAYER_WANT_* */
 	int write_wants;
 
 	int fd;
@@ -106,7 +109,7 @@ struct stream_server {
 static void conn_ready(void *ctx, unsigned events);
 static void conn_timeout(void *ctx);
 
-/* --- lists ------------------------------------------------------------------------- */
+/* --- lists ----------------------------------------------------------------- */
 
 static void list_remove(struct conn *c)
 {
@@ -167,7 +170,7 @@ static struct conn *conn_find(struct stream_server *s, stream_id id)
 	return c->open && !c->dying && c->generation == (uint32_t)(id >> 32) ? c : NULL;
 }
 
-/* --- coming and going ----------------------------------------------------------------- */
+/* --- coming and going ------------------------------------------------------ */
 
 static void gauge_clients(struct stream_server *s, int change)
 {
@@ -244,8 +247,8 @@ static int64_t idle_us(const struct stream_server *s)
 	return s->conf.idle_ms * 1000;
 }
 
-static bool conn_open(struct stream_server *s, int fd, const struct addr *from,
-	const struct addr *to)
+static bool conn_open(
+	struct stream_server *s, int fd, const struct addr *from, const struct addr *to)
 {
 	if (!server_make_room(s, from)) {
 		counter_up(s->counters, tcp_clients_shed);
@@ -284,13 +287,12 @@ static bool conn_open(struct stream_server *s, int fd, const struct addr *from,
 	s->count++;
 	gauge_clients(s, 1);
 	counter_up(s->counters, tcp_accepted);
-	loop_timer_set(
-		s->loop, &c->timer, c->active_us + idle_us(s), conn_timeout, c);
+	loop_timer_set(s->loop, &c->timer, c->active_us + idle_us(s), conn_timeout, c);
 	return true;
 }
 
-bool stream_server_adopt(struct stream_server *s, int fd, const struct addr *from,
-	const struct addr *to)
+bool stream_server_adopt(
+	struct stream_server *s, int fd, const struct addr *from, const struct addr *to)
 {
 	if (conn_open(s, fd, from, to))
 		return true;
@@ -318,7 +320,7 @@ static void conn_timeout(void *ctx)
 	conn_close(c);
 }
 
-/* --- reading ------------------------------------------------------------------------------ */
+/* --- reading --------------------------------------------------------------- */
 
 static size_t conn_unsent(const struct conn *c)
 {
@@ -327,7 +329,8 @@ static size_t conn_unsent(const struct conn *c)
 
 static bool conn_may_take(const struct conn *c)
 {
-	return c->pending < c->server->conf.pipeline && conn_unsent(c) < OUT_PAUSE_BYTES;
+	return c->pending < c->server->conf.pipeline &&
+	       conn_unsent(c) < OUT_PAUSE_BYTES;
 }
 
 static bool conn_may_read(const struct conn *c)
@@ -379,7 +382,8 @@ static int conn_read_once(struct conn *c)
 	if (n < 0)
 		c->read_wants = (int)n;
 	if (n > 0 && (size_t)n < room && !c->layer->ops->buffered)
-		return LAYER_WANT_READ; /* the socket is empty: save the call that says so */
+		return LAYER_WANT_READ; /* the socket is empty: save the call that says
+					   so */
 	return n > 0 ? 1 : (int)n;
 }
 
@@ -408,7 +412,7 @@ static bool conn_read(struct conn *c)
 	return true;
 }
 
-/* --- writing --------------------------------------------------------------------------------- */
+/* --- writing --------------------------------------------------------------- */
 
 /* Room for `len` more bytes of answers. */
 static bool conn_out_room(struct conn *c, size_t len)
@@ -463,7 +467,7 @@ static bool conn_write(struct conn *c)
 	return true;
 }
 
-/* --- one connection's turn --------------------------------------------------------------------- */
+/* --- one connection's turn ------------------------------------------------- */
 
 static unsigned wants_event(int wants)
 {
@@ -525,15 +529,16 @@ static void conn_flush(struct conn *c)
 {
 	if (!conn_write(c))
 		return;
-	const bool more = c->stalled ? conn_may_take(c)
-				     : conn_may_read(c) && conn_buffered(c);
+	const bool more =
+		c->stalled ? conn_may_take(c) : conn_may_read(c) && conn_buffered(c);
 	if (more && !conn_read(c))
 		return;
 	conn_settle(c);
 }
 
-/* The end of the turn: what was answered leaves in one write each, and reading goes on. What
- * that brings forth waits for the next turn, else one busy client would hold the loop. */
+/* The end of the turn: what was answered leaves in one write each, and reading goes on.
+ * What that brings forth waits for the next turn, else one busy client would hold the
+ * loop. */
 static void server_flush(void *ctx)
 {
 	struct stream_server *s = ctx;
@@ -564,7 +569,8 @@ static void conn_answered(struct conn *c)
 	conn_mark_dirty(c);
 }
 
-bool stream_reply(struct stream_server *s, stream_id id, const uint8_t *data, size_t len)
+bool stream_reply(
+	struct stream_server *s, stream_id id, const uint8_t *data, size_t len)
 {
 	struct conn *c = conn_find(s, id);
 	assert(len <= UINT16_MAX);
@@ -602,7 +608,7 @@ void stream_close(struct stream_server *s, stream_id id)
 		conn_close(c);
 }
 
-/* --- accepting ------------------------------------------------------------------------------------ */
+/* --- accepting ------------------------------------------------------------- */
 
 static void server_ready(void *ctx, unsigned events);
 
@@ -652,9 +658,9 @@ static bool server_accept(struct stream_server *s)
 			accept_rest(s);
 		/* others: accept(2) also tells errors of the connection itself */
 		return errno == EINTR || errno == ECONNABORTED || errno == EPROTO ||
-			errno == ENETDOWN || errno == ENOPROTOOPT ||
-			errno == EHOSTDOWN || errno == ENONET || errno == EPERM ||
-			errno == EHOSTUNREACH || errno == ENETUNREACH;
+		       errno == ENETDOWN || errno == ENOPROTOOPT ||
+		       errno == EHOSTDOWN || errno == ENONET || errno == EPERM ||
+		       errno == EHOSTUNREACH || errno == ENETUNREACH;
 	}
 	struct addr from;
 	const struct addr to = accepted_to(s, fd);
@@ -671,7 +677,7 @@ static void server_ready(void *ctx, unsigned events)
 		;
 }
 
-/* --- the server's life ------------------------------------------------------------------------------ */
+/* --- the server's life ----------------------------------------------------- */
 
 static void server_drained(void *ctx)
 {
@@ -695,10 +701,12 @@ static int server_listen(struct stream_server *s, int fd)
 	return loop_watch(s->loop, &s->watch, fd, LOOP_READ, server_ready, s);
 }
 
-struct stream_server *stream_server_new(struct loop *l, int fd, const struct stream_conf *conf,
-	const struct stream_hooks *hooks, struct counters *counters)
+struct stream_server *stream_server_new(struct loop *l, int fd,
+	const struct stream_conf *conf, const struct stream_hooks *hooks,
+	struct counters *counters)
 {
-	assert(conf->max_clients && conf->pipeline && conf->idle_ms > 0 && hooks->query);
+	assert(conf->max_clients && conf->pipeline && conf->idle_ms > 0 &&
+		hooks->query);
 	struct stream_server *s = calloc(1, sizeof(*s));
 	struct conn *conns = calloc(conf->max_clients, sizeof(*conns));
 	if (!s || !conns) {
@@ -722,8 +730,8 @@ struct stream_server *stream_server_new(struct loop *l, int fd, const struct str
 		conns[i].next_free = s->free;
 		s->free = &conns[i];
 	}
-	s->flush = (struct defer){ .fn = server_flush, .ctx = s };
-	s->drained = (struct defer){ .fn = server_drained, .ctx = s };
+	s->flush = (struct defer){.fn = server_flush, .ctx = s};
+	s->drained = (struct defer){.fn = server_drained, .ctx = s};
 	struct random r;
 	random_init(&r);
 	random_fill(&r, &s->key, sizeof(s->key));

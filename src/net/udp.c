@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* net/udp.c - batches of datagrams in, batches of answers out.
  *
- * All buffers are made once per server. An answer written in the callback stays in its datagram's
- * reply buffer and leaves with the batch; a later one, or one that the kernel did not take, is copied
- * into a ring of bounded size and leaves at the end of the turn or when the socket is writable. */
+ * All buffers are made once per server. An answer written in the callback stays in its
+ * datagram's reply buffer and leaves with the batch; a later one, or one that the
+ * kernel did not take, is copied into a ring of bounded size and leaves at the end of
+ * the turn or when the socket is writable. */
 #include "net/udp.h"
 
 #include <assert.h>
@@ -18,8 +19,8 @@
 #include "base/limits.h"
 
 enum {
-	BATCH = 32,             /* datagrams a system call */
-	BATCHES_A_WAKEUP = 4,   /* then upstream answers have their turn */
+	BATCH = 32,		/* datagrams a system call */
+	BATCHES_A_WAKEUP = 4,	/* then upstream answers have their turn */
 	BATCHES_A_DRAIN = 2048, /* a queue that never ends is not drained for ever */
 	REPLY_CAP = 4096,
 	CONTROL_CAP = 64,
@@ -71,7 +72,8 @@ struct udp_server {
 	bool busy;  /* in a batch */
 	bool dying; /* freed in a callback */
 
-	/* Ring of struct waiting; a head never wraps: the rest before the end is skipped. */
+	/* Ring of struct waiting; a head never wraps: the rest before the end is
+	 * skipped. */
 	size_t ring_head; /* oldest */
 	size_t ring_tail; /* next free */
 	size_t ring_used;
@@ -88,7 +90,7 @@ struct udp_server {
 
 static void udp_flush(struct udp_server *s);
 
-/* --- where from, where to ------------------------------------------------------ */
+/* --- where from, where to -------------------------------------------------- */
 
 static void peer_take_pktinfo(
 	struct udp_server *s, struct udp_peer *peer, struct cmsghdr *c)
@@ -96,7 +98,7 @@ static void peer_take_pktinfo(
 	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
 		struct in_pktinfo info;
 		memcpy(&info, CMSG_DATA(c), sizeof(info));
-		peer->to = (struct addr){ .family = 4, .port = s->bound.port };
+		peer->to = (struct addr){.family = 4, .port = s->bound.port};
 		/* spec_dst, not addr: a broadcast can't be a source */
 		memcpy(peer->to.ip, &info.ipi_spec_dst, 4);
 		peer->ifindex = (uint32_t)info.ipi_ifindex;
@@ -106,7 +108,7 @@ static void peer_take_pktinfo(
 		peer->ifindex = info.ipi6_ifindex;
 		if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
 			return;
-		peer->to = (struct addr){ .family = 6, .port = s->bound.port };
+		peer->to = (struct addr){.family = 6, .port = s->bound.port};
 		memcpy(peer->to.ip, &info.ipi6_addr, 16);
 		if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
 			peer->to.scope = info.ipi6_ifindex;
@@ -116,7 +118,7 @@ static void peer_take_pktinfo(
 static bool peer_read(struct udp_server *s, unsigned i)
 {
 	struct udp_peer *peer = &s->peer[i];
-	*peer = (struct udp_peer){ 0 };
+	*peer = (struct udp_peer){0};
 	if (!addr_from_sockaddr(&peer->from, &s->in.name[i].sa) || !peer->from.port)
 		return false; /* an answer to port 0 can't be sent */
 	if (!s->wildcard)
@@ -127,35 +129,36 @@ static bool peer_read(struct udp_server *s, unsigned i)
 	return true;
 }
 
-/* Control data that makes the answer leave from peer->to. The interface is left to the routes,
- * except where the address means nothing without it. */
-static size_t peer_write_pktinfo(const struct udp_peer *peer, union udp_control *control)
+/* Control data that makes the answer leave from peer->to. The interface is left to the
+ * routes, except where the address means nothing without it. */
+static size_t peer_write_pktinfo(
+	const struct udp_peer *peer, union udp_control *control)
 {
 	struct cmsghdr *c = &control->align;
 	if (peer->to.family == 4) {
-		struct in_pktinfo info = { 0 };
+		struct in_pktinfo info = {0};
 		memcpy(&info.ipi_spec_dst, peer->to.ip, 4);
-		*c = (struct cmsghdr){ .cmsg_level = IPPROTO_IP,
+		*c = (struct cmsghdr){.cmsg_level = IPPROTO_IP,
 			.cmsg_type = IP_PKTINFO,
-			.cmsg_len = CMSG_LEN(sizeof(info)) };
+			.cmsg_len = CMSG_LEN(sizeof(info))};
 		memcpy(CMSG_DATA(c), &info, sizeof(info));
 		return CMSG_SPACE(sizeof(info));
 	}
 	if (peer->to.family == 6) {
-		struct in6_pktinfo info = { 0 };
+		struct in6_pktinfo info = {0};
 		memcpy(&info.ipi6_addr, peer->to.ip, 16);
 		if (peer->to.scope || peer->from.scope)
 			info.ipi6_ifindex = peer->ifindex;
-		*c = (struct cmsghdr){ .cmsg_level = IPPROTO_IPV6,
+		*c = (struct cmsghdr){.cmsg_level = IPPROTO_IPV6,
 			.cmsg_type = IPV6_PKTINFO,
-			.cmsg_len = CMSG_LEN(sizeof(info)) };
+			.cmsg_len = CMSG_LEN(sizeof(info))};
 		memcpy(CMSG_DATA(c), &info, sizeof(info));
 		return CMSG_SPACE(sizeof(info));
 	}
 	return 0;
 }
 
-/* --- out ------------------------------------------------------------------------- */
+/* --- out ------------------------------------------------------------------- */
 
 /* `data` must live until udp_send_batch(). */
 static void udp_put(struct udp_server *s, unsigned i, const struct udp_peer *to,
@@ -165,10 +168,10 @@ static void udp_put(struct udp_server *s, unsigned i, const struct udp_peer *to,
 	union {
 		const uint8_t *in;
 		void *out;
-	} base = { .in = data }; /* sendmmsg(2) does not write there */
-	b->iov[i] = (struct iovec){ .iov_base = base.out, .iov_len = len };
+	} base = {.in = data}; /* sendmmsg(2) does not write there */
+	b->iov[i] = (struct iovec){.iov_base = base.out, .iov_len = len};
 	struct msghdr *m = &b->head[i].msg_hdr;
-	*m = (struct msghdr){ .msg_iov = &b->iov[i], .msg_iovlen = 1 };
+	*m = (struct msghdr){.msg_iov = &b->iov[i], .msg_iovlen = 1};
 	m->msg_name = &b->name[i];
 	m->msg_namelen = addr_to_sockaddr(&to->from, &b->name[i].any);
 	if (s->wildcard) {
@@ -177,8 +180,8 @@ static void udp_put(struct udp_server *s, unsigned i, const struct udp_peer *to,
 	}
 }
 
-/* Send out.head[0..count-1]. Returns how many are done with: sent, or impossible to send and
- * counted. Fewer than count: the kernel takes no more now. */
+/* Send out.head[0..count-1]. Returns how many are done with: sent, or impossible to
+ * send and counted. Fewer than count: the kernel takes no more now. */
 static unsigned udp_send_batch(struct udp_server *s, unsigned count)
 {
 	unsigned done = 0;
@@ -215,14 +218,15 @@ static struct waiting *ring_put(struct udp_server *s, size_t len)
 	if (s->ring_used + skip + span > sizeof(s->ring))
 		return NULL;
 	if (skip) {
-		if (skip >= sizeof(struct waiting)) /* else the reader knows by itself */
+		if (skip >=
+			sizeof(struct waiting)) /* else the reader knows by itself */
 			*ring_at(s, s->ring_tail) =
-				(struct waiting){ .span = (uint32_t)skip };
+				(struct waiting){.span = (uint32_t)skip};
 		s->ring_used += skip;
 		s->ring_tail = 0;
 	}
 	struct waiting *w = ring_at(s, s->ring_tail);
-	*w = (struct waiting){ .len = (uint32_t)len, .span = (uint32_t)span };
+	*w = (struct waiting){.len = (uint32_t)len, .span = (uint32_t)span};
 	s->ring_tail = (s->ring_tail + span) % sizeof(s->ring);
 	s->ring_used += span;
 	return w;
@@ -239,8 +243,8 @@ static size_t ring_span(struct udp_server *s, size_t at, bool *entry)
 	return ring_at(s, at)->span;
 }
 
-void udp_server_reply(struct udp_server *s, const struct udp_peer *to, const uint8_t *data,
-	size_t len)
+void udp_server_reply(struct udp_server *s, const struct udp_peer *to,
+	const uint8_t *data, size_t len)
 {
 	if (!to->from.family)
 		return;
@@ -315,11 +319,11 @@ static void udp_answer_batch(struct udp_server *s, unsigned received)
 	if (!(s->watch.events & LOOP_WRITE)) /* else the kernel's queue is full */
 		done = udp_send_batch(s, count);
 	for (unsigned i = done; i < count; i++)
-		udp_server_reply(s, &s->peer[from[i]], s->reply[from[i]],
-			s->reply_len[from[i]]);
+		udp_server_reply(
+			s, &s->peer[from[i]], s->reply[from[i]], s->reply_len[from[i]]);
 }
 
-/* --- in ------------------------------------------------------------------------------ */
+/* --- in -------------------------------------------------------------------- */
 
 /* recvmmsg(2) overwrites the lengths. */
 static void udp_prepare(struct udp_server *s)
@@ -355,7 +359,8 @@ static unsigned udp_batch(struct udp_server *s)
 {
 	udp_prepare(s);
 	int n = -1;
-	/* an error is a signal, or what an ICMP message left on a parked socket: read on */
+	/* an error is a signal, or what an ICMP message left on a parked socket: read
+	 * on */
 	for (int tries = 0; tries < 4 && n < 0; tries++) {
 		n = recvmmsg(s->fd, s->in.head, BATCH, 0, NULL);
 		if (n < 0 && errno == EAGAIN)
@@ -405,7 +410,7 @@ void udp_server_pause(struct udp_server *s)
 	udp_want(s);
 }
 
-/* --- its life --------------------------------------------------------------------------- */
+/* --- its life -------------------------------------------------------------- */
 
 static bool addr_is_wildcard(const struct addr *a)
 {
@@ -415,7 +420,7 @@ static bool addr_is_wildcard(const struct addr *a)
 
 struct udp_server *udp_server_new(struct loop *l, int fd, udp_query_fn *fn, void *ctx)
 {
-	union udp_name name = { 0 };
+	union udp_name name = {0};
 	socklen_t name_len = sizeof(name);
 	struct udp_server *s = calloc(1, sizeof(*s));
 	if (!s)
@@ -424,7 +429,7 @@ struct udp_server *udp_server_new(struct loop *l, int fd, udp_query_fn *fn, void
 	s->fn = fn;
 	s->ctx = ctx;
 	s->fd = fd;
-	s->defer = (struct defer){ .fn = udp_defer, .ctx = s };
+	s->defer = (struct defer){.fn = udp_defer, .ctx = s};
 	if (getsockname(fd, &name.sa, &name_len) < 0 ||
 		!addr_from_sockaddr(&s->bound, &name.sa)) {
 		free(s);
@@ -432,7 +437,7 @@ struct udp_server *udp_server_new(struct loop *l, int fd, udp_query_fn *fn, void
 	}
 	s->wildcard = addr_is_wildcard(&s->bound);
 	for (unsigned i = 0; i < BATCH; i++) {
-		s->in.iov[i] = (struct iovec){ s->data[i], sizeof(s->data[i]) };
+		s->in.iov[i] = (struct iovec){s->data[i], sizeof(s->data[i])};
 		s->in.head[i].msg_hdr = (struct msghdr){
 			.msg_name = &s->in.name[i],
 			.msg_iov = &s->in.iov[i],
@@ -471,7 +476,7 @@ int udp_server_fd(const struct udp_server *s)
 
 uint64_t udp_server_kernel_drops(const struct udp_server *s)
 {
-	uint32_t info[SK_MEMINFO_VARS] = { 0 };
+	uint32_t info[SK_MEMINFO_VARS] = {0};
 	socklen_t len = sizeof(info);
 	if (getsockopt(s->fd, SOL_SOCKET, SO_MEMINFO, info, &len) < 0)
 		return 0;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* net/upstream.c - one socket for each question, or a TCP connection that the next question may inherit.
+/* net/upstream.c - one socket for each question, or a TCP connection that the next
+ * question may inherit.
  *
- * Life of an ask: OPEN until it is cancelled or an event ends it. While the callback of the last event
- * runs it is OVER: not in flight any more, its memory not yet in use again, cancelling it harmless.
- * A connection belongs to one ask, or is idle and belongs to nobody. */
+ * Life of an ask: OPEN until it is cancelled or an event ends it. While the callback of
+ * the last event runs it is OVER: not in flight any more, its memory not yet in use
+ * again, cancelling it harmless. A connection belongs to one ask, or is idle and
+ * belongs to nobody. */
 #include "net/upstream.h"
 
 #include <assert.h>
@@ -40,16 +42,19 @@ struct conn {
 	uint8_t *out; /* the question with its length */
 	size_t out_len, out_sent;
 	bool reused;   /* by the second question or a later one */
-	bool answered; /* a message has come for this question, and nothing was wrong since */
-	bool reading;  /* a message of its buffer is handed out: the connection stays until then */
+	bool answered; /* a message has come for this question, and nothing was wrong
+			  since */
+	bool reading;  /* a message of its buffer is handed out: the connection stays
+			  until then */
 	struct conn *prev, *next; /* of the idle ones, oldest first */
 };
 
 struct ask {
 	struct upstream *upstream;
 	enum ask_state state;
-	uint32_t generation; /* raised when it ends: a callback may end it and start another in its place */
-	int fd;              /* UDP */
+	uint32_t generation; /* raised when it ends: a callback may end it and start
+				another in its place */
+	int fd;		     /* UDP */
 	struct watch watch;
 	struct timer timer;
 	struct addr server;
@@ -91,7 +96,7 @@ union upstream_control {
 static void udp_ready(void *ctx, unsigned events);
 static void conn_ready(void *ctx, unsigned events);
 
-/* --- asks --------------------------------------------------------------------------- */
+/* --- asks ------------------------------------------------------------------ */
 
 static struct ask *ask_take(struct upstream *u)
 {
@@ -178,7 +183,7 @@ static bool ask_deliver(struct ask *a, const uint8_t *msg, size_t len)
 	return a->generation == generation;
 }
 
-/* --- sockets ------------------------------------------------------------------------------ */
+/* --- sockets --------------------------------------------------------------- */
 
 static int bind_to(int fd, const struct addr *a)
 {
@@ -206,7 +211,7 @@ static struct addr outgoing_for(const struct upstream *u, const struct addr *ser
 		server->family == 6 ? &u->conf.outgoing_v6 : &u->conf.outgoing_v4;
 	if (set->family == server->family)
 		return *set;
-	return (struct addr){ .family = server->family };
+	return (struct addr){.family = server->family};
 }
 
 static void set_int(int fd, int level, int option, int value)
@@ -266,7 +271,7 @@ static int socket_new(struct upstream *u, const struct addr *server, int type)
 	return e;
 }
 
-/* --- UDP --------------------------------------------------------------------------------------- */
+/* --- UDP ------------------------------------------------------------------- */
 
 /* 0 or -errno. */
 static int udp_start(struct ask *a, const uint8_t *msg, size_t len)
@@ -282,7 +287,8 @@ static int udp_start(struct ask *a, const uint8_t *msg, size_t len)
 	if (e)
 		return e;
 	/* a full queue loses it as the network might: the time-out covers both */
-	if (send(fd, msg, len, MSG_NOSIGNAL) < 0 && errno != EAGAIN && errno != ECONNREFUSED)
+	if (send(fd, msg, len, MSG_NOSIGNAL) < 0 && errno != EAGAIN &&
+		errno != ECONNREFUSED)
 		return -errno;
 	return 0;
 }
@@ -290,10 +296,10 @@ static int udp_start(struct ask *a, const uint8_t *msg, size_t len)
 static bool was_fragmented(struct msghdr *m)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
-		const bool v4 = c->cmsg_level == IPPROTO_IP &&
-			c->cmsg_type == IP_RECVFRAGSIZE;
+		const bool v4 =
+			c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVFRAGSIZE;
 		const bool v6 = c->cmsg_level == IPPROTO_IPV6 &&
-			c->cmsg_type == IPV6_RECVFRAGSIZE;
+				c->cmsg_type == IPV6_RECVFRAGSIZE;
 		int size = 0;
 		if (v4 || v6)
 			memcpy(&size, CMSG_DATA(c), sizeof(size));
@@ -309,7 +315,7 @@ static bool udp_receive(struct ask *a)
 	struct upstream *u = a->upstream;
 	union upstream_name name;
 	union upstream_control control;
-	struct iovec iov = { u->scratch, sizeof(u->scratch) };
+	struct iovec iov = {u->scratch, sizeof(u->scratch)};
 	struct msghdr m = {
 		.msg_name = &name,
 		.msg_namelen = sizeof(name),
@@ -319,7 +325,8 @@ static bool udp_receive(struct ask *a)
 		.msg_controllen = sizeof(control),
 	};
 	const ssize_t n = recvmsg(a->fd, &m, MSG_DONTWAIT);
-	if (n < 0) /* an ICMP error may be forged: reading took it away, the wait goes on */
+	if (n < 0) /* an ICMP error may be forged: reading took it away, the wait goes
+		      on */
 		return errno != EAGAIN;
 	struct addr from;
 	/* what came between bind and connect may be anybody's */
@@ -340,7 +347,7 @@ static void udp_ready(void *ctx, unsigned events)
 		;
 }
 
-/* --- TCP ------------------------------------------------------------------------------------------ */
+/* --- TCP ------------------------------------------------------------------- */
 
 static void conn_unlink_idle(struct conn *c)
 {
@@ -421,7 +428,8 @@ static int conn_connect(struct conn *c)
 	const int e = socket_connect(fd, &c->server);
 	if (e && e != -EINPROGRESS)
 		return e;
-	return loop_watch(u->loop, &c->watch, fd, LOOP_READ | LOOP_WRITE, conn_ready, c);
+	return loop_watch(
+		u->loop, &c->watch, fd, LOOP_READ | LOOP_WRITE, conn_ready, c);
 }
 
 static bool is_local_failure(int e)
@@ -429,8 +437,8 @@ static bool is_local_failure(int e)
 	return e != -ECONNREFUSED && e != -ECONNRESET && e != -ETIMEDOUT;
 }
 
-/* The connection is of no use any more: its ask tries a fresh one if a kept one was closed under
- * it (RFC 7766 section 6.2.4), else it is over. */
+/* The connection is of no use any more: its ask tries a fresh one if a kept one was
+ * closed under it (RFC 7766 section 6.2.4), else it is over. */
 static void conn_broken(struct conn *c)
 {
 	struct ask *a = c->ask;
@@ -555,13 +563,14 @@ static int tcp_start(struct ask *a, const uint8_t *msg, size_t len)
 	c->out_len = len + 2;
 	if (!reused)
 		return conn_connect(c);
-	/* what goes wrong here goes wrong again in conn_ready(), where it may be told */
+	/* what goes wrong here goes wrong again in conn_ready(), where it may be told
+	 */
 	if (!conn_write(c))
 		loop_watch_events(u->loop, &c->watch, LOOP_READ | LOOP_WRITE);
 	return 0;
 }
 
-/* --- for the asker ------------------------------------------------------------------------------------ */
+/* --- for the asker --------------------------------------------------------- */
 
 struct ask *upstream_ask(struct upstream *u, const struct addr *server, bool tcp,
 	const uint8_t *msg, size_t len, int64_t timeout_us, ask_fn *fn, void *ctx)
@@ -577,7 +586,8 @@ struct ask *upstream_ask(struct upstream *u, const struct addr *server, bool tcp
 	if (server->family)
 		e = tcp ? tcp_start(a, msg, len) : udp_start(a, msg, len);
 	if (e) {
-		ask_end_soon(a, tcp && !is_local_failure(e) ? ASK_CLOSED : ASK_UNREACHABLE);
+		ask_end_soon(
+			a, tcp && !is_local_failure(e) ? ASK_CLOSED : ASK_UNREACHABLE);
 		return a;
 	}
 	if (tcp)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* shard/diag.c - which sockets are on a port, and whose they are: sock_diag(7), /proc. */
+/* shard/diag.c - which sockets are on a port, and whose they are: sock_diag(7), /proc.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <linux/inet_diag.h>
@@ -21,19 +22,23 @@ static int diag_request(int fd, int family, int type, uint16_t port)
 		struct nlmsghdr head;
 		struct inet_diag_req_v2 req;
 	} message = {
-		.head = {
-			.nlmsg_len = sizeof(message),
-			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-		},
-		.req = {
-			.sdiag_family = (uint8_t)family,
-			.sdiag_protocol = type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP,
-			.idiag_states = type == SOCK_STREAM ? 1u << TCP_LISTEN : ~0u,
-			.id.idiag_sport = htons(port),
-		},
+		.head =
+			{
+				.nlmsg_len = sizeof(message),
+				.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+				.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+			},
+		.req =
+			{
+				.sdiag_family = (uint8_t)family,
+				.sdiag_protocol =
+					type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP,
+				.idiag_states =
+					type == SOCK_STREAM ? 1u << TCP_LISTEN : ~0u,
+				.id.idiag_sport = htons(port),
+			},
 	};
-	const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 	ssize_t sent;
 	do {
 		sent = sendto(fd, &message, sizeof(message), 0,
@@ -63,7 +68,7 @@ static struct diag_socket diag_socket_of(const struct inet_diag_msg *m)
 }
 
 /* One datagram of the dump: 1 go on, 0 the end, -errno. */
-static int diag_take(const struct nlmsghdr *h, unsigned len, diag_fn *fn, void *ctx)
+static int diag_take(struct nlmsghdr *h, unsigned len, diag_fn *fn, void *ctx)
 {
 	for (; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len)) {
 		if (h->nlmsg_type == NLMSG_DONE)
@@ -83,7 +88,7 @@ static int diag_take(const struct nlmsghdr *h, unsigned len, diag_fn *fn, void *
 	return 1;
 }
 
-int diag_each(int family, int type, uint16_t port, diag_fn *fn, void *ctx)
+int shard_diag_each(int family, int type, uint16_t port, diag_fn *fn, void *ctx)
 {
 	union {
 		struct nlmsghdr head;
@@ -111,7 +116,7 @@ int diag_each(int family, int type, uint16_t port, diag_fn *fn, void *ctx)
 	return e;
 }
 
-/* --- how many share a group -------------------------------------------------------- */
+/* --- how many share a group ------------------------------------------------ */
 
 struct group {
 	union shard_name local;
@@ -130,7 +135,7 @@ static bool group_may_hold(const struct group *g, const struct diag_socket *s)
 	union shard_name local = s->local;
 	if (local.sa.sa_family == AF_INET6) /* there it was the interface bound to */
 		local.v6.sin6_scope_id = g->local.v6.sin6_scope_id;
-	return s->state == state && name_same_ip(&local, &g->local);
+	return s->state == state && shard_name_same_ip(&local, &g->local);
 }
 
 static bool group_find_self(void *ctx, const struct diag_socket *s)
@@ -147,13 +152,14 @@ static bool group_find_self(void *ctx, const struct diag_socket *s)
 static bool group_count(void *ctx, const struct diag_socket *s)
 {
 	struct group *g = ctx;
-	g->count += s->uid == g->uid && s->ifindex == g->ifindex && group_may_hold(g, s);
+	g->count +=
+		s->uid == g->uid && s->ifindex == g->ifindex && group_may_hold(g, s);
 	return true;
 }
 
 int shard_group_size(int fd)
 {
-	struct group g = { 0 };
+	struct group g = {0};
 	struct stat st;
 	socklen_t len = sizeof(g.local), type_len = sizeof(g.type);
 	if (getsockname(fd, &g.local.sa, &len) < 0 ||
@@ -163,18 +169,20 @@ int shard_group_size(int fd)
 	if (g.local.sa.sa_family != AF_INET && g.local.sa.sa_family != AF_INET6)
 		return -EAFNOSUPPORT;
 	g.inode = (uint32_t)st.st_ino;
-	const uint16_t port = name_port(&g.local);
+	const uint16_t port = shard_name_port(&g.local);
 	if (!port)
 		return -EINVAL; /* not bound */
-	int e = diag_each(g.local.sa.sa_family, g.type, port, group_find_self, &g);
+	int e = shard_diag_each(
+		g.local.sa.sa_family, g.type, port, group_find_self, &g);
 	if (!e && !g.found)
 		e = -ENOENT; /* of another network namespace */
 	if (!e)
-		e = diag_each(g.local.sa.sa_family, g.type, port, group_count, &g);
+		e = shard_diag_each(
+			g.local.sa.sa_family, g.type, port, group_count, &g);
 	return e ? e : g.count;
 }
 
-/* --- who has the port ------------------------------------------------------------------ */
+/* --- who has the port ------------------------------------------------------ */
 
 enum { OWNERS_MAX = 64 };
 
@@ -190,11 +198,11 @@ static bool owners_collect(void *ctx, const struct diag_socket *s)
 {
 	struct owners *o = ctx;
 	const union shard_name *w = o->wanted;
-	const bool any = name_is_any(&s->local) || name_is_any(w);
+	const bool any = shard_name_is_any(&s->local) || shard_name_is_any(w);
 	union shard_name local = s->local;
 	if (local.sa.sa_family == AF_INET6)
 		local.v6.sin6_scope_id = w->v6.sin6_scope_id;
-	if (!any && !name_same_ip(&local, w))
+	if (!any && !shard_name_same_ip(&local, w))
 		return true;
 	o->inode[o->count] = s->inode;
 	o->uid[o->count] = s->uid;
@@ -265,16 +273,17 @@ static void owners_find_process(const struct owners *o, struct shard_problem *p)
 	closedir(processes);
 }
 
-void diag_find_owner(const union shard_name *wanted, int type, struct shard_problem *p)
+void shard_diag_find_owner(
+	const union shard_name *wanted, int type, struct shard_problem *p)
 {
-	struct owners o = { .wanted = wanted };
-	const uint16_t port = name_port(wanted);
+	struct owners o = {.wanted = wanted};
+	const uint16_t port = shard_name_port(wanted);
 	if (!port)
 		return;
-	diag_each(wanted->sa.sa_family, type, port, owners_collect, &o);
+	shard_diag_each(wanted->sa.sa_family, type, port, owners_collect, &o);
 	if (!o.count && wanted->sa.sa_family == AF_INET) {
 		/* an IPv6 wildcard socket that takes IPv4 too */
-		diag_each(AF_INET6, type, port, owners_collect, &o);
+		shard_diag_each(AF_INET6, type, port, owners_collect, &o);
 	}
 	if (!o.count)
 		return;

@@ -47,7 +47,7 @@ int shard_inherited(struct shard_inherited *out, int max)
 	if (pid == (long)getpid() && fds > 0 && fds <= MOST_FDS) {
 		const char *rest = names ? names : "";
 		for (int fd = FIRST_FD; fd < FIRST_FD + (int)fds && count < max; fd++) {
-			struct shard_inherited found = { .fd = fd };
+			struct shard_inherited found = {.fd = fd};
 			name_take(&rest, found.name, sizeof(found.name));
 			const int flags = fcntl(fd, F_GETFD);
 			if (flags < 0 || fcntl(fd, F_SETFD, flags | FD_CLOEXEC) < 0)
@@ -72,19 +72,21 @@ static bool socket_name(int fd, union shard_name *name)
 	socklen_t len = sizeof(*name);
 	memset(name, 0, sizeof(*name));
 	return getsockname(fd, &name->sa, &len) == 0 &&
-		(name->sa.sa_family == AF_INET || name->sa.sa_family == AF_INET6);
+	       (name->sa.sa_family == AF_INET || name->sa.sa_family == AF_INET6);
 }
 
 int shard_matches(int fd, const struct sockaddr *addr, socklen_t len, int type)
 {
-	union shard_name wanted = { 0 }, have;
+	union shard_name wanted = {0}, have;
 	int have_type;
 	if (!addr || len > sizeof(wanted) || len < sizeof(struct sockaddr_in))
 		return 0;
 	memcpy(&wanted, addr, len);
-	if (!socket_type(fd, &have_type) || have_type != type || !socket_name(fd, &have))
+	if (!socket_type(fd, &have_type) || have_type != type ||
+		!socket_name(fd, &have))
 		return 0;
-	return name_port(&wanted) == name_port(&have) && name_same_ip(&wanted, &have);
+	return shard_name_port(&wanted) == shard_name_port(&have) &&
+	       shard_name_same_ip(&wanted, &have);
 }
 
 int shard_adopt(int fd)
@@ -100,7 +102,7 @@ int shard_adopt(int fd)
 		fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return -errno;
 	const char *what;
-	const int e = socket_set_options(fd, name.sa.sa_family, type, &what);
+	const int e = shard_socket_set_options(fd, name.sa.sa_family, type, &what);
 	if (e || type == SOCK_DGRAM)
 		return e;
 	int listens = 0;

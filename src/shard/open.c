@@ -16,19 +16,20 @@ const char *shard_version(void)
 	return SHARD_VERSION;
 }
 
-uint16_t name_port(const union shard_name *name)
+uint16_t shard_name_port(const union shard_name *name)
 {
 	return ntohs(name->sa.sa_family == AF_INET6 ? name->v6.sin6_port
 						    : name->v4.sin_port);
 }
 
-bool name_is_any(const union shard_name *name)
+bool shard_name_is_any(const union shard_name *name)
 {
-	return name->sa.sa_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&name->v6.sin6_addr)
-					      : name->v4.sin_addr.s_addr == INADDR_ANY;
+	return name->sa.sa_family == AF_INET6
+		       ? IN6_IS_ADDR_UNSPECIFIED(&name->v6.sin6_addr)
+		       : name->v4.sin_addr.s_addr == INADDR_ANY;
 }
 
-bool name_same_ip(const union shard_name *a, const union shard_name *b)
+bool shard_name_same_ip(const union shard_name *a, const union shard_name *b)
 {
 	if (a->sa.sa_family != b->sa.sa_family)
 		return false;
@@ -37,7 +38,7 @@ bool name_same_ip(const union shard_name *a, const union shard_name *b)
 	if (memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof(a->v6.sin6_addr)) != 0)
 		return false;
 	return !IN6_IS_ADDR_LINKLOCAL(&a->v6.sin6_addr) ||
-		a->v6.sin6_scope_id == b->v6.sin6_scope_id;
+	       a->v6.sin6_scope_id == b->v6.sin6_scope_id;
 }
 
 /* One setsockopt(2) of an int. */
@@ -46,7 +47,8 @@ struct option {
 	int level, option, value;
 };
 
-static int options_apply(int fd, const struct option *o, size_t count, const char **what)
+static int options_apply(
+	int fd, const struct option *o, size_t count, const char **what)
 {
 	for (size_t i = 0; i < count; i++)
 		if (setsockopt(fd, o[i].level, o[i].option, &o[i].value,
@@ -62,19 +64,19 @@ static int options_apply(int fd, const struct option *o, size_t count, const cha
 /* Answers must not trust a path MTU that forged ICMP messages may have lowered, so
  * they leave without DF and ignore it: OMIT. RFC 9715 section 3.2. */
 static const struct option udp4[] = {
-	{ "IP_PKTINFO", IPPROTO_IP, IP_PKTINFO, 1 },
-	{ "IP_MTU_DISCOVER", IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT },
+	{"IP_PKTINFO", IPPROTO_IP, IP_PKTINFO, 1},
+	{"IP_MTU_DISCOVER", IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT},
 };
 static const struct option udp6[] = {
-	{ "IPV6_RECVPKTINFO", IPPROTO_IPV6, IPV6_RECVPKTINFO, 1 },
-	{ "IPV6_MTU_DISCOVER", IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT },
+	{"IPV6_RECVPKTINFO", IPPROTO_IPV6, IPV6_RECVPKTINFO, 1},
+	{"IPV6_MTU_DISCOVER", IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT},
 };
 /* Accepted sockets inherit it. */
 static const struct option tcp[] = {
-	{ "TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1 },
+	{"TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1},
 };
 
-int socket_set_options(int fd, int family, int type, const char **what)
+int shard_socket_set_options(int fd, int family, int type, const char **what)
 {
 	if (type == SOCK_STREAM)
 		return options_apply(fd, tcp, COUNT(tcp), what);
@@ -91,21 +93,22 @@ static int socket_set_bind_options(
 	size_t count = 0;
 	if (!(opt->flags & SHARD_EXCLUSIVE))
 		set[count++] =
-			(struct option){ "SO_REUSEPORT", SOL_SOCKET, SO_REUSEPORT, 1 };
-	/* TCP only: connections in TIME_WAIT keep nobody out. On UDP it lets strangers in. */
+			(struct option){"SO_REUSEPORT", SOL_SOCKET, SO_REUSEPORT, 1};
+	/* TCP only: connections in TIME_WAIT keep nobody out. On UDP it lets strangers
+	 * in. */
 	if (opt->type == SOCK_STREAM)
 		set[count++] =
-			(struct option){ "SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR, 1 };
+			(struct option){"SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR, 1};
 	if (family == AF_INET6)
 		set[count++] =
-			(struct option){ "IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY, 1 };
+			(struct option){"IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY, 1};
 	if (opt->flags & SHARD_FREEBIND) {
 		if (family == AF_INET6)
-			set[count++] = (struct option){ "IPV6_FREEBIND", IPPROTO_IPV6,
-				IPV6_FREEBIND, 1 };
+			set[count++] = (struct option){
+				"IPV6_FREEBIND", IPPROTO_IPV6, IPV6_FREEBIND, 1};
 		else
-			set[count++] = (struct option){ "IP_FREEBIND", IPPROTO_IP,
-				IP_FREEBIND, 1 };
+			set[count++] = (struct option){
+				"IP_FREEBIND", IPPROTO_IP, IP_FREEBIND, 1};
 	}
 	return options_apply(fd, set, count, what);
 }
@@ -123,7 +126,7 @@ static int socket_make_ready(int fd, const union shard_name *name,
 {
 	int e = socket_set_bind_options(fd, name->sa.sa_family, opt, what);
 	if (!e)
-		e = socket_set_options(fd, name->sa.sa_family, opt->type, what);
+		e = shard_socket_set_options(fd, name->sa.sa_family, opt->type, what);
 	if (e)
 		return e;
 	socket_set_rcvbuf(fd, opt->rcvbuf);
@@ -131,7 +134,8 @@ static int socket_make_ready(int fd, const union shard_name *name,
 	if (bind(fd, &name->sa, opt->addr_len) < 0)
 		return -errno;
 	*what = "listen";
-	if (opt->type == SOCK_STREAM && listen(fd, opt->backlog ? opt->backlog : BACKLOG) < 0)
+	if (opt->type == SOCK_STREAM &&
+		listen(fd, opt->backlog ? opt->backlog : BACKLOG) < 0)
 		return -errno;
 	return 0;
 }
@@ -141,10 +145,10 @@ static int problem_report(struct shard_problem *p, int error, const char *what,
 {
 	if (!p)
 		return error;
-	*p = (struct shard_problem){ .error = -error, .owner_uid = (unsigned)-1 };
+	*p = (struct shard_problem){.error = -error, .owner_uid = (unsigned)-1};
 	snprintf(p->what, sizeof(p->what), "%s", what);
 	if (error == -EADDRINUSE)
-		diag_find_owner(name, type, p);
+		shard_diag_find_owner(name, type, p);
 	return error;
 }
 
@@ -156,13 +160,13 @@ static bool opt_is_valid(const struct shard_opt *opt)
 		return false;
 	return (opt->addr->sa_family == AF_INET &&
 		       opt->addr_len >= sizeof(struct sockaddr_in)) ||
-		(opt->addr->sa_family == AF_INET6 &&
-			opt->addr_len >= sizeof(struct sockaddr_in6));
+	       (opt->addr->sa_family == AF_INET6 &&
+		       opt->addr_len >= sizeof(struct sockaddr_in6));
 }
 
 int shard_open(const struct shard_opt *opt, struct shard_problem *p)
 {
-	union shard_name name = { 0 };
+	union shard_name name = {0};
 	if (!opt_is_valid(opt))
 		return problem_report(p, -EINVAL, "options", &name, 0);
 	memcpy(&name, opt->addr, opt->addr_len);

@@ -15,14 +15,15 @@
 enum {
 	DEAD_PORT = 9, /* discard: nobody answers, and if so it is a stray datagram */
 	DEAD_PORT_TOO = 1,
-	GRACE_MS = 50, /* where membarrier(2) is refused: longer than any grace period seen */
+	GRACE_MS = 50, /* where membarrier(2) is refused: longer than any grace period
+			  seen */
 };
 
 static void wait_grace_period(void)
 {
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0)
 		return;
-	struct timespec left = { .tv_nsec = GRACE_MS * 1000000L };
+	struct timespec left = {.tv_nsec = GRACE_MS * 1000000L};
 	while (nanosleep(&left, &left) < 0 && errno == EINTR)
 		;
 }
@@ -32,7 +33,7 @@ static int connect_to(int fd, const union shard_name *local, bool loopback)
 {
 	union shard_name to = *local;
 	const uint16_t port =
-		htons(name_port(local) == DEAD_PORT ? DEAD_PORT_TOO : DEAD_PORT);
+		htons(shard_name_port(local) == DEAD_PORT ? DEAD_PORT_TOO : DEAD_PORT);
 	if (to.sa.sa_family == AF_INET6) {
 		to.v6.sin6_port = port;
 		if (loopback)
@@ -47,7 +48,7 @@ static int connect_to(int fd, const union shard_name *local, bool loopback)
 
 int shard_park(int fd)
 {
-	union shard_name local = { 0 };
+	union shard_name local = {0};
 	socklen_t len = sizeof(local);
 	int type = 0;
 	socklen_t type_len = sizeof(type);
@@ -58,10 +59,11 @@ int shard_park(int fd)
 		return -EOPNOTSUPP;
 	if (local.sa.sa_family != AF_INET && local.sa.sa_family != AF_INET6)
 		return -EAFNOSUPPORT;
-	if ((name_is_any(&local) || connect_to(fd, &local, false) < 0) &&
+	if ((shard_name_is_any(&local) || connect_to(fd, &local, false) < 0) &&
 		connect_to(fd, &local, true) < 0)
 		return -errno;
-	/* a softirq that chose this socket before may still be putting its datagram here */
+	/* a softirq that chose this socket before may still be putting its datagram
+	 * here */
 	wait_grace_period();
 	return 0;
 }

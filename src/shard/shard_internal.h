@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* shard/shard_internal.h - what the library's files share; nothing of it is exported. */
+/* shard/shard_internal.h - what the library's files share; nothing of it is exported.
+ */
 #ifndef SHARD_INTERNAL_H
 #define SHARD_INTERNAL_H
 
@@ -18,7 +19,8 @@ union shard_name {
 /* A socket as sock_diag(7) shows it. */
 struct diag_socket {
 	union shard_name local;
-	uint8_t state; /* TCP_CLOSE, TCP_LISTEN...; a connected UDP socket: TCP_ESTABLISHED */
+	uint8_t state; /* TCP_CLOSE, TCP_LISTEN...; a connected UDP socket:
+			  TCP_ESTABLISHED */
 	uint32_t uid;
 	uint32_t inode;
 	uint32_t ifindex; /* SO_BINDTODEVICE, or 0 */
@@ -29,18 +31,20 @@ typedef bool diag_fn(void *ctx, const struct diag_socket *s);
 
 /* Every UDP socket or TCP listener of `family` on `port` (host order), of all users.
  * UDP sockets in all states. 0 or -errno. */
-int diag_each(int family, int type, uint16_t port, diag_fn *fn, void *ctx);
+int shard_diag_each(int family, int type, uint16_t port, diag_fn *fn, void *ctx);
 
 struct shard_problem;
-/* Who holds the port of this address: fills owner_pid, owner, owner_uid as far as visible. */
-void diag_find_owner(const union shard_name *wanted, int type, struct shard_problem *p);
+/* Who holds the port of this address: fills owner_pid, owner, owner_uid as far as
+ * visible. */
+void shard_diag_find_owner(
+	const union shard_name *wanted, int type, struct shard_problem *p);
 
-uint16_t name_port(const union shard_name *name); /* host order */
-bool name_is_any(const union shard_name *name);
+uint16_t shard_name_port(const union shard_name *name); /* host order */
+bool shard_name_is_any(const union shard_name *name);
 /* Address, family and, for link-local, scope. */
-bool name_same_ip(const union shard_name *a, const union shard_name *b);
+bool shard_name_same_ip(const union shard_name *a, const union shard_name *b);
 
 /* Options that can be set before and after bind(2). 0 or -errno. */
-int socket_set_options(int fd, int family, int type, const char **what);
+int shard_socket_set_options(int fd, int family, int type, const char **what);
 
 #endif
