@@ -329,7 +329,7 @@ def test_outside_clients_may_be_allowed(shoals, extra):
 
 
 def test_a_view_allows_and_another_refuses(shoals):
-	shoal = shoals("view:addr('198.51.100.77/32', policy.all(policy.PASS))\n"
+	shoal = shoals("modules.load('view')\nview:addr('198.51.100.77/32', policy.all(policy.PASS))\n"
 		"view:addr('127.0.0.9/32', policy.all(policy.REFUSE))\n")
 	assert helpers.rcode_of(shoal.ask(KNOWN, source=helpers.OUTSIDE4)) == 'NOERROR'
 	assert helpers.rcode_of(shoal.ask(KNOWN, source='198.51.100.78')) == 'REFUSED'

@@ -113,7 +113,7 @@ def test_errors_name_file_and_line(folder, text):
 
 GOOD = """
 -- all sorts of settings, as users have them
-modules = { 'hints > iterate', 'stats', predict = { window = 15, period = 24 } }
+modules = { 'hints > iterate', 'view', 'stats', predict = { window = 15, period = 24 } }
 net.ipv6 = false
 net.bufsize(1232)
 cache.size = 100 * MB

@@ -28,7 +28,7 @@ def test_a_stub_is_asked_for_its_suffix_only(shoals, lab):
 	reply = shoal.ask('any.stubbed.com.')
 	# The stub's server does not serve the zone; what matters is who was asked.
 	asked = {query[0] for query in lab.counts()['queries'] if 'stubbed' in query[1]}
-	assert asked == {'10.3.0.1'} and helpers.rcode_of(reply) == 'SERVFAIL'
+	assert asked == {'10.3.0.1'} and not reply.answer
 	reply = shoal.ask('ftp.z000.com.')
 	assert helpers.rcode_of(reply) == 'NOERROR'
 
