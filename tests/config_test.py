@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Configurations good and bad, and what the world may refuse at the start."""
 
+import concurrent.futures
 import os
 import shutil
 import socket
 import subprocess
-import time
 
 import pytest
 
@@ -163,15 +163,24 @@ def test_a_binary_configuration_is_refused(folder, data):
 	assert done.returncode == 1 and 'shoal.lua' in done.output
 
 
-@pytest.mark.parametrize('text', ['while true do end\n', 'while true do pcall(error) end\n',
-	'repeat local ok = pcall(function () while true do end end) until false\n',
-	'local t = {} while true do t[#t + 1] = ("x"):rep(1e6) .. #t end\n',
-	'local function f() return f() end f()\n'], ids=['loop', 'pcall', 'nested', 'memory', 'calls'])
-def test_an_endless_configuration_ends(folder, text):
-	start = time.monotonic()
-	done = check(folder, text, timeout=40)
-	assert done.returncode == 1 and 'shoal.lua' in done.output
-	assert time.monotonic() - start < 20
+ENDLESS = {
+	'loop': 'while true do end\n',
+	'pcall': 'while true do pcall(error) end\n',
+	'nested': 'repeat pcall(function () while true do end end) until false\n',
+	'memory': 'local t = {} while true do t[#t + 1] = ("x"):rep(1e6) .. #t end\n',
+	'calls': 'local function f() return f() end f()\n',
+}
+
+
+def test_an_endless_configuration_ends(folder):
+	"""All at once, for each may run for as long as a configuration may."""
+	def run(name):
+		return shoald(folder, '--check', '-c', write(folder, ENDLESS[name], name + '.lua'),
+			'-i', '1', timeout=40)
+	with concurrent.futures.ThreadPoolExecutor(len(ENDLESS)) as pool:
+		for name, done in zip(ENDLESS, pool.map(run, ENDLESS)):
+			assert done.returncode == 1, '%s: %s' % (name, done.stderr)
+			assert name + '.lua' in done.stderr + done.stdout
 
 
 def test_an_endless_file_is_refused(folder):
