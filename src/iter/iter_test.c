@@ -124,11 +124,711 @@ static void a_plain_name_is_found_from_the_root(void **state)
 				    "10.0.0.1 www.example.com. A\n");
 }
 
+/* --- iteration ------------------------------------------------------------------- */
+
+static void the_second_ask_comes_from_the_cache_and_has_aged(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "www.example.com.", TYPE_A);
+	world_sleep(w, 100 * 1000);
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	answered(&r, "www.example.com. A 10.9.9.1\n");
+	assert_int_equal(r.packets, 0);
+	assert_true(r.from_cache);
+	assert_int_equal(r.ttl, 200);
+	world_sleep(w, 201 * 1000);
+	assert_int_equal(world_ask(w, "www.example.com.", TYPE_A).packets, 1);
+}
+
+static void a_known_cut_is_where_the_next_name_begins(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "www.example.com.", TYPE_A);
+	assert_int_equal(world_ask(w, "alias.example.com.", TYPE_TXT).packets, 1);
+	assert_int_equal(world_ask(w, "www.two.com.", TYPE_A).packets, 2);
+}
+
+static void a_server_without_address_is_looked_up(void **state)
+{
+	struct world *w = *state;
+	const struct world_result r = world_ask(w, "www.glueless.com.", TYPE_A);
+	answered(&r, "www.glueless.com. A 10.9.9.6\n");
+	/* root, com, then ns.example.net: root, net, example.net; then the zone */
+	assert_int_equal(r.packets, 6);
+}
+
+static void name_servers_for_themselves_alone_end_quickly(void **state)
+{
+	struct world *w = *state;
+	const struct world_result r = world_ask(w, "www.self.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_true(r.packets <= 4);
+}
+
+static void a_cycle_of_delegations_ends_and_is_remembered(void **state)
+{
+	struct world *w = *state;
+	struct world_result r = world_ask(w, "www.cycle.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_true(r.packets <= 20);
+	r = world_ask(w, "www.cycle.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_int_equal(r.packets, 0);
+	assert_int_equal(r.ede, EDE_CACHED_ERROR);
+	assert_int_equal(r.ede_origin, EDE_NO_REACHABLE_AUTHORITY);
+	world_sleep(w, 6000);
+	assert_true(world_ask(w, "www.cycle.com.", TYPE_A).packets > 0);
+}
+
+static void ds_is_asked_at_the_parent(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "www.example.com.", TYPE_A);
+	world_forget_log(w);
+	const struct world_result r = world_ask(w, "example.com.", TYPE_DS);
+	assert_int_equal(r.rcode, RCODE_NOERROR);
+	assert_string_equal(w->log, "192.0.2.2 example.com. DS\n");
+	assert_string_equal(r.text, "-- com. SOA\n");
+}
+
+static void priming_asks_the_hints_and_keeps_what_they_say(void **state)
+{
+	struct world *w = *state;
+	const struct world_result r = world_resolve(w, ".", TYPE_NS, true);
+	answered(&r, ". NS a.root.\n");
+	assert_string_equal(w->log, "192.0.2.1 . NS\n");
+	w->conf->root_count = 0; /* from now on it must come from the cache */
+	assert_int_equal(world_ask(w, "www.example.com.", TYPE_A).rcode, RCODE_NOERROR);
+}
+
+static void a_server_of_a_family_that_is_off_is_not_asked(void **state)
+{
+	struct world *w = *state;
+	struct world_result r = world_ask(w, "www.six.com.", TYPE_A);
+	answered(&r, "www.six.com. A 10.9.9.10\n");
+	world_sleep(w, 4000 * 1000);
+	w->conf->net_ipv6 = false;
+	world_forget_log(w);
+	r = world_ask(w, "www.six.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_int_equal(r.ede, EDE_NO_REACHABLE_AUTHORITY);
+	assert_int_equal(world_asked(w, "2001:db8"), 0);
+}
+
+/* --- minimisation ---------------------------------------------------------------- */
+
+static void empty_non_terminals_are_passed(void **state)
+{
+	struct world *w = *state;
+	const struct world_result r = world_ask(w, "deep.a.b.c.example.com.", TYPE_A);
+	answered(&r, "deep.a.b.c.example.com. A 10.9.9.4\n");
+	assert_int_equal(r.packets, 6);
+	assert_int_equal(world_asked(w, "10.0.0.1 c.example.com. NS\n"), 1);
+	assert_int_equal(world_asked(w, "10.0.0.1 a.b.c.example.com. NS\n"), 1);
+	/* what was learned spares the questions */
+	assert_int_equal(world_ask(w, "deep.a.b.c.example.com.", TYPE_TXT).packets, 1);
+}
+
+static void an_underscore_label_is_not_asked_alone(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "x._y._dmarc.a.b.c.example.com.", TYPE_A);
+	assert_int_equal(world_asked(w, " _"), 0);
+}
+
+static void a_long_name_is_asked_whole_after_ten_steps(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.deep.a.b.c.example.com.", TYPE_A);
+	assert_true(world_asked(w, " NS\n") <= 10);
+}
+
+static void servers_that_deny_empty_non_terminals_are_asked_whole(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.2.1", MANNER_DENIES_ENT);
+	const struct world_result r = world_ask(w, "a.ent.odd.com.", TYPE_A);
+	answered(&r, "a.ent.odd.com. A 10.9.9.9\n");
+}
+
+static void servers_that_refuse_ns_are_asked_whole_and_remembered(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.2.1", MANNER_REFUSES_NS);
+	const struct world_result r = world_ask(w, "a.ent.odd.com.", TYPE_A);
+	answered(&r, "a.ent.odd.com. A 10.9.9.9\n");
+	assert_int_equal(r.packets, 4);
+	assert_int_equal(world_ask(w, "b.other.odd.com.", TYPE_A).packets, 1);
+}
+
+static void minimisation_can_be_turned_off(void **state)
+{
+	struct world *w = *state;
+	w->flags = CONF_NO_MINIMIZE;
+	world_ask(w, "www.example.com.", TYPE_A);
+	assert_string_equal(w->log, "192.0.2.1 www.example.com. A\n"
+				    "192.0.2.2 www.example.com. A\n"
+				    "10.0.0.1 www.example.com. A\n");
+}
+
+/* --- aliases --------------------------------------------------------------------- */
+
+static void an_alias_in_the_zone_needs_no_second_question(void **state)
+{
+	struct world *w = *state;
+	const struct world_result r = world_ask(w, "alias.example.com.", TYPE_A);
+	answered(&r, "alias.example.com. CNAME www.example.com.\n"
+		     "www.example.com. A 10.9.9.1\n");
+	assert_int_equal(r.packets, 3);
+	const struct world_result again = world_ask(w, "alias.example.com.", TYPE_A);
+	answered(&again, r.text);
+	assert_int_equal(again.packets, 0);
+}
+
+static void an_alias_into_another_zone_is_resolved_there(void **state)
+{
+	struct world *w = *state;
+	const struct world_result r = world_ask(w, "away.example.com.", TYPE_A);
+	answered(&r, "away.example.com. CNAME www.example.net.\n"
+		     "www.example.net. A 10.9.9.5\n");
+	assert_int_equal(r.ttl, 200);
+	assert_int_equal(world_asked(w, "10.0.0.2 www.example.net. A"), 1);
+}
+
+static void the_end_of_an_alias_may_be_missing(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 2; i++) {
+		const struct world_result r =
+			world_ask(w, "nowhere.example.com.", TYPE_A);
+		assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+		assert_string_equal(r.text,
+			"nowhere.example.com. CNAME missing.example.com.\n"
+			"-- example.com. SOA\n");
+		assert_int_equal(r.packets, i ? 0 : 3);
+	}
+}
+
+static void asking_for_the_alias_itself_goes_no_further(void **state)
+{
+	struct world *w = *state;
+	const struct world_result r = world_ask(w, "away.example.com.", TYPE_CNAME);
+	answered(&r, "away.example.com. CNAME www.example.net.\n");
+}
+
+static void aliases_that_loop_fail(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(
+		world_ask(w, "loop1.example.com.", TYPE_A).rcode, RCODE_SERVFAIL);
+	assert_int_equal(
+		world_ask(w, "circle1.example.com.", TYPE_A).rcode, RCODE_SERVFAIL);
+	assert_int_equal(
+		world_ask(w, "circle2.example.com.", TYPE_A).rcode, RCODE_SERVFAIL);
+}
+
+static void dname_leads_and_serves_its_whole_subtree_from_the_cache(void **state)
+{
+	struct world *w = *state;
+	struct world_result r = world_ask(w, "www.tree.example.com.", TYPE_A);
+	answered(&r, "tree.example.com. DNAME example.net.\n"
+		     "www.tree.example.com. CNAME www.example.net.\n"
+		     "www.example.net. A 10.9.9.5\n");
+	world_forget_log(w);
+	r = world_ask(w, "ns.tree.example.com.", TYPE_A);
+	answered(&r, "tree.example.com. DNAME example.net.\n"
+		     "ns.tree.example.com. CNAME ns.example.net.\n"
+		     "ns.example.net. A 10.0.0.2\n");
+	assert_string_equal(w->log, "10.0.0.2 ns.example.net. A\n");
+}
+
+/* --- negative answers -------------------------------------------------------------- */
+
+static void a_missing_name_is_kept_and_covers_what_is_below(void **state)
+{
+	struct world *w = *state;
+	struct world_result r = world_ask(w, "gone.example.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+	assert_string_equal(r.text, "-- example.com. SOA\n");
+	assert_int_equal(r.ttl, 60);
+	assert_true(r.cacheable);
+	world_sleep(w, 20 * 1000);
+	r = world_ask(w, "gone.example.com.", TYPE_AAAA);
+	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+	assert_int_equal(r.ttl, 40);
+	assert_int_equal(r.packets, 0);
+	r = world_ask(w, "a.b.gone.example.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+	assert_int_equal(r.packets, 0);
+	world_sleep(w, 41 * 1000);
+	assert_int_equal(world_ask(w, "gone.example.com.", TYPE_A).packets, 1);
+}
+
+static void a_missing_type_is_kept_for_that_type(void **state)
+{
+	struct world *w = *state;
+	struct world_result r = world_ask(w, "www.example.com.", TYPE_AAAA);
+	assert_int_equal(r.rcode, RCODE_NOERROR);
+	assert_string_equal(r.text, "-- example.com. SOA\n");
+	assert_int_equal(world_ask(w, "www.example.com.", TYPE_AAAA).packets, 0);
+	assert_int_equal(world_ask(w, "www.example.com.", TYPE_TXT).packets, 1);
+	assert_int_equal(world_ask(w, "www.example.com.", TYPE_A).packets, 1);
+}
+
+/* --- TTLs ---------------------------------------------------------------------------- */
+
+static void ttl_zero_is_used_once(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 2; i++) {
+		const struct world_result r =
+			world_ask(w, "zero.example.com.", TYPE_A);
+		answered(&r, "zero.example.com. A 10.9.9.2\n");
+		assert_int_equal(r.packets, i ? 1 : 3);
+		assert_false(r.cacheable);
+	}
+}
+
+static void the_shortest_ttl_of_the_configuration_raises_others(void **state)
+{
+	struct world *w = *state;
+	w->conf->cache_min_ttl = 5;
+	assert_int_equal(world_ask(w, "zero.example.com.", TYPE_A).ttl, 5);
+	assert_int_equal(world_ask(w, "zero.example.com.", TYPE_A).packets, 0);
+}
+
+static void a_ttl_over_two_to_the_31_is_large_and_capped(void **state)
+{
+	struct world *w = *state;
+	assert_int_equal(world_ask(w, "huge.example.com.", TYPE_A).ttl, 86400);
+}
+
+/* The child says a day, the parent 100 seconds. */
+static void a_delegation_ends_with_the_parents_ttl(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "www.example.org.", TYPE_A);
+	for (int i = 0; i < 8; i++) { /* what the child says of itself prolongs nothing */
+		world_sleep(w, 11 * 1000);
+		world_ask(w, "example.org.", TYPE_NS);
+		world_ask(w, "ns.example.org.", TYPE_A);
+		world_forget_log(w);
+		world_ask(w, "www.example.org.", TYPE_A);
+		assert_string_equal(w->log, "10.0.0.3 www.example.org. A\n");
+	}
+	world_sleep(w, 13 * 1000);
+	world_forget_log(w);
+	world_ask(w, "www.example.org.", TYPE_A);
+	assert_int_equal(world_asked(w, "192.0.2.4"), 1);
+}
+
+/* --- servers that fail --------------------------------------------------------------- */
+
+static void a_silent_server_is_left_for_the_next(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.1.1", MANNER_SILENT);
+	for (int i = 0; i < 10; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), "x%d.two.com.", i);
+		const struct world_result r = world_ask(w, name, TYPE_A);
+		assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+		assert_true(r.took_ms < 1500);
+	}
+	assert_true(world_asked(w, "10.0.1.1 ") <= 4);
+}
+
+static void when_all_are_silent_the_client_is_told_who(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.1.1", MANNER_SILENT);
+	world_manner(w, "10.0.1.2", MANNER_SILENT);
+	const struct world_result r = world_ask(w, "www.two.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_int_equal(r.ede, EDE_NO_REACHABLE_AUTHORITY);
+	assert_true(r.took_ms <= LIMIT_QUERY_TIME_MS);
+	assert_in_range(world_asked(w, "10.0.1."), 4, 2 * LIMIT_TRIES_PER_SERVER);
+	assert_int_equal(world_ask(w, "www.two.com.", TYPE_A).packets, 0);
+}
+
+static void a_lame_server_is_left_for_the_next_and_remembered(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.1.1", MANNER_UPWARD);
+	for (int i = 0; i < 10; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), "x%d.two.com.", i);
+		assert_int_equal(world_ask(w, name, TYPE_A).rcode, RCODE_NXDOMAIN);
+	}
+	assert_true(world_asked(w, "10.0.1.1 ") <= 2);
+}
+
+static void refusing_and_failing_servers_are_left_for_others(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.1.1", MANNER_REFUSED);
+	struct world_result r = world_ask(w, "www.two.com.", TYPE_A);
+	answered(&r, "www.two.com. A 10.9.9.7\n");
+	world_manner(w, "10.0.1.2", MANNER_SERVFAIL);
+	r = world_ask(w, "w.two.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_int_equal(r.ede, EDE_NETWORK_ERROR);
+}
+
+static void a_recursive_server_is_the_last_resort(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.1.1", MANNER_RECURSIVE);
+	struct world_result r = world_ask(w, "www.two.com.", TYPE_A);
+	answered(&r, "www.two.com. A 10.9.9.7\n");
+	world_manner(w, "10.0.1.2", MANNER_SILENT);
+	world_sleep(w, 301 * 1000);
+	r = world_ask(w, "www.two.com.", TYPE_A);
+	answered(&r, "www.two.com. A 10.9.9.7\n");
+}
+
+static void what_cannot_be_sent_is_a_failure_of_ours_alone(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "192.0.2.1", MANNER_UNREACHABLE);
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_int_equal(r.packets, 0);
+	world_manner(w, "192.0.2.1", 0);
+	assert_int_equal(world_ask(w, "www.example.com.", TYPE_A).rcode, RCODE_NOERROR);
+}
+
+/* --- transport ----------------------------------------------------------------------- */
+
+static void a_truncated_answer_is_asked_for_by_tcp(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.0.1", MANNER_TC);
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	answered(&r, "www.example.com. A 10.9.9.1\n");
+	assert_int_equal(world_asked(w, "10.0.0.1 tcp www.example.com. A"), 1);
+	assert_int_equal(r.packets, 4);
+}
+
+static void truncation_without_tcp_fails_within_few_tries(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.0.1", MANNER_TC | MANNER_TC_GARBLED);
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_true(r.packets <= 3 + LIMIT_TRIES_PER_SERVER);
+}
+
+static void a_wrong_id_is_ignored_and_the_right_one_taken(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.0.1", MANNER_SPOOF_FIRST);
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	answered(&r, "www.example.com. A 10.9.9.1\n");
+	assert_int_equal(r.packets, 3);
+	assert_int_equal(w->counters.upstream_mismatch, 1);
+}
+
+static void after_nothing_but_wrong_ids_tcp_is_used(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.0.1", MANNER_WRONG_ID);
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	answered(&r, "www.example.com. A 10.9.9.1\n");
+	assert_int_equal(world_asked(w, "10.0.0.1 tcp"), 1);
+	assert_int_equal(world_ask(w, "zero.example.com.", TYPE_A).packets, 1);
+	assert_int_equal(world_asked(w, "10.0.0.1 tcp zero"), 1);
+}
+
+static void half_a_message_does_not_end_the_wait(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.0.1", MANNER_GARBAGE);
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	answered(&r, "www.example.com. A 10.9.9.1\n");
+	assert_int_equal(r.packets, 3);
+}
+
+static void a_server_that_changes_the_case_is_asked_by_tcp_then_marked(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.0.1", MANNER_LOWER_CASE);
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	answered(&r, "www.example.com. A 10.9.9.1\n");
+	assert_int_equal(world_asked(w, "10.0.0.1 tcp"), 1);
+	world_forget_log(w);
+	assert_int_equal(world_ask(w, "zero.example.com.", TYPE_A).rcode, RCODE_NOERROR);
+	assert_string_equal(w->log, "10.0.0.1 zero.example.com. A\n");
+}
+
+static void without_tcp_either_its_case_is_forgiven(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.0.1", MANNER_LOWER_CASE | MANNER_TC_GARBLED);
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	answered(&r, "www.example.com. A 10.9.9.1\n");
+}
+
+static void edns_is_left_out_where_it_is_an_error_only(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.0.1", MANNER_NO_EDNS);
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	answered(&r, "www.example.com. A 10.9.9.1\n");
+	assert_int_equal(r.packets, 4);
+	assert_int_equal(world_ask(w, "zero.example.com.", TYPE_A).packets, 1);
+	world_forget_log(w);
+	world_manner(w, "10.0.1.1", MANNER_SILENT);
+	world_manner(w, "10.0.1.2", MANNER_SILENT);
+	world_ask(w, "www.two.com.", TYPE_A);
+	assert_int_equal(world_asked(w, "plain"), 0);
+}
+
+/* --- hostile worlds ------------------------------------------------------------------- */
+
+static void foreign_records_are_never_kept(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.0.1", MANNER_POISON);
+	world_manner(w, "192.0.2.2", MANNER_POISON);
+	world_ask(w, "www.example.com.", TYPE_A);
+	world_ask(w, "gone.example.com.", TYPE_A);
+	world_ask(w, "alias.example.com.", TYPE_A);
+	world_ask(w, "away.example.com.", TYPE_A);
+	assert_true(world_cached_below(w, "example.com.") > 0);
+	assert_int_equal(world_cached_below(w, "victim.test."), 0);
+}
+
+/* NXNSAttack: each delegation names 20 servers elsewhere that do not exist, over several levels. */
+static void a_maze_of_delegations_ends_within_the_budget(void **state)
+{
+	struct world *w = *state;
+	char text[16384];
+	for (int level = 0; level < 12; level++) {
+		char origin[64], at[32];
+		size_t len = 0;
+		snprintf(origin, sizeof(origin), "z%d.test.", level);
+		snprintf(at, sizeof(at), "10.1.0.%d", level + 1);
+		for (int i = 0; i < 20; i++)
+			len += (size_t)snprintf(text + len, sizeof(text) - len,
+				"sub.%s 3600 NS n%d.sub.z%d.test.\n", origin, i,
+				(level + 1 + i) % 12);
+		world_zone(w, origin, at, text);
+	}
+	char *at = text;
+	for (int level = 0; level < 12; level++)
+		at += sprintf(at,
+			"z%d.test. 3600 NS ns.z%d.test.\n"
+			"ns.z%d.test. 3600 A 10.1.0.%d\n",
+			level, level, level, level + 1);
+	world_zone(w, "test.", "192.0.2.5", text);
+	const struct world_result r = world_ask(w, "www.sub.z0.test.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_true(r.packets <= LIMIT_UPSTREAM_PACKETS);
+	assert_true(r.took_ms <= LIMIT_QUERY_TIME_MS);
+	assert_int_equal(world_ask(w, "www.sub.z0.test.", TYPE_A).packets, 0);
+}
+
+static void a_chain_of_many_aliases_ends_within_the_budget(void **state)
+{
+	struct world *w = *state;
+	char text[16384], *at = text;
+	for (int i = 0; i < 40; i++)
+		at += sprintf(at, "c%d.test. 300 CNAME c%d.test.\n", i, i + 1);
+	world_zone(w, "test.", "192.0.2.5", text);
+	const struct world_result r = world_ask(w, "c0.test.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_true(r.packets <= 20);
+	assert_int_equal(w->counters.chain_too_long, 1);
+}
+
+static void time_is_up_for_a_slow_world(void **state)
+{
+	struct world *w = *state;
+	char text[16384], *at = text;
+	for (int i = 1; i <= 20; i++) {
+		char ip[32];
+		at += sprintf(at,
+			"slow.test. 300 NS n%d.slow.test.\n"
+			"n%d.slow.test. 300 A 10.2.0.%d\n",
+			i, i, i);
+		snprintf(ip, sizeof(ip), "10.2.0.%d", i);
+		world_manner(w, ip, MANNER_SILENT);
+	}
+	world_zone(w, "test.", "192.0.2.5", text);
+	const struct world_result r = world_ask(w, "www.slow.test.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_in_range(r.took_ms, 2000, LIMIT_QUERY_TIME_MS + 10);
+	assert_int_equal(w->counters.budget_time_exhausted, 1);
+}
+
+/* --- forwarding ------------------------------------------------------------------------ */
+
+static void forward(struct world *w, const char *suffix, const char *ip,
+	enum policy_action action)
+{
+	static uint8_t name[NAME_MAX_LEN];
+	static const uint8_t *names[] = {name};
+	static struct addr target;
+	static struct policy_rule rule;
+	assert_true(name_from_text(name, suffix));
+	assert_true(addr_from_text(&target, ip, 53));
+	rule = (struct policy_rule){.id = 1,
+		.filter = FILTER_SUFFIX,
+		.names = names,
+		.name_count = 1,
+		.action = action,
+		.targets = &target,
+		.target_count = 1,
+		.ede = EDE_NONE};
+	w->conf->rules = &rule;
+	w->conf->rule_count = 1;
+}
+
+static void a_suffix_is_forwarded_and_its_aliases_are_resolved_anew(void **state)
+{
+	struct world *w = *state;
+	forward(w, "example.com.", "10.7.7.7", POLICY_FORWARD);
+	/* the forwarder lies about what an alias leads to */
+	world_zone(w, ".", "10.7.7.7",
+		"www.example.com. 300 A 10.6.6.1\n"
+		"away.example.com. 300 CNAME www.example.net.\n"
+		"www.example.net. 300 A 6.6.6.6\n");
+	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	answered(&r, "www.example.com. A 10.6.6.1\n");
+	assert_string_equal(w->log, "10.7.7.7 www.example.com. A\n");
+	r = world_ask(w, "away.example.com.", TYPE_A);
+	answered(&r, "away.example.com. CNAME www.example.net.\n"
+		     "www.example.net. A 10.9.9.5\n");
+	r = world_ask(w, "www.example.net.", TYPE_A);
+	answered(&r, "www.example.net. A 10.9.9.5\n");
+}
+
+static void a_forwarder_that_finds_bogus_is_asked_with_cd(void **state)
+{
+	struct world *w = *state;
+	forward(w, "example.com.", "10.7.7.7", POLICY_FORWARD);
+	world_zone(w, ".", "10.7.7.7", "www.example.com. 300 A 10.6.6.1\n");
+	world_manner(w, "10.7.7.7", MANNER_CD_ONLY);
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	answered(&r, "www.example.com. A 10.6.6.1\n");
+	assert_int_equal(r.packets, 2);
+}
+
+static void a_stubs_servfail_is_final(void **state)
+{
+	struct world *w = *state;
+	forward(w, "example.com.", "10.7.7.7", POLICY_STUB);
+	world_zone(w, ".", "10.7.7.7", "www.example.com. 300 A 10.6.6.1\n");
+	world_manner(w, "10.7.7.7", MANNER_CD_ONLY);
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_int_equal(r.packets, 1);
+}
+
+static void a_forwarder_that_is_ourselves_is_not_asked(void **state)
+{
+	struct world *w = *state;
+	forward(w, "example.com.", "10.7.7.7", POLICY_FORWARD);
+	struct conf_listen own = {.kind = KIND_DNS};
+	addr_from_text(&own.addr, "10.7.7.7", 53);
+	w->conf->listens = &own;
+	w->conf->listen_count = 1;
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_int_equal(r.packets, 0);
+}
+
+/* --- shared fetches ----------------------------------------------------------------------- */
+
+static void what_another_fetched_is_taken_without_a_packet(void **state)
+{
+	struct world *w = *state;
+	w->join_published = true;
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	answered(&r, "www.example.com. A 10.9.9.1\n");
+	assert_int_equal(r.packets, 0);
+	assert_false(r.from_cache);
+	assert_string_equal(w->log, "");
+}
+
+static void waiting_in_vain_for_another_ends_in_asking_alone(void **state)
+{
+	struct world *w = *state;
+	w->join_in_vain = true;
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	answered(&r, "www.example.com. A 10.9.9.1\n");
+	assert_int_equal(r.packets, 3);
+}
+
+static void a_refresh_asks_though_the_cache_knows(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "www.example.com.", TYPE_A);
+	world_sleep(w, 200 * 1000);
+	const struct world_result r =
+		world_resolve(w, "www.example.com.", TYPE_A, true);
+	assert_int_equal(r.packets, 1);
+	assert_int_equal(r.ttl, 300);
+	assert_int_equal(world_ask(w, "www.example.com.", TYPE_A).ttl, 300);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
 		T(a_plain_name_is_found_from_the_root),
+		T(the_second_ask_comes_from_the_cache_and_has_aged),
+		T(a_known_cut_is_where_the_next_name_begins),
+		T(a_server_without_address_is_looked_up),
+		T(name_servers_for_themselves_alone_end_quickly),
+		T(a_cycle_of_delegations_ends_and_is_remembered),
+		T(ds_is_asked_at_the_parent),
+		T(priming_asks_the_hints_and_keeps_what_they_say),
+		T(a_server_of_a_family_that_is_off_is_not_asked),
+		T(empty_non_terminals_are_passed),
+		T(an_underscore_label_is_not_asked_alone),
+		T(a_long_name_is_asked_whole_after_ten_steps),
+		T(servers_that_deny_empty_non_terminals_are_asked_whole),
+		T(servers_that_refuse_ns_are_asked_whole_and_remembered),
+		T(minimisation_can_be_turned_off),
+		T(an_alias_in_the_zone_needs_no_second_question),
+		T(an_alias_into_another_zone_is_resolved_there),
+		T(the_end_of_an_alias_may_be_missing),
+		T(asking_for_the_alias_itself_goes_no_further),
+		T(aliases_that_loop_fail),
+		T(dname_leads_and_serves_its_whole_subtree_from_the_cache),
+		T(a_missing_name_is_kept_and_covers_what_is_below),
+		T(a_missing_type_is_kept_for_that_type),
+		T(ttl_zero_is_used_once),
+		T(the_shortest_ttl_of_the_configuration_raises_others),
+		T(a_ttl_over_two_to_the_31_is_large_and_capped),
+		T(a_delegation_ends_with_the_parents_ttl),
+		T(a_silent_server_is_left_for_the_next),
+		T(when_all_are_silent_the_client_is_told_who),
+		T(a_lame_server_is_left_for_the_next_and_remembered),
+		T(refusing_and_failing_servers_are_left_for_others),
+		T(a_recursive_server_is_the_last_resort),
+		T(what_cannot_be_sent_is_a_failure_of_ours_alone),
+		T(a_truncated_answer_is_asked_for_by_tcp),
+		T(truncation_without_tcp_fails_within_few_tries),
+		T(a_wrong_id_is_ignored_and_the_right_one_taken),
+		T(after_nothing_but_wrong_ids_tcp_is_used),
+		T(half_a_message_does_not_end_the_wait),
+		T(a_server_that_changes_the_case_is_asked_by_tcp_then_marked),
+		T(without_tcp_either_its_case_is_forgiven),
+		T(edns_is_left_out_where_it_is_an_error_only),
+		T(foreign_records_are_never_kept),
+		T(a_maze_of_delegations_ends_within_the_budget),
+		T(a_chain_of_many_aliases_ends_within_the_budget),
+		T(time_is_up_for_a_slow_world),
+		T(a_suffix_is_forwarded_and_its_aliases_are_resolved_anew),
+		T(a_forwarder_that_finds_bogus_is_asked_with_cd),
+		T(a_stubs_servfail_is_final),
+		T(a_forwarder_that_is_ourselves_is_not_asked),
+		T(what_another_fetched_is_taken_without_a_packet),
+		T(waiting_in_vain_for_another_ends_in_asking_alone),
+		T(a_refresh_asks_though_the_cache_knows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -180,7 +180,7 @@ static const struct world_zone *zone_for(
 		if (type == TYPE_DS && name_equal(name, z->origin) &&
 			!name_is_root(name))
 			continue;
-		if (!best || name_labels(z->origin) > name_labels(best->origin))
+		if (!best || name_labels(z->origin) >= name_labels(best->origin))
 			best = z;
 	}
 	return best;
