@@ -43,4 +43,8 @@ enum {
 	LIMIT_CONTROL_CLIENTS = 64,
 	LIMIT_CONFIG_BYTES = 8 * 1024 * 1024,
 	LIMIT_CONFIG_MS = 10000, /* an endless configuration */
+
+	/* The shared cache */
+	LIMIT_CLEAR_LINES = 1024, /* clears remembered one by one; what is older than all of them is cleared too */
+	LIMIT_FETCH_RESULTS = 8 * 1024 * 1024, /* bytes of results kept a second for late comers */
 };

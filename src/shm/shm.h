@@ -32,7 +32,9 @@ struct shm_want {
 	uint64_t magic;
 	uint32_t layout;
 	size_t size;     /* a mapping of exactly this size is made where there is none */
-	bool any_size;   /* an existing file of another size is taken as it is (first wins) */
+	bool any_size;   /* an existing file of another size is taken as it is (first wins) while
+	                  * another process has it open; made anew where none has */
+	bool fresh;      /* never take what is there: a new file is renamed over it */
 	mode_t mode;
 	/* fills a new file after its head is written, before it is renamed into place; may be NULL */
 	void (*format)(void *base, size_t size, void *ctx);
@@ -46,13 +48,18 @@ enum shm_result {
 	SHM_FAILED,    /* not even that */
 };
 
-/* Never fails for the content of an existing file: it is moved out of the way by rename.
+/* Never fails for the content of an existing file: it is moved out of the way, its `replaced`
+ * mark set. Only files of this user (or, for root, of anyone) with no wider mode than wanted are taken.
  * Blocks are reserved (fallocate), so a full disk is seen here and never as SIGBUS. `reason` says in a
- * line why it is not SHM_OPENED (empty when simply new). */
+ * line why it is not SHM_OPENED (empty when simply new). The folder must be there. */
 enum shm_result shm_open_file(struct shm *out, const struct shm_want *want, char reason[static 256]);
+/* To look only (status, stats): the mapping cannot be written. 0 or -errno; -EPROTO: not such a file. */
+int shm_open_readonly(struct shm *out, const char *path, uint64_t magic, uint32_t layout);
 void shm_close(struct shm *s);
 /* Does the path still lead to what is mapped? False: removed, replaced or truncated. stat(2), so ask seldom. */
 bool shm_current(const struct shm *s);
+/* Was another file renamed over this one on purpose? A look at the head, no system call. */
+bool shm_replaced(const struct shm *s);
 /* A mapping that was truncated under us: the SIGBUS handler puts zero pages in its place,
  * so that readers see damage (a miss), and raises the mark that this returns. Install once per process; handles
  * all mappings of shm_open_file. Other SIGBUS die as by default. */

@@ -158,8 +158,14 @@ def run(folder, command):
 		preexec_fn=servers.die_with_parent)
 	with open(os.path.join(folder, 'lab.pid'), 'w') as out:
 		out.write('%d\n' % child.pid)
-	# unshare ignores SIGTERM while it waits: tell the one inside.
-	signal.signal(signal.SIGTERM, lambda *_: os.kill(first_inside(child.pid), signal.SIGTERM))
+	def end(*_):    # unshare ignores signals while it waits: tell the one inside
+		try:
+			os.kill(first_inside(child.pid), signal.SIGTERM)
+		except (OSError, IndexError):    # it has ended
+			pass
+	signal.signal(signal.SIGTERM, end)
+	if not command:
+		signal.signal(signal.SIGINT, end)
 	while True:
 		try:
 			code = child.wait()

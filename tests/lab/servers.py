@@ -4,6 +4,7 @@
 import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -114,7 +115,9 @@ class Servers:
 	def start_real(self, tier, program):
 		name = '%s-%s' % (program, tier)
 		folder = os.path.join(self.folder, name)
-		os.makedirs(os.path.join(folder, 'db'), exist_ok=True)
+		# A pid file of a lab that was killed may name a process of this one.
+		shutil.rmtree(folder, ignore_errors=True)
+		os.makedirs(os.path.join(folder, 'db'))
 		lines, command = CONFS[program](self.net, tier, folder,
 			os.path.join(self.folder, 'zones'))
 		conf = os.path.join(folder, 'conf')

@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cache/cache.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "cache/clear.h"
+#include "cache/entry.h"
+#include "cache/internal.h"
+#include "cache/shared.h"
+#include "shm/shm.h"
+#include "wire/name.h"
+
+enum {
+	FUTURE_SLACK_S = 5,    /* clocks of instances are read at different moments */
+	PRIVATE_RETRY_S = 30,  /* a private segment looks for a file again */
+	PUBLISH_TRIES = 3,
+	MOVE_MIN_LIFE_S = 2,   /* what ends sooner is not worth moving */
+	MOVE_AGE_MAIN = SHARED_AGE_FULL * 5 / 8,
+	MOVE_AGE_YOUNG = SHARED_AGE_FULL / 4, /* younger: asked again by the same resolution */
+};
+
+#define CACHE_MAGIC UINT64_C(0x6568636163216873) /* "sh!cache" */
+
+struct cache {
+	struct shm shm;
+	struct shared shared;
+	struct clear_index clear;
+	struct counters *counters;
+	struct random *rnd;
+	char folder[200];
+	size_t want_size;
+	bool is_private;
+	int64_t retry_mono_us;
+	uint32_t last_epoch; /* in case the word is damaged */
+	union entry copy;    /* what the last look-up found */
+	union entry build;
+};
+
+/* --- opening ----------------------------------------------------------------------- */
+
+static void format(void *base, size_t size, void *ctx)
+{
+	struct shared_secrets secrets;
+	random_fill(ctx, &secrets, sizeof(secrets));
+	shared_format(base, size, &secrets);
+}
+
+/* False: no memory at all. `quiet`: a retry, of which only success is news. */
+static bool open_segment(struct cache *c, struct shm *out, bool fresh, bool quiet)
+{
+	char path[256], shm_folder[240], reason[256];
+	snprintf(shm_folder, sizeof(shm_folder), "%s/shm", c->folder);
+	snprintf(path, sizeof(path), "%s/cache-v%d", shm_folder, CACHE_LAYOUT);
+	const int err = fd_make_folder(shm_folder, 0700);
+	const struct shm_want want = {
+		.path = path,
+		.magic = CACHE_MAGIC,
+		.layout = CACHE_LAYOUT,
+		.size = c->want_size,
+		.any_size = true,
+		.fresh = fresh,
+		.mode = 0600,
+		.format = format,
+		.ctx = c->rnd,
+	};
+	const enum shm_result result = shm_open_file(out, &want, reason);
+	if (result == SHM_FAILED)
+		return false;
+	if (result == SHM_ANONYMOUS && !quiet)
+		log_warning(CACHE, "%s: %s; this instance has a private cache", path,
+			err ? strerror(-err) : reason);
+	else if (result == SHM_CREATED && reason[0])
+		log_warning(CACHE, "%s: %s; made anew", path, reason);
+	else if (result == SHM_OPENED && out->size != c->want_size)
+		log_warning(CACHE, "%s has %zu bytes and is in use; the %zu asked for here"
+			" do not count", path, out->size, c->want_size);
+	return true;
+}
+
+/* The segment behind `next` becomes ours. */
+static bool attach(struct cache *c, struct shm *next)
+{
+	struct shared shared;
+	if (!shared_attach(&shared, next->base, next->size))
+		return false;
+	shm_close(&c->shm);
+	c->shm = *next;
+	c->shared = shared;
+	c->clear.generation = 0;
+	c->is_private = c->shm.fd < 0;
+	return true;
+}
+
+static bool reopen(struct cache *c, bool quiet)
+{
+	struct shm next;
+	if (!open_segment(c, &next, false, quiet))
+		return false;
+	if (quiet && next.fd < 0) { /* still none: keep what is cached */
+		shm_close(&next);
+		return true;
+	}
+	if (attach(c, &next))
+		return true;
+	log_warning(CACHE, "%s: its head is damaged; made anew", next.path);
+	shm_close(&next);
+	return open_segment(c, &next, true, quiet) && attach(c, &next);
+}
+
+struct cache *cache_open(
+	const struct cache_conf *conf, struct counters *counters, struct random *rnd)
+{
+	struct cache *c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->shm.fd = -1;
+	c->counters = counters;
+	c->rnd = rnd;
+	c->want_size = conf->size < CACHE_SIZE_MIN ? CACHE_SIZE_MIN : conf->size;
+	c->want_size -= c->want_size % 4096;
+	snprintf(c->folder, sizeof(c->folder), "%s", conf->run_folder);
+	shm_guard_install();
+	if (!reopen(c, false)) {
+		cache_close(c);
+		return NULL;
+	}
+	return c;
+}
+
+void cache_close(struct cache *c)
+{
+	if (!c)
+		return;
+	shm_close(&c->shm);
+	free(c);
+}
+
+void cache_tick(struct cache *c, const struct now *now)
+{
+	const bool cut = shm_was_cut(&c->shm);
+	bool again = cut || shm_replaced(&c->shm) || !shm_current(&c->shm);
+	bool quiet = false;
+	if (!again && c->is_private && now->mono_us >= c->retry_mono_us) {
+		c->retry_mono_us = now->mono_us + PRIVATE_RETRY_S * INT64_C(1000000);
+		again = quiet = true;
+	}
+	if (!again)
+		return;
+	if (cut)
+		log_warning(CACHE, "%s was truncated while in use", c->shm.path);
+	const void *before = c->shm.base;
+	if (reopen(c, quiet) && c->shm.base != before)
+		counter_up(c->counters, cache_reopened);
+}
+
+/* --- keys and judgement --------------------------------------------------------------- */
+
+/* A key as it is hashed and compared. */
+struct lookup {
+	uint64_t hash;
+	uint8_t name_len;
+	struct {
+		uint64_t domain;
+		uint16_t type, rclass;
+		uint8_t kind, flags;
+		uint8_t name[NAME_MAX_LEN];
+	} __attribute__((packed)) k;
+};
+
+static void lookup_init(struct lookup *l, const struct cache *c, const struct cache_key *key)
+{
+	l->k.domain = key->domain;
+	l->k.type = key->type;
+	l->k.rclass = key->rclass;
+	l->k.kind = key->kind;
+	l->k.flags = key->flags;
+	l->name_len = (uint8_t)name_copy_lower(l->k.name, key->name);
+	l->hash = hash_sip13(&c->shared.key, &l->k, offsetof(typeof(l->k), name) + l->name_len);
+}
+
+static bool lookup_is(const struct lookup *l, const union entry *e)
+{
+	const struct entry_head *h = &e->head;
+	return h->domain == l->k.domain && h->type == l->k.type && h->rclass == l->k.rclass &&
+	       h->kind == l->k.kind && h->flags == l->k.flags && h->name_len == l->name_len &&
+	       memcmp(entry_name(e), l->k.name, l->name_len) == 0;
+}
+
+/* Into c->copy. False: there is none; `where` may then be a damaged slot that may have been it. */
+static bool find(struct cache *c, const struct lookup *l, struct shared_found *where)
+{
+	struct shared_found found[SHARED_WAYS];
+	const unsigned count = shared_find(&c->shared, l->hash, found);
+	*where = (struct shared_found){ NULL, 0 };
+	for (unsigned i = 0; i < count; i++) {
+		const enum shared_copied how = shared_copy(&c->shared, found[i].ref, &c->copy);
+		if (how == COPY_DAMAGED) {
+			counter_up(c->counters, cache_damaged);
+			*where = found[i];
+		} else if (how == COPIED && lookup_is(l, &c->copy)) {
+			*where = found[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+static uint32_t epoch_now(struct cache *c)
+{
+	const uint32_t epoch = shared_epoch(&c->shared);
+	if (epoch)
+		c->last_epoch = epoch;
+	return epoch ? epoch : shared_epoch_raise(&c->shared, c->last_epoch);
+}
+
+static bool deps_valid(const uint8_t *deps, size_t len)
+{
+	for (size_t at = 0; at < len;) {
+		const size_t name = name_check(deps + at, len - at);
+		if (!name)
+			return false;
+		at += name;
+	}
+	return true;
+}
+
+enum verdict { VERDICT_LIVE, VERDICT_EXPIRED, VERDICT_DEAD, VERDICT_CLEARED };
+
+static enum verdict judge(struct cache *c, const union entry *e, const struct now *now)
+{
+	const struct entry_head *h = &e->head;
+	const int64_t now_s = now_wall_s(now);
+	if (h->stored_s > now_s + FUTURE_SLACK_S || h->epoch != epoch_now(c))
+		return VERDICT_DEAD;
+	if (h->deps_len && !deps_valid(entry_deps(e), h->deps_len))
+		return VERDICT_DEAD;
+	clear_follow(&c->clear, &c->shared);
+	if (clear_hits(&c->clear, &c->shared, e))
+		return VERDICT_CLEARED;
+	return (int64_t)h->stored_s + h->life_s <= now_s ? VERDICT_EXPIRED : VERDICT_LIVE;
+}
+
+/* --- reading --------------------------------------------------------------------------- */
+
+void cache_entry_meta(const union entry *e, struct cache_meta *meta)
+{
+	const struct entry_head *h = &e->head;
+	*meta = (struct cache_meta){
+		.stored_s = h->stored_s,
+		.expire_s = (int64_t)h->stored_s + h->life_s,
+		.generation = h->generation,
+		.epoch = h->epoch,
+		.status = h->trust >> 4,
+		.rank = h->trust & 15,
+		.rcode = h->rcode,
+		.ede = h->ede,
+		.user = h->user,
+		.deps = h->deps_len ? entry_deps(e) : NULL,
+		.deps_len = h->deps_len,
+	};
+}
+
+static int hand_out(const union entry *e, struct cache_meta *meta, uint8_t *buf, size_t cap)
+{
+	const struct entry_head *h = &e->head;
+	if ((size_t)h->value_len + h->deps_len > cap)
+		return -1;
+	cache_entry_meta(e, meta);
+	if (h->value_len)
+		memcpy(buf, entry_value(e), h->value_len);
+	if (h->deps_len) {
+		memcpy(buf + h->value_len, entry_deps(e), h->deps_len);
+		meta->deps = buf + h->value_len;
+	}
+	return (int)h->value_len;
+}
+
+/* What is read and would be overwritten soon is written again, once: whoever swaps the
+ * slot first. No clear up to now concerns it, so it bears the generation of now. */
+static void keep_hot(struct cache *c, const struct lookup *l, const struct shared_found *at,
+	const struct now *now)
+{
+	const bool young = shared_region(at->ref) == REGION_YOUNG;
+	const struct entry_head *h = &c->copy.head;
+	if (shared_age(&c->shared, at->ref) < (young ? MOVE_AGE_YOUNG : MOVE_AGE_MAIN))
+		return;
+	if ((!young && !shared_may_move(&c->shared)) ||
+		(int64_t)h->stored_s + h->life_s < now_wall_s(now) + MOVE_MIN_LIFE_S)
+		return;
+	c->copy.head.generation = c->clear.generation;
+	const uint64_t ref = shared_append(&c->shared, REGION_MAIN, &c->copy, l->hash, !young);
+	if (ref)
+		shared_replace(at, ref);
+}
+
+static const union entry *get_entry(
+	struct cache *c, const struct cache_key *key, const struct now *now)
+{
+	struct lookup l;
+	struct shared_found where;
+	lookup_init(&l, c, key);
+	if (!find(c, &l, &where))
+		return NULL;
+	const enum verdict verdict = judge(c, &c->copy, now);
+	if (verdict == VERDICT_CLEARED)
+		counter_up(c->counters, cache_cleared);
+	if (verdict != VERDICT_LIVE)
+		return NULL;
+	keep_hot(c, &l, &where, now);
+	return &c->copy;
+}
+
+const union entry *cache_get_entry(
+	struct cache *c, const struct cache_key *key, const struct now *now)
+{
+	const union entry *e = get_entry(c, key, now);
+	if (e)
+		counter_up(c->counters, cache_hits);
+	else
+		counter_up(c->counters, cache_misses);
+	return e;
+}
+
+int cache_get(struct cache *c, const struct cache_key *key, const struct now *now,
+	struct cache_meta *meta, uint8_t *buf, size_t cap)
+{
+	const union entry *e = cache_get_entry(c, key, now);
+	return e ? hand_out(e, meta, buf, cap) : -1;
+}
+
+int cache_peek(struct cache *c, const struct cache_key *key, const struct now *now,
+	struct cache_meta *meta, uint8_t *buf, size_t cap, bool stale)
+{
+	struct lookup l;
+	struct shared_found where;
+	lookup_init(&l, c, key);
+	if (!find(c, &l, &where))
+		return -1;
+	const enum verdict verdict = judge(c, &c->copy, now);
+	if (verdict != VERDICT_LIVE && !(stale && verdict == VERDICT_EXPIRED))
+		return -1;
+	return hand_out(&c->copy, meta, buf, cap);
+}
+
+/* --- writing --------------------------------------------------------------------------- */
+
+static void build(struct cache *c, const struct lookup *l, const struct cache_meta *meta,
+	const uint8_t *value, size_t len)
+{
+	union entry *e = &c->build;
+	const int64_t life = meta->expire_s - meta->stored_s;
+	e->head = (struct entry_head){
+		.domain = l->k.domain,
+		.generation = meta->generation,
+		.stored_s = (uint32_t)meta->stored_s,
+		.life_s = life > UINT32_MAX ? UINT32_MAX : (uint32_t)life,
+		.epoch = meta->epoch,
+		.value_len = (uint32_t)len,
+		.type = l->k.type,
+		.rclass = l->k.rclass,
+		.deps_len = meta->deps_len,
+		.rcode = meta->rcode,
+		.ede = meta->ede,
+		.user = meta->user,
+		.name_len = l->name_len,
+		.kind = l->k.kind,
+		.flags = l->k.flags,
+		.trust = (uint8_t)(meta->status << 4 | (meta->rank & 15)),
+	};
+	uint8_t *at = e->bytes + sizeof(e->head);
+	memcpy(at, l->k.name, l->name_len);
+	at += l->name_len;
+	if (meta->deps_len)
+		memcpy(at, meta->deps, meta->deps_len);
+	at += meta->deps_len;
+	if (len)
+		memcpy(at, value, len);
+}
+
+static bool acceptable(const struct cache_meta *meta, size_t len)
+{
+	if (len + meta->deps_len > CACHE_VALUE_MAX || meta->expire_s <= meta->stored_s ||
+		meta->stored_s < 0 || meta->stored_s > UINT32_MAX)
+		return false;
+	assert(deps_valid(meta->deps, meta->deps_len)); /* our own writing */
+	return true;
+}
+
+/* May the entry in c->build take the place of the one in c->copy? */
+static bool outranks(struct cache *c, const struct now *now)
+{
+	if (judge(c, &c->copy, now) != VERDICT_LIVE)
+		return true;
+	const uint8_t old = c->copy.head.trust, new = c->build.head.trust;
+	return (new & 15) >= (old & 15) && new >> 4 >= old >> 4;
+}
+
+/* What is known already, by more than a burst, belongs to MAIN. */
+static enum shared_region choose_region(
+	const struct cache *c, const struct shared_found *old)
+{
+	if (!shared_main_full(&c->shared))
+		return REGION_MAIN;
+	if (!old->slot)
+		return REGION_YOUNG;
+	return shared_region(old->ref) == REGION_MAIN ||
+			       shared_age(&c->shared, old->ref) > MOVE_AGE_YOUNG
+		       ? REGION_MAIN
+		       : REGION_YOUNG;
+}
+
+/* Another writer may have put the same key into another slot at the same time: last wins. */
+static void drop_twins(struct cache *c, const struct lookup *l, const struct shared_found *mine)
+{
+	struct shared_found found[SHARED_WAYS];
+	const unsigned count = shared_find(&c->shared, l->hash, found);
+	for (unsigned i = 0; i < count && count > 1; i++)
+		if (found[i].slot != mine->slot &&
+			shared_copy(&c->shared, found[i].ref, &c->copy) == COPIED &&
+			lookup_is(l, &c->copy))
+			shared_replace(&found[i], 0);
+}
+
+static bool publish(struct cache *c, const struct lookup *l, struct shared_found old,
+	uint64_t ref, const struct now *now)
+{
+	for (unsigned tries = 0; tries < PUBLISH_TRIES; tries++) {
+		if (!old.slot) {
+			old = shared_insert(&c->shared, l->hash, ref);
+			if (old.slot)
+				drop_twins(c, l, &old);
+			return old.slot != NULL;
+		}
+		if (shared_replace(&old, ref))
+			return true;
+		/* moved by a reader, or written by another resolution: is that newer? */
+		if (find(c, l, &old) && (c->copy.head.stored_s > c->build.head.stored_s ||
+						!outranks(c, now)))
+			return false;
+	}
+	return false;
+}
+
+bool cache_put(struct cache *c, const struct cache_key *key, const struct now *now,
+	const struct cache_meta *meta, const uint8_t *value, size_t len)
+{
+	assert(key->kind >= CACHE_RRSET && key->kind <= CACHE_CUT);
+	if (!acceptable(meta, len))
+		return false;
+	struct lookup l;
+	lookup_init(&l, c, key);
+	build(c, &l, meta, value, len);
+	const enum verdict verdict = judge(c, &c->build, now);
+	if (verdict == VERDICT_CLEARED)
+		counter_up(c->counters, cache_cleared);
+	if (verdict != VERDICT_LIVE)
+		return false;
+	struct shared_found old;
+	if (find(c, &l, &old) && !outranks(c, now))
+		return false;
+	const uint64_t ref =
+		shared_append(&c->shared, choose_region(c, &old), &c->build, l.hash, false);
+	if (!ref || !publish(c, &l, old, ref, now))
+		return false;
+	counter_up(c->counters, cache_writes);
+	return true;
+}
+
+/* --- clearing ---------------------------------------------------------------------------- */
+
+uint64_t cache_generation(const struct cache *c)
+{
+	return shared_generation(&c->shared);
+}
+
+uint32_t cache_epoch(const struct cache *c)
+{
+	return shared_epoch(&c->shared);
+}
+
+void cache_epoch_raise(struct cache *c)
+{
+	c->last_epoch = shared_epoch_raise(&c->shared, c->last_epoch);
+}
+
+void cache_clear(struct cache *c, const uint8_t *name, bool subtree, uint16_t type)
+{
+	clear_name(&c->shared, name, subtree, type);
+}
+
+void cache_clear_all(struct cache *c)
+{
+	clear_all(&c->shared);
+}
+
+/* --- looking ------------------------------------------------------------------------------ */
+
+void cache_stats(const struct cache *c, struct cache_stats *out)
+{
+	struct shared_counts counts;
+	shared_count(&c->shared, &counts);
+	*out = (struct cache_stats){
+		.size = c->shm.size,
+		.entries = counts.entries,
+		.bytes_used = counts.bytes,
+		.inserts = counts.inserts,
+		.evictions = counts.evictions,
+		.clears = counts.clears,
+		.is_private = c->is_private,
+	};
+	snprintf(out->path, sizeof(out->path), "%s", c->shm.path);
+}
+
+void cache_walk(struct cache *c, const struct now *now,
+	bool (*fn)(void *ctx, const struct cache_key *key, const struct cache_meta *meta,
+		const uint8_t *value, size_t len),
+	void *ctx)
+{
+	union entry *e = malloc(sizeof(*e)); /* fn may look things up */
+	if (!e)
+		return;
+	bool more = true;
+	for (uint64_t i = 0; more && i < shared_slots(&c->shared); i++) {
+		const uint64_t ref = shared_slot_ref(&c->shared, i);
+		if (!ref || shared_copy(&c->shared, ref, e) != COPIED)
+			continue;
+		const struct entry_head *h = &e->head;
+		if (name_check(entry_name(e), h->name_len) != h->name_len ||
+			judge(c, e, now) != VERDICT_LIVE)
+			continue;
+		const struct cache_key key = {
+			.kind = h->kind,
+			.flags = h->flags,
+			.type = h->type,
+			.rclass = h->rclass,
+			.domain = h->domain,
+			.name = entry_name(e),
+		};
+		struct cache_meta meta;
+		cache_entry_meta(e, &meta);
+		more = fn(ctx, &key, &meta, entry_value(e), h->value_len);
+	}
+	free(e);
+}

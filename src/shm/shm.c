@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "shm/shm.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "shm/guard.h"
+
+enum { SHM_TRIES = 4 }; /* others make and remove the same file meanwhile */
+
+static_assert(sizeof(struct shm_head) == 32, "every layout begins with this");
+
+static void say(char reason[static 256], const char *what, int err)
+{
+	if (err)
+		snprintf(reason, 256, "%s: %s", what, strerror(err));
+	else
+		snprintf(reason, 256, "%s", what);
+}
+
+static bool map(struct shm *out, int fd, size_t size, int prot)
+{
+	void *base = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
+	if (base == MAP_FAILED)
+		return false;
+	struct stat st;
+	if (fstat(fd, &st) < 0) {
+		munmap(base, size);
+		return false;
+	}
+	out->base = base;
+	out->size = size;
+	out->fd = fd;
+	out->device = st.st_dev;
+	out->inode = st.st_ino;
+	guard_add(base, size);
+	return true;
+}
+
+/* --- what is there already ---------------------------------------------------- */
+
+/* Why the file cannot be used, or NULL. */
+static const char *refuse_file(const struct stat *st, mode_t mode)
+{
+	if (!S_ISREG(st->st_mode))
+		return "it is not a plain file";
+	if (st->st_uid != geteuid() && geteuid() != 0)
+		return "it belongs to another user";
+	if (st->st_mode & 0777 & ~mode)
+		return "others may write or read it";
+	return NULL;
+}
+
+static const char *refuse_head(const struct shm_head *head, const struct stat *st,
+	uint64_t magic, uint32_t layout)
+{
+	if (head->magic != magic)
+		return "it holds something else";
+	if (head->layout != layout)
+		return "it has another layout";
+	if (head->replaced)
+		return "it was replaced";
+	if (head->size != (uint64_t)st->st_size || head->size < sizeof(*head))
+		return "it was cut or has grown";
+	return NULL;
+}
+
+/* Nobody else has it open: every user holds a shared lock, which ends with its process. */
+static bool nobody_uses(int fd)
+{
+	return flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+static const char *refuse(int fd, const struct stat *st, const struct shm_want *want)
+{
+	const char *why = refuse_file(st, want->mode);
+	if (why)
+		return why;
+	struct shm_head head;
+	if (pread(fd, &head, sizeof(head), 0) != sizeof(head))
+		return "it is too short";
+	why = refuse_head(&head, st, want->magic, want->layout);
+	if (why)
+		return why;
+	if (head.size != want->size && (!want->any_size || nobody_uses(fd)))
+		return "it has another size";
+	/* a file with holes would be SIGBUS on a full disk */
+	if ((uint64_t)st->st_blocks * 512 < head.size && posix_fallocate(fd, 0, st->st_size))
+		return "its blocks cannot be reserved";
+	return NULL;
+}
+
+/* Tells those who have it mapped. What lies there may be anything, so only our own kind
+ * of file is written to. */
+static void mark_replaced(int fd, uint64_t magic)
+{
+	struct shm_head head;
+	const uint32_t one = 1;
+	if (pread(fd, &head, sizeof(head), 0) == sizeof(head) && head.magic == magic)
+		(void)!pwrite(fd, &one, sizeof(one), offsetof(struct shm_head, replaced));
+}
+
+/* Takes its name away, unless another process was faster. */
+static void move_away(const char *path, const struct stat *st)
+{
+	struct stat here;
+	if (lstat(path, &here) < 0 || here.st_dev != st->st_dev || here.st_ino != st->st_ino)
+		return;
+	char away[sizeof(((struct shm *)0)->path) + 32];
+	snprintf(away, sizeof(away), "%s.old.%ld", path, (long)getpid());
+	if (rename(path, away) == 0)
+		unlink(away);
+}
+
+/* True: mapped. False: nothing usable is there (any more). */
+static bool take_existing(struct shm *out, const struct shm_want *want, char reason[static 256])
+{
+	struct stat st = { 0 };
+	int fd = open(want->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0) {
+		const int err = errno;
+		if (err != ENOENT)
+			say(reason, "what is there cannot be opened", err);
+		if (err != ENOENT && lstat(want->path, &st) == 0)
+			move_away(want->path, &st);
+		return false;
+	}
+	flock(fd, LOCK_SH | LOCK_NB);
+	const char *why = "it cannot be looked at";
+	if (fstat(fd, &st) == 0)
+		why = refuse(fd, &st, want);
+	if (why) {
+		say(reason, why, 0);
+		if (S_ISREG(st.st_mode))
+			mark_replaced(fd, want->magic);
+		move_away(want->path, &st);
+	} else if (map(out, fd, (size_t)st.st_size, PROT_READ | PROT_WRITE)) {
+		flock(fd, LOCK_SH | LOCK_NB); /* nobody_uses() may have made it exclusive */
+		return true;
+	} else {
+		say(reason, "it cannot be mapped", errno);
+	}
+	fd_close(&fd);
+	return false;
+}
+
+/* --- a new one ----------------------------------------------------------------- */
+
+static void fill(void *base, const struct shm_want *want)
+{
+	struct shm_head *head = base;
+	const struct now now = clock_read();
+	*head = (struct shm_head){
+		.magic = want->magic,
+		.layout = want->layout,
+		.size = want->size,
+		.created_s = (uint64_t)now_wall_s(&now),
+	};
+	if (want->format)
+		want->format(base, want->size, want->ctx);
+}
+
+/* A file without a name vanishes with us if we die here; not every file system has it. */
+static int open_unnamed(const char *path, mode_t mode)
+{
+	char folder[256];
+	snprintf(folder, sizeof(folder), "%s", path);
+	char *slash = strrchr(folder, '/');
+	if (slash)
+		slash[slash == folder] = 0;
+	return open(slash ? folder : ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+}
+
+static void temporary_name(char out[static 300], const char *path)
+{
+	snprintf(out, 300, "%s.new.%ld", path, (long)getpid());
+}
+
+/* Gives the finished file its name. 0, or -EEXIST where another came first, or -errno. */
+static int name_it(int fd, bool unnamed, const struct shm_want *want)
+{
+	char temporary[300];
+	temporary_name(temporary, want->path);
+	if (unnamed) {
+		char link[64];
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		const char *to = want->fresh ? temporary : want->path;
+		if (want->fresh)
+			unlink(temporary);
+		if (linkat(AT_FDCWD, link, AT_FDCWD, to, AT_SYMLINK_FOLLOW) < 0)
+			return -errno;
+		if (!want->fresh)
+			return 0;
+	}
+	const unsigned how = want->fresh ? 0 : RENAME_NOREPLACE;
+	int err = renameat2(AT_FDCWD, temporary, AT_FDCWD, want->path, how) < 0 ? -errno : 0;
+	if (err == -EINVAL) /* a file system without RENAME_NOREPLACE */
+		err = rename(temporary, want->path) < 0 ? -errno : 0;
+	if (err)
+		unlink(temporary);
+	return err;
+}
+
+static int make_new(struct shm *out, const struct shm_want *want, bool unnamed)
+{
+	char temporary[300];
+	temporary_name(temporary, want->path);
+	if (!unnamed)
+		unlink(temporary); /* of a process that had our number and died */
+	int fd = unnamed ? open_unnamed(want->path, want->mode)
+			 : open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, want->mode);
+	if (fd < 0)
+		return -errno;
+	flock(fd, LOCK_SH | LOCK_NB);
+	int err = fchmod(fd, want->mode) < 0 ? -errno : 0;
+	if (!err)
+		err = -posix_fallocate(fd, 0, (off_t)want->size);
+	if (!err && !map(out, fd, want->size, PROT_READ | PROT_WRITE))
+		err = -errno;
+	if (err) {
+		if (!unnamed)
+			unlink(temporary);
+		fd_close(&fd);
+		return err;
+	}
+	fill(out->base, want);
+	err = name_it(fd, unnamed, want);
+	if (err)
+		shm_close(out);
+	return err;
+}
+
+static int create(struct shm *out, const struct shm_want *want)
+{
+	/* those who have the old one mapped look at its head */
+	const int how = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	int old = want->fresh ? open(want->path, how) : -1;
+	int err = make_new(out, want, true);
+	if (err && err != -EEXIST && err != -ENOSPC)
+		err = make_new(out, want, false);
+	if (!err && old >= 0)
+		mark_replaced(old, want->magic);
+	fd_close(&old);
+	return err;
+}
+
+static enum shm_result anonymous(struct shm *out, const struct shm_want *want)
+{
+	void *base = mmap(NULL, want->size, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (base == MAP_FAILED)
+		return SHM_FAILED;
+	*out = (struct shm){ .base = base, .size = want->size, .fd = -1 };
+	fill(base, want);
+	return SHM_ANONYMOUS;
+}
+
+enum shm_result shm_open_file(struct shm *out, const struct shm_want *want, char reason[static 256])
+{
+	assert(want->size >= sizeof(struct shm_head));
+	*out = (struct shm){ .fd = -1 };
+	reason[0] = 0;
+	if (strlen(want->path) >= sizeof(out->path)) {
+		say(reason, "the path is too long", 0);
+		return anonymous(out, want);
+	}
+	int err = 0;
+	for (unsigned tries = 0; tries < SHM_TRIES; tries++) {
+		enum shm_result result = SHM_OPENED;
+		if (want->fresh || !take_existing(out, want, reason)) {
+			err = create(out, want);
+			result = SHM_CREATED;
+		}
+		if (!err) {
+			snprintf(out->path, sizeof(out->path), "%s", want->path);
+			return result;
+		}
+		if (err != -EEXIST)
+			break;
+	}
+	say(reason, "no file can be made", -err);
+	return anonymous(out, want);
+}
+
+int shm_open_readonly(struct shm *out, const char *path, uint64_t magic, uint32_t layout)
+{
+	*out = (struct shm){ .fd = -1 };
+	if (strlen(path) >= sizeof(out->path))
+		return -ENAMETOOLONG;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	struct stat st;
+	struct shm_head head;
+	int err = 0;
+	if (fstat(fd, &st) < 0)
+		err = -errno;
+	else if (!S_ISREG(st.st_mode) || pread(fd, &head, sizeof(head), 0) != sizeof(head) ||
+		refuse_head(&head, &st, magic, layout))
+		err = -EPROTO;
+	else if (!map(out, fd, (size_t)st.st_size, PROT_READ))
+		err = -errno;
+	if (err)
+		fd_close(&fd);
+	else
+		snprintf(out->path, sizeof(out->path), "%s", path);
+	return err;
+}
+
+void shm_close(struct shm *s)
+{
+	if (s->base) {
+		guard_remove(s->base);
+		munmap(s->base, s->size);
+	}
+	fd_close(&s->fd); /* its lock goes too */
+	*s = (struct shm){ .fd = -1 };
+}
+
+bool shm_current(const struct shm *s)
+{
+	if (!s->base || s->fd < 0)
+		return s->base;
+	struct stat st;
+	return lstat(s->path, &st) == 0 && st.st_dev == s->device && st.st_ino == s->inode &&
+	       st.st_size >= 0 && (uint64_t)st.st_size == s->size;
+}
+
+bool shm_replaced(const struct shm *s)
+{
+	const struct shm_head *head = s->base;
+	return head && __atomic_load_n(&head->replaced, __ATOMIC_RELAXED);
+}
+
+bool shm_was_cut(const struct shm *s)
+{
+	return s->base && guard_was_cut(s->base);
+}
