@@ -26,7 +26,6 @@ struct guard_row {
 
 static struct guard_row rows[GUARD_MAX];
 static struct sigaction before;
-static bool installed;
 
 bool guard_add(void *base, size_t size)
 {
@@ -86,9 +85,11 @@ static void on_sigbus(int signal, siginfo_t *info, void *context)
 
 void shm_guard_install(void)
 {
-	if (__atomic_exchange_n(&installed, true, __ATOMIC_ACQ_REL))
-		return;
 	struct sigaction act = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
+	struct sigaction there;
 	sigemptyset(&act.sa_mask);
+	if (sigaction(SIGBUS, NULL, &there) == 0 && there.sa_flags & SA_SIGINFO &&
+		there.sa_sigaction == on_sigbus)
+		return;
 	sigaction(SIGBUS, &act, &before);
 }

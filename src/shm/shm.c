@@ -276,6 +276,7 @@ enum shm_result shm_open_file(struct shm *out, const struct shm_want *want, char
 	int err = 0;
 	for (unsigned tries = 0; tries < SHM_TRIES; tries++) {
 		enum shm_result result = SHM_OPENED;
+		err = 0;
 		if (want->fresh || !take_existing(out, want, reason)) {
 			err = create(out, want);
 			result = SHM_CREATED;

@@ -61,7 +61,7 @@ bool shm_current(const struct shm *s);
 /* Was another file renamed over this one on purpose? A look at the head, no system call. */
 bool shm_replaced(const struct shm *s);
 /* A mapping that was truncated under us: the SIGBUS handler puts zero pages in its place,
- * so that readers see damage (a miss), and raises the mark that this returns. Install once per process; handles
- * all mappings of shm_open_file. Other SIGBUS die as by default. */
+ * so that readers see damage (a miss), and raises the mark that this returns. Install once per process (again
+ * where another handler took its place); handles all mappings of shm_open_file. Other SIGBUS die as by default. */
 void shm_guard_install(void);
 bool shm_was_cut(const struct shm *s);
