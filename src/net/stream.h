@@ -34,7 +34,7 @@ struct stream_hooks {
 	/* One message, framing taken off. len 0..65535. Not from in here: stream_server_free(), a nested loop_turn(). */
 	void (*query)(void *ctx, struct stream_server *s, stream_id id, const struct addr *from,
 		const struct addr *to, const uint8_t *data, size_t len);
-	/* May be NULL. */
+	/* May be NULL. Not from in here either: stream_server_free(). */
 	void (*closed)(void *ctx, stream_id id);
 	void *ctx;
 };
