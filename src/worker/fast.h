@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* worker/fast.h - the fast path: a finished answer from the shared cache, no allocation. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "worker/worker.h"
+
+/* The length of the answer written to `out`, or 0: a miss. */
+size_t fast_answer(struct worker *w, const struct query *q, bool tcp, uint64_t domain,
+	uint8_t *out, size_t cap);

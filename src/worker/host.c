@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "worker/host.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "ctl/control.h"
+#include "ctl/stats.h"
+#include "worker/stat.h"
+#include "worker/stop.h"
+
+enum { MAP_TIMEOUT_MS = 2000 }; /* a stuck sibling must not make us look stuck too */
+
+static struct cache *host_cache(void *ctx)
+{
+	const struct worker *w = ctx;
+	return w->cache;
+}
+
+static bool host_stat(void *ctx, const char *name, double *out)
+{
+	const struct worker *w = ctx;
+	return w->counters && stat_get(w->counters, name, out);
+}
+
+static void host_stats(void *ctx, const char *prefix,
+	void (*row)(void *rowctx, const char *name, double value), void *rowctx)
+{
+	const struct worker *w = ctx;
+	if (w->counters)
+		stat_list(w->counters, prefix, row, rowctx);
+}
+
+/* --- event.* -------------------------------------------------------------------------- */
+
+static struct script_timer *timer_find(struct worker *w, int id)
+{
+	for (size_t i = 0; i < EVENTS_MAX; i++)
+		if (w->events[i].id == id)
+			return &w->events[i];
+	return NULL;
+}
+
+static void event_fire(void *ctx)
+{
+	struct script_timer *t = ctx;
+	struct worker *w = t->w;
+	const int id = t->id;
+	if (t->every_us)
+		loop_timer_set(w->loop, &t->timer, loop_now(w->loop)->mono_us + t->every_us,
+			event_fire, t);
+	else
+		t->id = 0;
+	script_event(w->script, id);
+}
+
+static bool host_event_set(void *ctx, int id, int64_t ms, bool recurrent)
+{
+	struct worker *w = ctx;
+	struct script_timer *t = timer_find(w, id);
+	if (!t)
+		t = timer_find(w, 0);
+	if (!t || id == 0 || !w->loop)
+		return false;
+	const int64_t us = (ms > 0 ? ms : 1) * INT64_C(1000);
+	t->w = w;
+	t->id = id;
+	t->every_us = recurrent ? us : 0;
+	loop_timer_set(w->loop, &t->timer, loop_now(w->loop)->mono_us + us, event_fire, t);
+	return true;
+}
+
+static void host_event_clear(void *ctx, int id)
+{
+	struct worker *w = ctx;
+	struct script_timer *t = id ? timer_find(w, id) : NULL;
+	if (!t)
+		return;
+	loop_timer_clear(w->loop, &t->timer);
+	t->id = 0;
+}
+
+/* --- map() ------------------------------------------------------------------------------- */
+
+struct map_row {
+	void (*fn)(void *rowctx, const char *instance, bool ok, const char *text);
+	void *ctx;
+};
+
+/* Ourselves directly: our loop is busy here and would never answer. */
+static void map_own(struct worker *w, const char *lua, const struct map_row *row)
+{
+	char *text = NULL;
+	const bool ok = script_eval(w->script, lua, &text);
+	row->fn(row->ctx, w->name, ok, text ? text : "");
+	free(text);
+}
+
+static void map_sibling(
+	const struct worker *w, const char *name, const char *lua, const struct map_row *row)
+{
+	struct stats_block *b = malloc(sizeof(*b));
+	const bool runs = b && stats_read(w->run_folder, name, b) && stats_alive(b) &&
+		b->state != STATE_STOPPED;
+	free(b);
+	char *text = NULL;
+	bool ok = false;
+	if (!runs)
+		return;
+	/* one that went away meanwhile is skipped */
+	if (control_ask(w->run_folder, name, lua, MAP_TIMEOUT_MS, &text, &ok) == 0)
+		row->fn(row->ctx, name, ok, text ? text : "");
+	free(text);
+}
+
+static bool host_map(void *ctx, const char *lua,
+	void (*fn)(void *rowctx, const char *instance, bool ok, const char *text), void *rowctx)
+{
+	struct worker *w = ctx;
+	const struct map_row row = { fn, rowctx };
+	char(*names)[64] = calloc(STATS_INSTANCES_MAX, sizeof(*names));
+	if (!names)
+		return false;
+	const size_t count = stats_names(w->run_folder, names, STATS_INSTANCES_MAX);
+	bool own = false;
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(names[i], w->name) == 0) {
+			own = true;
+			map_own(w, lua, &row);
+		} else {
+			map_sibling(w, names[i], lua, &row);
+		}
+	}
+	if (!own)
+		map_own(w, lua, &row);
+	free(names);
+	return true;
+}
+
+/* --- the rest -------------------------------------------------------------------------------- */
+
+static void host_quit(void *ctx)
+{
+	stop_begin(ctx);
+}
+
+static void host_worker_stats(void *ctx,
+	void (*row)(void *rowctx, const char *name, double value), void *rowctx)
+{
+	const struct worker *w = ctx;
+	const struct counters *c = w->counters;
+	struct rusage u;
+	if (!c || getrusage(RUSAGE_SELF, &u) < 0)
+		return;
+	const struct {
+		const char *name;
+		double value;
+	} rows[] = {
+		{ "concurrent", (double)resolve_in_flight(w->resolve) },
+		{ "queries", (double)c->queries },
+		{ "udp", (double)c->upstream_udp },
+		{ "tcp", (double)c->upstream_tcp },
+		{ "dropped", (double)c->queries_dropped },
+		{ "timeout", (double)c->upstream_timeouts },
+		{ "usertime", (double)u.ru_utime.tv_sec + (double)u.ru_utime.tv_usec / 1e6 },
+		{ "systime", (double)u.ru_stime.tv_sec + (double)u.ru_stime.tv_usec / 1e6 },
+		{ "pagefaults", (double)u.ru_majflt },
+		{ "swaps", (double)u.ru_nswap },
+		{ "csw", (double)(u.ru_nvcsw + u.ru_nivcsw) },
+		{ "rss", (double)u.ru_maxrss * 1024 },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		row(rowctx, rows[i].name, rows[i].value);
+}
+
+struct script_host host_of(struct worker *w)
+{
+	return (struct script_host){
+		.ctx = w,
+		.cache = host_cache,
+		.stat = host_stat,
+		.stats = host_stats,
+		.event_set = host_event_set,
+		.event_clear = host_event_clear,
+		.map = host_map,
+		.quit = host_quit,
+		.worker_stats = host_worker_stats,
+	};
+}

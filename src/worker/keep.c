@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "worker/keep.h"
+
+#include "cache/answer.h"
+#include "wire/codes.h"
+#include "wire/name.h"
+
+/* Was it asked before? Marks it. A forgotten or colliding mark costs a place or a probe, no more. */
+static bool asked_before(struct worker *w, const struct query *q, uint64_t domain)
+{
+	uint8_t name[NAME_MAX_LEN];
+	const size_t len = name_copy_lower(name, q->name);
+	const uint64_t rest[2] = { domain,
+		(uint64_t)q->qtype << 32 | (uint64_t)q->qclass << 16 |
+			(q->flags & FLAG_CD) | (q->dnssec_ok ? 1u : 0u) };
+	struct hash_state h;
+	hash_begin(&h, &w->keep_key);
+	hash_add(&h, name, len);
+	hash_add(&h, rest, sizeof(rest));
+	const uint64_t hash = hash_end(&h);
+	uint32_t *slot = &w->keep_seen[hash & (KEEP_SLOTS - 1)];
+	const uint32_t mark = (uint32_t)(hash >> 32) | 1;
+	if (*slot == mark)
+		return true;
+	*slot = mark;
+	return false;
+}
+
+void keep_answer(struct worker *w, const struct query *q, const struct respond_what *what,
+	const struct resolve_result *result)
+{
+	const struct iter_answer *a = result->answer;
+	if (!a->cacheable || !a->ttl || !asked_before(w, q, result->domain))
+		return;
+	/* neither AD nor rotation: both are put right for each client */
+	struct respond_what plain = *what;
+	plain.ad = false;
+	plain.rotate = 0;
+	const size_t len = respond_body(q, &plain, w->scratch, SCRATCH_LEN);
+	if (!len)
+		return;
+	const struct now *now = loop_now(w->loop);
+	const struct cache_key key = {
+		.kind = CACHE_ANSWER,
+		.flags = (uint8_t)((q->dnssec_ok ? CACHE_KEY_DO : 0) |
+			(q->flags & FLAG_CD ? CACHE_KEY_CD : 0)),
+		.type = q->qtype,
+		.rclass = q->qclass,
+		.domain = result->domain,
+		.name = q->name,
+	};
+	const struct cache_meta meta = {
+		.stored_s = now_wall_s(now),
+		.expire_s = now_wall_s(now) + a->ttl,
+		.generation = result->generation,
+		.epoch = result->epoch,
+		.status = (uint8_t)a->status,
+		.rank = RANK_AUTH_ANSWER,
+		.rcode = a->rcode,
+		.ede = (int16_t)a->ede,
+		.deps = a->deps,
+		.deps_len = a->deps_len,
+	};
+	answer_put(w->cache, &key, now, &meta, w->scratch, len);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* worker/listen.h - the sockets that the configuration names: inherited or opened, then served. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "worker/worker.h"
+
+/* Bind all; the group is joined here, so call it last before serving. False: `error` says why. */
+bool listen_open(struct worker *w, char error[static 1024]);
+void listen_close(struct worker *w);
+/* The stats block's lines. */
+void listen_tell(const struct worker *w);

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "worker/server.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "policy/policy.h"
+#include "wire/codes.h"
+#include "wire/name.h"
+#include "worker/fast.h"
+#include "worker/keep.h"
+#include "worker/tally.h"
+
+enum {
+	CALLS_MAX = 64, /* policy callbacks for one query */
+	TYPE_NXNAME = 128,
+	REPLY_MIN = 4096,
+};
+
+/* One query on its way through this file. */
+struct asked {
+	struct worker *w;
+	const struct client *client;
+	const struct query *q;
+	bool tcp;
+	struct reply_slot *slot;
+};
+
+static enum server_outcome answer_with(
+	const struct asked *a, const struct respond_what *what, int64_t took_us)
+{
+	struct counters *c = a->w->counters;
+	bool cut = false;
+	a->slot->len = respond_write(&a->w->respond, a->q, a->tcp, what, a->slot->out,
+		a->slot->cap, &cut);
+	bool data = false;
+	for (size_t i = 0; i < what->count && !data; i++)
+		data = what->records[i].section == SECTION_ANSWER;
+	if (cut)
+		counter_up(c, answers_truncated);
+	if (what->ad)
+		counter_up(c, answers_ad);
+	tally_answer(c, what->rcode, data, took_us);
+	return SERVER_ANSWER;
+}
+
+static enum server_outcome answer_code(
+	const struct asked *a, uint16_t rcode, int ede, const char *text)
+{
+	const struct respond_what what = { .rcode = rcode, .ede = ede, .ede_text = text };
+	return answer_with(a, &what, 0);
+}
+
+/* --- what is refused before anything else ------------------------------------------- */
+
+static enum server_outcome refuse_verdict(const struct asked *a, enum query_verdict verdict)
+{
+	struct counters *c = a->w->counters;
+	if (verdict == QUERY_NOTIMP) {
+		counter_up(c, queries_notimp);
+		return answer_code(a, RCODE_NOTIMP, EDE_NONE, NULL);
+	}
+	if (verdict == QUERY_BADVERS)
+		return answer_code(a, RCODE_BADVERS, EDE_NONE, NULL);
+	counter_up(c, queries_formerr);
+	return answer_code(a, RCODE_FORMERR, EDE_NONE, NULL);
+}
+
+static enum server_outcome refuse(const struct asked *a, int ede, const char *text)
+{
+	counter_up(a->w->counters, queries_refused);
+	return answer_code(a, RCODE_REFUSED, ede, text);
+}
+
+/* Types that nobody resolves: 0 when the type is fine, else the RCODE. */
+static uint16_t type_refused(uint16_t type)
+{
+	static const struct {
+		uint16_t type, rcode;
+	} rows[] = {
+		{ 0, RCODE_FORMERR },
+		{ TYPE_OPT, RCODE_FORMERR },
+		{ TYPE_NXNAME, RCODE_FORMERR }, /* RFC 9824 section 3.5 */
+		{ TYPE_AXFR, RCODE_REFUSED },
+		{ TYPE_IXFR, RCODE_REFUSED },
+		{ TYPE_ANY, 0 },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (rows[i].type == type)
+			return rows[i].rcode;
+	return type_is_meta(type) ? RCODE_NOTIMP : 0;
+}
+
+static enum server_outcome refuse_type(const struct asked *a, uint16_t rcode)
+{
+	if (rcode == RCODE_REFUSED)
+		return refuse(a, EDE_NOT_SUPPORTED, "no zone transfers here");
+	return refuse_verdict(a, rcode == RCODE_NOTIMP ? QUERY_NOTIMP : QUERY_FORMERR);
+}
+
+/* --- policy ----------------------------------------------------------------------------- */
+
+static enum server_outcome answer_local(const struct asked *a, const struct policy_verdict *v)
+{
+	struct iter_record records[sizeof(v->records) / sizeof(*v->records)];
+	for (size_t i = 0; i < v->record_count; i++)
+		records[i] = (struct iter_record){ v->records[i].section, v->records[i].rr };
+	const struct respond_what what = {
+		.rcode = v->rcode,
+		.aa = v->aa,
+		.ede = v->ede,
+		.ede_text = v->ede_text,
+		.records = records,
+		.count = v->record_count,
+		.rotate = a->w->respond.rotate ? a->w->rotate++ : 0,
+	};
+	counter_up(a->w->counters, answers_local);
+	return answer_with(a, &what, 0);
+}
+
+static enum server_outcome answer_truncated(const struct asked *a)
+{
+	struct worker *w = a->w;
+	const size_t limit = respond_limit(&w->respond, a->q, a->tcp);
+	const struct respond_what what = { .ede = EDE_NONE };
+	const size_t len = respond_cut(a->q, RCODE_NOERROR, false, a->slot->out, a->slot->cap);
+	a->slot->len = respond_opt(&w->respond, a->q, a->tcp, &what, a->slot->out, len,
+		limit < a->slot->cap ? limit : a->slot->cap);
+	counter_up(w->counters, answers_truncated);
+	tally_answer(w->counters, RCODE_NOERROR, false, 0);
+	return SERVER_ANSWER;
+}
+
+/* The verdict with the script's callbacks asked where rules want that. */
+static void decide(const struct asked *a, struct policy_verdict *v)
+{
+	struct worker *w = a->w;
+	const struct policy_query pq = {
+		.name = a->q->name,
+		.type = a->q->qtype,
+		.rclass = a->q->qclass,
+		.client = a->client->peer.from,
+		.server = a->client->peer.to,
+		.tcp = a->tcp,
+	};
+	arena_reset(w->arena);
+	policy_decide(w->conf, &pq, w->arena, 0, v);
+	for (unsigned i = 0; v->outcome == OUTCOME_CALL; i++) {
+		if (i == CALLS_MAX || !w->script) {
+			v->outcome = OUTCOME_SERVFAIL;
+			return;
+		}
+		const size_t resume = v->resume;
+		if (script_policy(w->script, v->callback, &pq, w->arena, v))
+			continue;
+		policy_decide(w->conf, &pq, w->arena, resume, v);
+	}
+}
+
+/* --- resolving --------------------------------------------------------------------------- */
+
+static enum server_outcome resolve(const struct asked *a, const struct route *route)
+{
+	struct worker *w = a->w;
+	const struct query *q = a->q;
+	const struct resolve_query rq = {
+		.iter = {
+			.name = q->name,
+			.type = q->qtype,
+			.rclass = q->qclass,
+			.checking_disabled = q->flags & FLAG_CD,
+			.no_cache = route->flags & CONF_NO_CACHE,
+			.route = *route,
+		},
+		.cache_only = !(q->flags & FLAG_RD),
+	};
+	struct waiter waiter;
+	waiter.next = NULL;
+	waiter.client = *a->client;
+	waiter.q = *q;
+	waiter.q.cookie = NULL; /* it is in the packet, which goes */
+	waiter.q.name = waiter.name;
+	waiter.slot = a->slot;
+	waiter.done = NULL;
+	waiter.ctx = NULL;
+	memcpy(waiter.name, q->name, q->name_len);
+	switch (resolve_ask(w->resolve, &rq, &waiter)) {
+	case RESOLVE_DONE:
+		return a->slot->silent ? SERVER_SILENT : SERVER_ANSWER;
+	case RESOLVE_LATER:
+		return SERVER_LATER;
+	case RESOLVE_BUSY:
+		break;
+	}
+	counter_up(w->counters, queries_shed);
+	return answer_code(a, RCODE_SERVFAIL, EDE_OTHER, "too many queries under way");
+}
+
+static enum server_outcome look_up(const struct asked *a, const struct route *route)
+{
+	if (a->q->qclass != CLASS_IN)
+		return refuse(a, EDE_NOT_SUPPORTED, "class not served");
+	if (!(route->flags & CONF_NO_CACHE)) {
+		a->slot->len = fast_answer(
+			a->w, a->q, a->tcp, route->domain, a->slot->out, a->slot->cap);
+		if (a->slot->len)
+			return SERVER_ANSWER;
+	}
+	return resolve(a, route);
+}
+
+static enum server_outcome slow_path(const struct asked *a)
+{
+	struct policy_verdict v;
+	decide(a, &v);
+	switch (v.outcome) {
+	case OUTCOME_RESOLVE:
+		return look_up(a, &v.route);
+	case OUTCOME_ANSWER:
+		return answer_local(a, &v);
+	case OUTCOME_REFUSE:
+		return refuse(a, v.ede, v.ede_text);
+	case OUTCOME_SERVFAIL:
+		return answer_code(a, RCODE_SERVFAIL, v.ede, v.ede_text);
+	case OUTCOME_TRUNCATE:
+		return answer_truncated(a);
+	case OUTCOME_SILENCE:
+	case OUTCOME_CALL:
+		break;
+	}
+	return SERVER_SILENT;
+}
+
+/* --- the way in ------------------------------------------------------------------------------ */
+
+/* Our own address as the sender, or a port nobody has: answers would go round in circles. */
+static bool is_loop(const struct worker *w, const struct client *client)
+{
+	const struct addr *from = &client->peer.from;
+	if (!from->port || addr_is_unusable(from))
+		return true;
+	for (size_t i = 0; i < w->listener_count; i++) {
+		const struct addr *own = &w->listeners[i].addr;
+		if (own->port == from->port &&
+			(addr_same_ip(own, from) || addr_same_ip(&client->peer.to, from)))
+			return true;
+	}
+	return false;
+}
+
+static void count_query(struct counters *c, const struct query *q, bool tcp)
+{
+	counter_up(c, queries);
+	if (tcp)
+		counter_up(c, queries_tcp);
+	else
+		counter_up(c, queries_udp);
+	if (q->edns)
+		counter_up(c, queries_edns);
+	if (q->dnssec_ok)
+		counter_up(c, queries_do);
+}
+
+/* A well-formed query of a client that is served. */
+static enum server_outcome serve(const struct asked *a)
+{
+	struct worker *w = a->w;
+	const struct query *q = a->q;
+	/* CHAOS names are asked for by monitors with and without RD */
+	if (!(q->flags & FLAG_RD) && q->qclass != CLASS_CH &&
+		conf_module_on(w->conf, MODULE_refuse_nord))
+		return refuse(a, EDE_NOT_AUTHORITATIVE, "recursion only: set RD");
+	const bool plain = !w->conf->has_callbacks &&
+		policy_is_plain(w->conf, q->name, q->qtype, q->qclass);
+	if (plain && !(w->conf->flags & CONF_NO_CACHE)) {
+		a->slot->len = fast_answer(
+			w, q, a->tcp, w->conf->domain, a->slot->out, a->slot->cap);
+		if (a->slot->len)
+			return SERVER_ANSWER;
+	}
+	const uint16_t refused = type_refused(q->qtype);
+	if (refused)
+		return refuse_type(a, refused);
+	return slow_path(a);
+}
+
+enum server_outcome server_query(struct worker *w, const struct client *client,
+	const uint8_t *pkt, size_t len, bool cut, struct reply_slot *slot)
+{
+	struct query q;
+	const struct asked a = {
+		.w = w, .client = client, .q = &q, .tcp = client->stream, .slot = slot
+	};
+	assert(slot->cap >= REPLY_MIN);
+	enum query_verdict verdict = query_read(&q, pkt, len);
+	if (verdict == QUERY_DROP || is_loop(w, client)) {
+		counter_up(w->counters, queries_dropped);
+		return SERVER_SILENT;
+	}
+	count_query(w->counters, &q, a.tcp);
+	if (!policy_allows(w->conf, &client->peer.from)) {
+		counter_up(w->counters, queries_not_allowed);
+		return refuse(&a, EDE_PROHIBITED, NULL);
+	}
+	if (cut)
+		verdict = QUERY_FORMERR;
+	return verdict == QUERY_OK ? serve(&a) : refuse_verdict(&a, verdict);
+}
+
+/* --- the way out ------------------------------------------------------------------------------ */
+
+/* An answer that came too late is thrown away: who piles them up can't have them fired at once. */
+static bool too_late(struct worker *w, const struct client *client, int64_t took_us)
+{
+	if (client->stream || took_us <= (LIMIT_QUERY_TIME_MS + 1000) * INT64_C(1000))
+		return false;
+	counter_up(w->counters, answers_late);
+	return true;
+}
+
+static void send_reply(const struct client *client, const struct reply_slot *slot)
+{
+	if (client->stream)
+		stream_reply(client->stream, client->stream_id, slot->out, slot->len);
+	else if (client->udp)
+		udp_server_reply(client->udp, &client->peer, slot->out, slot->len);
+}
+
+void server_deliver(void *ctx, struct waiter *waiter, const struct resolve_result *result)
+{
+	struct worker *w = ctx;
+	const struct iter_answer *answer = result->answer;
+	const struct query *q = &waiter->q;
+	const struct client *client = &waiter->client;
+	const int64_t took_us = loop_now(w->loop)->mono_us - client->arrived_us;
+	if (too_late(w, client, took_us))
+		return;
+	const struct respond_what what = {
+		.rcode = answer->rcode,
+		.ad = answer->status == CACHE_SECURE &&
+			(q->dnssec_ok || q->flags & FLAG_AD),
+		.ede = answer->ede,
+		.ede_text = answer->ede_text,
+		.records = answer->records,
+		.count = answer->record_count,
+		.rotate = w->respond.rotate ? w->rotate++ : 0,
+	};
+	struct reply_slot own = { .out = w->reply, .cap = SCRATCH_LEN };
+	const struct asked a = {
+		.w = w,
+		.client = client,
+		.q = q,
+		.tcp = client->stream,
+		.slot = waiter->slot ? waiter->slot : &own,
+	};
+	if (answer->from_cache)
+		counter_up(w->counters, answers_cached);
+	answer_with(&a, &what, took_us);
+	if (!waiter->slot)
+		send_reply(client, &own);
+	keep_answer(w, q, &what, result);
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "worker/start.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "config.h"
+#include "ctl/notify.h"
+#include "worker/backoff.h"
+#include "worker/host.h"
+#include "worker/listen.h"
+#include "worker/netwatch.h"
+#include "worker/prime.h"
+#include "worker/rights.h"
+#include "worker/server.h"
+#include "worker/stop.h"
+#include "worker/tick.h"
+
+enum {
+	NAME_LEN_MAX = 63,
+	POLICY_ARENA = 1024 * 1024,
+	TEXT = 1024,
+};
+
+const char *start_name(const char *given)
+{
+	const char *name = given ? given : getenv("SYSTEMD_INSTANCE");
+	if (!name || !*name)
+		name = given ? "" : "1";
+	const size_t len = strlen(name);
+	if (!len || len > NAME_LEN_MAX || name[0] == '.' || name[0] == '-' ||
+		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			     "0123456789_.:-") != len)
+		return NULL;
+	return setenv("SYSTEMD_INSTANCE", name, 1) == 0 ? name : NULL;
+}
+
+/* --- the steps, in the order of the table below: false and a line that says why ---------- */
+
+static bool say(char error[static TEXT], const char *text)
+{
+	snprintf(error, TEXT, "%s", text);
+	return false;
+}
+
+static bool make_loop(struct worker *w, const struct start_options *o, char error[static TEXT])
+{
+	(void)o;
+	signal(SIGPIPE, SIG_IGN);
+	random_init(&w->random);
+	w->loop = loop_new();
+	if (w->loop)
+		return true;
+	snprintf(error, TEXT, "event loop: %s", strerror(errno));
+	return false;
+}
+
+static bool kinds_served(const struct conf *conf, char error[static TEXT])
+{
+	for (size_t i = 0; i < conf->listen_count; i++) {
+		const struct conf_listen *l = &conf->listens[i];
+		char addr[ADDR_TEXT_MAX];
+		if (conf_kind_served(l->kind))
+			continue;
+		snprintf(error, TEXT,
+			"%s:%d: net.listen %s: kind '%s' is not served by this version",
+			l->where.file ? l->where.file : conf->file, l->where.line,
+			addr_to_text(&l->addr, addr), conf_kind_name(l->kind));
+		return false;
+	}
+	return true;
+}
+
+static bool read_conf(struct worker *w, const struct start_options *o, char error[static TEXT])
+{
+	const struct script_host host = host_of(w);
+	int warnings = 0;
+	w->script = script_load(o->file, o->name, false, &host, error, &warnings);
+	if (!w->script)
+		return false;
+	w->conf = script_conf(w->script);
+	return kinds_served(w->conf, error);
+}
+
+static bool raise_limits(struct worker *w, const struct start_options *o, char error[static TEXT])
+{
+	(void)w, (void)o, (void)error;
+	const size_t fds = fd_raise_limit();
+	if (fds < LIMIT_ASKS + LIMIT_TCP_CLIENTS)
+		log_info(SYSTEM, "%zu descriptors at most: fewer queries at a time", fds);
+	return true;
+}
+
+static bool wait_if_young(struct worker *w, const struct start_options *o, char error[static TEXT])
+{
+	(void)error;
+	backoff_wait(w->run_folder, o->name);
+	return true;
+}
+
+static bool take_user(struct worker *w, const struct start_options *o, char error[static TEXT])
+{
+	(void)o;
+	return rights_take_user(w, error);
+}
+
+static bool open_stats(struct worker *w, const struct start_options *o, char error[static TEXT])
+{
+	shm_guard_install();
+	w->stats = stats_open(w->run_folder, o->name, &w->stats_shm);
+	if (!w->stats)
+		return say(error, "out of memory");
+	w->counters = &w->stats->counters;
+	w->stats->conf_hash = w->conf->hash;
+	snprintf(w->stats->engine, sizeof(w->stats->engine), "recvmmsg");
+	snprintf(w->stats->keeper, sizeof(w->stats->keeper), "%s",
+		getenv("SHOAL_SUPERVISED") ? "shoal run" : "none");
+	return true;
+}
+
+static bool open_memory(struct worker *w, const struct start_options *o, char error[static TEXT])
+{
+	(void)o;
+	const struct cache_conf conf = {
+		.run_folder = w->run_folder, .size = w->conf->cache_size
+	};
+	w->cache = cache_open(&conf, w->counters, &w->random);
+	w->infra = infra_open(w->run_folder, &w->random);
+	w->arena = arena_new(POLICY_ARENA);
+	w->keep_seen = calloc(KEEP_SLOTS, sizeof(*w->keep_seen));
+	w->scratch = malloc(SCRATCH_LEN);
+	w->reply = malloc(SCRATCH_LEN);
+	random_fill(&w->random, &w->keep_key, sizeof(w->keep_key));
+	if (w->cache && w->infra && w->arena && w->keep_seen && w->scratch && w->reply)
+		return true;
+	return say(error, "out of memory");
+}
+
+static struct ask *ask_upstream(void *ctx, const struct addr *server, bool tcp,
+	const uint8_t *msg, size_t len, int64_t timeout_us, ask_fn *fn, void *fn_ctx)
+{
+	return upstream_ask(ctx, server, tcp, msg, len, timeout_us, fn, fn_ctx);
+}
+
+static void cancel_upstream(void *ctx, struct ask *a)
+{
+	upstream_cancel(ctx, a);
+}
+
+static bool open_resolver(struct worker *w, const struct start_options *o, char error[static TEXT])
+{
+	(void)o;
+	const struct upstream_conf up = {
+		.outgoing_v4 = w->conf->outgoing_v4,
+		.outgoing_v6 = w->conf->outgoing_v6,
+		.max_asks = LIMIT_ASKS,
+	};
+	w->upstream = upstream_new(w->loop, &up, &w->random, w->counters);
+	if (!w->upstream)
+		return say(error, "out of memory");
+	const struct resolve_env env = {
+		.loop = w->loop,
+		.iter = { w->conf, w->cache, w->infra, &w->random, w->counters },
+		.counters = w->counters,
+		.random = &w->random,
+		.ask = ask_upstream,
+		.cancel = cancel_upstream,
+		.ask_ctx = w->upstream,
+		.answer = server_deliver,
+		.ctx = w,
+	};
+	w->resolve = resolve_new(&env);
+	respond_setup(&w->respond, w->conf);
+	return w->resolve ? true : say(error, "out of memory");
+}
+
+static bool catch_signals(struct worker *w, const struct start_options *o, char error[static TEXT])
+{
+	(void)o;
+	static const int signals[] = { SIGTERM, SIGINT };
+	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
+		const int e = loop_signal(w->loop, signals[i], stop_signal, w);
+		if (e < 0) {
+			snprintf(error, TEXT, "signals: %s", strerror(-e));
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool open_sockets(struct worker *w, const struct start_options *o, char error[static TEXT])
+{
+	(void)o;
+	if (!listen_open(w, error))
+		return false;
+	listen_tell(w);
+	rights_give_up(w);
+	return true;
+}
+
+static bool eval_line(void *ctx, const char *line, char **out)
+{
+	const struct worker *w = ctx;
+	return script_eval(w->script, line, out);
+}
+
+/* An instance that serves without it is better than none: a warning. */
+static bool open_control(struct worker *w, const struct start_options *o, char error[static TEXT])
+{
+	(void)error;
+	w->control = control_open(w->loop, w->run_folder, o->name, eval_line, w, w->counters);
+	if (!w->control) {
+		log_warning(CONTRL, "no control socket in %s/control: %s", w->run_folder,
+			strerror(errno));
+		snprintf(w->stats->notes, sizeof(w->stats->notes), "no control socket");
+	}
+	return true;
+}
+
+static const struct {
+	bool (*fn)(struct worker *w, const struct start_options *o, char error[static TEXT]);
+} steps[] = {
+	{ make_loop },     /* events of the script have a place to go */
+	{ read_conf },
+	{ raise_limits },
+	{ wait_if_young },
+	{ take_user },     /* before the first file, for all belong to the user */
+	{ open_stats },
+	{ open_memory },
+	{ open_resolver },
+	{ catch_signals },
+	{ open_sockets },  /* last: who is in the group must answer */
+	{ open_control },
+};
+
+/* --- serving ------------------------------------------------------------------------------ */
+
+static void ready(struct worker *w, const struct start_options *o)
+{
+	char text[256];
+	w->serving = true;
+	w->stats->state = STATE_READY;
+	tick_start(w);
+	netwatch_start(w);
+	script_running(w->script);
+	snprintf(text, sizeof(text), "READY=1\nMAINPID=%d\nSTATUS=serving, configuration %016" PRIx64,
+		(int)getpid(), w->conf->hash);
+	notify_send(text, NULL, 0);
+	log_notice(SYSTEM, "shoald %s, instance %s, serves; configuration %s, hash %016" PRIx64,
+		SHOAL_VERSION, o->name, o->file, w->conf->hash);
+	prime_start(w);
+}
+
+/* Against the order of coming. */
+static void close_all(struct worker *w)
+{
+	netwatch_stop(w);
+	if (w->control)
+		control_close(w->control);
+	listen_close(w);
+	resolve_free(w->resolve);
+	if (w->upstream)
+		upstream_free(w->upstream);
+	if (w->infra)
+		infra_close(w->infra);
+	if (w->cache)
+		cache_close(w->cache);
+	if (w->script)
+		script_free(w->script);
+	if (w->arena)
+		arena_free(w->arena);
+	free(w->keep_seen);
+	free(w->scratch);
+	free(w->reply);
+	loop_free(w->loop);
+}
+
+int start_run(const struct start_options *o)
+{
+	char error[TEXT] = "";
+	struct worker *w = calloc(1, sizeof(*w));
+	if (!w) {
+		fputs("shoald: out of memory\n", stderr);
+		return 1;
+	}
+	w->name = o->name;
+	w->run_folder = fd_run_folder();
+	bool fine = true;
+	for (size_t i = 0; fine && i < sizeof(steps) / sizeof(*steps); i++)
+		fine = steps[i].fn(w, o, error);
+	int code = 1;
+	if (fine) {
+		ready(w, o);
+		code = loop_run(w->loop);
+	} else {
+		fprintf(stderr, "shoald: %s\n", error);
+	}
+	struct stats_block *stats = w->stats;
+	struct shm shm = w->stats_shm;
+	close_all(w);
+	if (stats) {
+		stats->state = STATE_STOPPED;
+		shm_close(&shm);
+	}
+	if (fine)
+		log_notice(SYSTEM, "stopped");
+	free(w);
+	return code;
+}
+
+int start_check(const struct start_options *o)
+{
+	char error[TEXT] = "";
+	int warnings = 0;
+	struct script *s = script_load(o->file, o->name, true, NULL, error, &warnings);
+	if (!s) {
+		fprintf(stderr, "shoald: %s\n", error);
+		return 1;
+	}
+	const struct conf *conf = script_conf(s);
+	if (!kinds_served(conf, error)) {
+		log_warning(SYSTEM, "%s", error);
+		warnings++;
+	}
+	printf("%s: fine for instance %s (%zu listeners, %zu rules, %d warnings, hash %016" PRIx64
+	       ")\n",
+		o->file, o->name, conf->listen_count, conf->rule_count + conf->view_count,
+		warnings, conf->hash);
+	script_free(s);
+	return 0;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* worker/start.h - from a configuration file to a serving instance, step by step. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "worker/worker.h"
+
+struct start_options {
+	const char *file;
+	const char *name; /* valid, see start_name() */
+	bool check;
+};
+
+/* The instance's name: `given`, else $SYSTEMD_INSTANCE, else "1"; NULL if it has characters that no
+ * name may have. It is put into $SYSTEMD_INSTANCE for the configuration. */
+const char *start_name(const char *given);
+/* --check: 0 or 1; prints. */
+int start_check(const struct start_options *o);
+/* Until the instance stops: 0, or 1 when it could not start (one line on standard error). */
+int start_run(const struct start_options *o);

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "worker/stop.h"
+
+#include "base/log.h"
+#include "ctl/notify.h"
+#include "shard.h"
+#include "wire/codes.h"
+
+enum {
+	PATIENCE_US = 3000 * 1000, /* for what is in flight */
+	FLUSH_US = 300 * 1000,     /* for TCP clients to take their last answer */
+	POLL_US = 10 * 1000,
+};
+
+static void stream_empty(void *ctx)
+{
+	struct worker *w = ctx;
+	w->streams_open--;
+}
+
+/* With a sibling in the group the kernel must choose it before our queue is emptied. */
+static void leave(struct worker *w, struct listener *l)
+{
+	const int fd = udp_server_fd(l->udp);
+	if (shard_group_size(fd) > 1) {
+		const int e = shard_park(fd);
+		if (e < 0)
+			log_info(NET, "cannot leave the group first: error %d", -e);
+	}
+	udp_server_drain(l->udp);
+	udp_server_pause(l->udp);
+	w->streams_open++;
+	stream_server_drain(l->stream, stream_empty, w);
+}
+
+static void gone(void *ctx)
+{
+	struct worker *w = ctx;
+	loop_stop(w->loop, 0);
+}
+
+static void settle(void *ctx)
+{
+	struct worker *w = ctx;
+	const int64_t now_us = loop_now(w->loop)->mono_us;
+	const bool answered = resolve_waiting(w->resolve) == 0;
+	if (answered && !w->streams_open) {
+		gone(w);
+		return;
+	}
+	if (now_us < w->stop_at_us) {
+		loop_timer_set(w->loop, &w->stop_timer, now_us + POLL_US, settle, w);
+		return;
+	}
+	resolve_give_up(w->resolve, EDE_NOT_READY, "shutting down");
+	loop_timer_set(
+		w->loop, &w->stop_timer, now_us + (w->streams_open ? FLUSH_US : 0), gone, w);
+}
+
+void stop_begin(struct worker *w)
+{
+	if (w->stopping || !w->serving)
+		return;
+	w->stopping = true;
+	w->stats->state = STATE_STOPPING;
+	notify_send("STOPPING=1\nSTATUS=stopping", NULL, 0);
+	log_notice(SYSTEM, "stopping, %zu queries are waiting", resolve_waiting(w->resolve));
+	for (size_t i = 0; i < w->listener_count; i++)
+		leave(w, &w->listeners[i]);
+	/* in a later turn: what this one has answered still leaves */
+	const int64_t now_us = loop_refresh(w->loop)->mono_us;
+	w->stop_at_us = now_us + PATIENCE_US;
+	loop_timer_set(w->loop, &w->stop_timer, now_us, settle, w);
+}
+
+void stop_signal(void *ctx, int signo)
+{
+	(void)signo;
+	struct worker *w = ctx;
+	if (!w->stopping) {
+		stop_begin(w);
+		return;
+	}
+	log_notice(SYSTEM, "asked to stop again: at once");
+	loop_stop(w->loop, 0);
+}

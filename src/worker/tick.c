@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "worker/tick.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "ctl/notify.h"
+
+enum {
+	TICK_US = 500 * 1000,   /* a heart that stands still for a second is seen */
+	TICKS_A_SECOND = 1000 * 1000 / TICK_US,
+	TICKS_IDLE_GAUGES = 20, /* an idle instance looks at itself every 10 s only */
+	JUMP_MS = 10 * 60 * 1000,
+};
+
+/* proc(5), statm: resident pages. */
+static uint64_t resident_bytes(void)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	uint64_t total = 0, resident = 0;
+	if (!f)
+		return 0;
+	if (fscanf(f, "%" SCNu64 " %" SCNu64, &total, &resident) != 2)
+		resident = 0;
+	fclose(f);
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t time_us(const struct timeval *t)
+{
+	return (uint64_t)t->tv_sec * 1000000 + (uint64_t)t->tv_usec;
+}
+
+static void gauges(struct worker *w)
+{
+	struct rusage usage;
+	if (getrusage(RUSAGE_SELF, &usage) == 0) {
+		counter_set(w->counters, cpu_user_us, time_us(&usage.ru_utime));
+		counter_set(w->counters, cpu_system_us, time_us(&usage.ru_stime));
+	}
+	counter_set(w->counters, memory_rss, resident_bytes());
+	uint64_t drops = 0;
+	for (size_t i = 0; i < w->listener_count; i++)
+		drops += udp_server_kernel_drops(w->listeners[i].udp);
+	counter_set(w->counters, udp_kernel_drops, drops);
+}
+
+/* The module detect_time_jump: entries from the future are misses, so only say why. */
+static void watch_clock(struct worker *w, const struct now *now)
+{
+	const int64_t offset_ms = now->wall_ms - now->mono_us / 1000;
+	const int64_t jump_ms = offset_ms - w->clock_offset_ms;
+	w->clock_offset_ms = offset_ms;
+	if (llabs(jump_ms) < JUMP_MS || !conf_module_on(w->conf, MODULE_detect_time_jump))
+		return;
+	log_warning(TIMEJM, "the clock jumped by %" PRId64 " s%s", jump_ms / 1000,
+		jump_ms < 0 ? ": what was cached before is asked for again" : "");
+}
+
+static void tick(void *ctx)
+{
+	struct worker *w = ctx;
+	const struct now *now = loop_now(w->loop);
+	__atomic_store_n(&w->stats->beat_mono_us, now->mono_us, __ATOMIC_RELAXED);
+	const struct loop_numbers numbers = loop_numbers_take(w->loop);
+	counter_set(w->counters, loop_turns, numbers.turns);
+	if (numbers.longest_us > w->counters->loop_longest_us)
+		counter_set(w->counters, loop_longest_us, numbers.longest_us);
+	if (w->ticks % TICKS_A_SECOND == 0) {
+		cache_tick(w->cache, now);
+		watch_clock(w, now);
+		const bool busy = w->counters->queries != w->busy_queries;
+		if (busy || w->ticks % TICKS_IDLE_GAUGES == 0)
+			gauges(w);
+		w->busy_queries = w->counters->queries;
+	}
+	w->ticks++;
+	loop_timer_set(w->loop, &w->tick_timer, now->mono_us + TICK_US, tick, w);
+}
+
+static void watchdog(void *ctx)
+{
+	struct worker *w = ctx;
+	notify_send("WATCHDOG=1", NULL, 0);
+	loop_timer_set(w->loop, &w->watchdog_timer,
+		loop_now(w->loop)->mono_us + (int64_t)(notify_watchdog_us() / 2), watchdog, w);
+}
+
+void tick_start(struct worker *w)
+{
+	const struct now *now = loop_now(w->loop);
+	w->clock_offset_ms = now->wall_ms - now->mono_us / 1000;
+	tick(w);
+	if (notify_watchdog_us() && conf_module_on(w->conf, MODULE_watchdog))
+		watchdog(w);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* worker/worker.h - one instance: what its parts share. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/counters.h"
+#include "base/hash.h"
+#include "base/random.h"
+#include "cache/cache.h"
+#include "cache/infra.h"
+#include "conf/conf.h"
+#include "ctl/control.h"
+#include "ctl/stats.h"
+#include "loop/loop.h"
+#include "lua/script.h"
+#include "net/stream.h"
+#include "net/udp.h"
+#include "net/upstream.h"
+#include "shm/shm.h"
+#include "worker/resolve.h"
+#include "worker/respond.h"
+
+enum {
+	KEEP_SLOTS = 16384,      /* remembered questions that were asked once */
+	SCRATCH_LEN = 80 * 1024, /* the longest message or cache value */
+	EVENTS_MAX = 256,        /* event.* of the script */
+};
+
+struct listener {
+	struct worker *w;
+	struct addr addr;
+	struct udp_server *udp;
+	struct stream_server *stream;
+};
+
+/* event.after, event.recurrent */
+struct script_timer {
+	struct worker *w;
+	struct timer timer;
+	int id;         /* 0: free */
+	int64_t every_us; /* 0: once */
+};
+
+struct worker {
+	const char *name;        /* of the instance */
+	const char *run_folder;
+	struct script *script;
+	const struct conf *conf;
+
+	struct loop *loop;
+	struct random random;
+	struct counters *counters; /* in the stats block */
+	struct stats_block *stats;
+	struct shm stats_shm;
+	struct cache *cache;
+	struct infra *infra;
+	struct upstream *upstream;
+	struct resolve *resolve;
+	struct control *control;
+
+	struct listener *listeners;
+	size_t listener_count;
+
+	/* serving */
+	struct respond_env respond;
+	struct arena *arena; /* one query's policy */
+	uint32_t rotate;
+	struct hash_key keep_key;
+	uint32_t *keep_seen; /* KEEP_SLOTS */
+	uint8_t *scratch;    /* SCRATCH_LEN: a message being built */
+	uint8_t *reply;      /* SCRATCH_LEN: an answer outside a batch */
+
+	/* each with its own idea in its file */
+	struct timer tick_timer, watchdog_timer, priming_timer, stop_timer, net_timer;
+	struct watch net_watch;
+	struct script_timer events[EVENTS_MAX];
+	int64_t clock_offset_ms; /* wall minus monotonic, at the last tick */
+	uint64_t ticks, busy_queries;
+	unsigned priming_tries;
+	/* while stopping */
+	unsigned streams_open;
+	int64_t stop_at_us;
+	bool serving, stopping;
+};
