@@ -77,7 +77,7 @@ struct resolve {
 	struct resolution *oldest, *newest;
 	struct resolution *ready_first, **ready_last;
 	struct timer ready_timer, tick_timer;
-	size_t in_flight, waiters, joined;
+	size_t ready_count, in_flight, waiters, joined;
 	uint16_t per_client[CLIENT_SLOTS];
 };
 
@@ -166,6 +166,7 @@ static void ready_add(struct resolution *s)
 	s->ready_next = NULL;
 	*r->ready_last = s;
 	r->ready_last = &s->ready_next;
+	r->ready_count++;
 	if (!loop_timer_is_set(&r->ready_timer))
 		loop_timer_set(r->env.loop, &r->ready_timer, now_us(r), ready_run, r);
 }
@@ -179,6 +180,7 @@ static void ready_remove(struct resolution *s)
 	if (!*at)
 		return;
 	*at = s->ready_next;
+	r->ready_count--;
 	if (r->ready_last == &s->ready_next)
 		r->ready_last = at;
 }
@@ -516,8 +518,11 @@ static void ready_step(struct resolution *s)
 static void ready_run(void *ctx)
 {
 	struct resolve *r = ctx;
-	for (unsigned i = 0; i < READY_A_TURN && r->ready_first; i++) {
+	/* who comes meanwhile comes in the next turn */
+	size_t left = r->ready_count < READY_A_TURN ? r->ready_count : READY_A_TURN;
+	for (; left && r->ready_first; left--) {
 		struct resolution *s = r->ready_first;
+		r->ready_count--;
 		r->ready_first = s->ready_next;
 		if (!r->ready_first)
 			r->ready_last = &r->ready_first;

@@ -10,8 +10,8 @@
 #include "wire/codes.h"
 #include "wire/msg.h"
 
-static const uint8_t owner[] = { 3, 'w', 'w', 'w', 2, 'l', 'a', 'b', 0 };
-static const uint8_t asked_as[] = { 3, 'w', 'W', 'w', 2, 'L', 'a', 'b', 0 };
+static const uint8_t owner[] = { 3, 'w', 'w', 'w', 3, 'l', 'a', 'b', 0 };
+static const uint8_t asked_as[] = { 3, 'w', 'W', 'w', 3, 'L', 'a', 'b', 0 };
 
 /* 4 addresses and one signature of 20 bytes, as struct rrset keeps them. */
 struct rows {
