@@ -20,7 +20,7 @@ for path in sorted((top / "src").rglob("*.[ch]")):
         if m and m[1] not in allowed.get(folder, {}):
             print(f"{path}:{number}: {folder} may not include {m[1]}")
             bad = 1
-        if folder != "lua" and re.match(r"#\s*include [<\"](lua|lauxlib|lualib|luajit)", line):
+        if folder != "lua" and re.match(r"#\s*include [<\"](lua|lauxlib|lualib|luajit)\.h", line):
             print(f"{path}:{number}: only src/lua may see Lua")
             bad = 1
 sys.exit(bad)
