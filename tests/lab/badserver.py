@@ -25,6 +25,7 @@ TTL = 300
 
 CLOSE = object()    # TCP: close the connection here
 ELSEWHERE = object()    # UDP: the next message leaves from another port
+FRAGMENTED = object()   # UDP: the next message leaves in two IP fragments
 
 
 def wire(name):
@@ -202,6 +203,11 @@ class Behaviours:
 			return [CLOSE]
 		return [ELSEWHERE, (0, self.bad_data(query))]
 
+	def fragments(self, query, zone):
+		if query.tcp:
+			return self.good(query, zone)
+		return [FRAGMENTED, (0, self.bad_data(query)), (30, self.good(query, zone)[0][1])]
+
 	def foreign(self, query, zone):
 		answer, authority, rcode = self.data(query, zone)
 		victim, own = 'www.victim.com.', wire('ns.' + zone)
@@ -365,6 +371,17 @@ class Server:
 		return list(self.log) if command == 'log' else self.counts
 
 
+def send_fragmented(addr, data, peer):
+	"""One IPv4 datagram in two fragments, written by hand."""
+	packet = struct.pack('!4H', 53, peer[1], 8 + len(data), 0) + data
+	ident, first = random.randrange(65536), 24
+	with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+		for offset, part, more in ((0, packet[:first], 0x2000), (first, packet[first:], 0)):
+			head = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 20 + len(part), ident,
+				more | offset // 8, 64, socket.IPPROTO_UDP, 0, ip(addr), ip(peer[0]))
+			raw.sendto(head + part, (peer[0], 0))
+
+
 class Udp(asyncio.DatagramProtocol):
 	def __init__(self, server, addr):
 		self.server, self.addr = server, addr
@@ -373,10 +390,15 @@ class Udp(asyncio.DatagramProtocol):
 		self.transport = transport
 
 	def datagram_received(self, data, peer):
-		send = self.transport.sendto
+		send, fragmented = self.transport.sendto, False
 		for item in self.server.handle(data, 'udp', self.addr, peer[1]) or ():
 			if item is ELSEWHERE:
 				send = self.server.elsewhere.sendto
+			elif item is FRAGMENTED:
+				fragmented = True
+			elif fragmented:
+				send_fragmented(self.addr, item[1], peer)
+				fragmented = False
 			elif item is not CLOSE:
 				asyncio.get_running_loop().call_later(item[0] / 1000, send, item[1], peer)
 

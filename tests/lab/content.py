@@ -680,6 +680,7 @@ BEHAVIOURS = {
 	'wrongtype': ('wrong_type', 'SERVFAIL', {}),
 	'noq': ('no_question', 'SERVFAIL', {}),
 	'wrongsrc': ('wrong_source', 'SERVFAIL', {}),
+	'fragments': ('fragments', 'NOERROR', {'unbound': False}),
 	'foreign': ('foreign', 'NOERROR', {}),
 	'garbage': ('garbage', 'SERVFAIL', {}),
 	'short': ('short', 'SERVFAIL', {}),
