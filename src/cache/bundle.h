@@ -8,7 +8,7 @@
 #include "wire/msg.h"
 #include "wire/rrset.h"
 
-enum { BUNDLE_MAX = 16 };
+enum { BUNDLE_MAX = 40 }; /* a cut: NS, DS or its denial, glue of both families for most */
 
 struct bundle_item {
 	enum msg_section section; /* ANSWER: the data itself; AUTHORITY: SOA, NSEC.. that prove it */
