@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* lua/core_net.c - where to listen, from where to ask, who is served. */
+#include <ifaddrs.h>
+#include <string.h>
+
+#include "lua/internal.h"
+
+/* listen(ip, port, kind number, freebind) */
+static int core_listen(lua_State *L)
+{
+	struct script *s = script_of(L);
+	char error[256];
+	const char *text = luaL_checkstring(L, 1);
+	struct conf_listen l = {.kind = (enum conf_kind)luaL_checkinteger(L, 3),
+		.freebind = lua_toboolean(L, 4)};
+	if (!addr_from_text(&l.addr, text, (uint16_t)luaL_checkinteger(L, 2)))
+		return script_raise(L, "net.listen: '%s' is not an address", text);
+	l.where = script_where(L);
+	if (!conf_listen_add(s->conf, &l, error))
+		return script_raise(L, "%s", error);
+	return 0;
+}
+
+static void push_addr(lua_State *L, const struct addr *a, const char *field)
+{
+	char text[ADDR_TEXT_MAX];
+	lua_pushstring(L, addr_ip_text(a, text));
+	lua_setfield(L, -2, field);
+}
+
+static int core_listens(lua_State *L)
+{
+	const struct conf *c = script_of(L)->conf;
+	lua_newtable(L);
+	for (size_t i = 0; i < c->listen_count; i++) {
+		const struct conf_listen *l = &c->listens[i];
+		lua_newtable(L);
+		push_addr(L, &l->addr, "ip");
+		lua_pushinteger(L, l->addr.port);
+		lua_setfield(L, -2, "port");
+		lua_pushstring(L, l->addr.family == 4 ? "inet4" : "inet6");
+		lua_setfield(L, -2, "family");
+		lua_pushstring(L, conf_kind_name(l->kind));
+		lua_setfield(L, -2, "kind");
+		lua_pushboolean(L, l->freebind);
+		lua_setfield(L, -2, "freebind");
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+	return 1;
+}
+
+/* close(ip[, port]) -> was there any */
+static int core_close(lua_State *L)
+{
+	struct conf *c = script_of(L)->conf;
+	struct addr a;
+	const char *text = luaL_checkstring(L, 1);
+	const lua_Integer port = luaL_optinteger(L, 2, 0);
+	if (!addr_from_text(&a, text, 0))
+		return script_raise(L, "net.close: '%s' is not an address", text);
+	const size_t before = c->listen_count;
+	size_t kept = 0;
+	for (size_t i = 0; i < before; i++) {
+		const struct conf_listen l = c->listens[i];
+		if (!addr_same_ip(&l.addr, &a) || (port && l.addr.port != port))
+			c->listens[kept++] = l;
+	}
+	/* the array's capacity is told by its count: grow another one next time */
+	struct conf_listen *fresh = NULL;
+	size_t count = 0;
+	for (size_t i = 0; i < kept; i++) {
+		struct conf_listen *to = conf_push(c, &fresh, &count, sizeof(*to));
+		if (to)
+			*to = c->listens[i];
+	}
+	c->listens = fresh;
+	c->listen_count = count;
+	lua_pushboolean(L, kept < before);
+	return 1;
+}
+
+/* interfaces() -> { name = { addr = { ip... } } } */
+static int core_interfaces(lua_State *L)
+{
+	struct ifaddrs *list;
+	lua_newtable(L);
+	if (getifaddrs(&list) < 0)
+		return 1;
+	for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
+		struct addr a;
+		char text[ADDR_TEXT_MAX];
+		if (!i->ifa_addr || !addr_from_sockaddr(&a, i->ifa_addr))
+			continue;
+		lua_getfield(L, -1, i->ifa_name);
+		if (lua_isnil(L, -1)) {
+			lua_pop(L, 1);
+			lua_newtable(L);
+			lua_newtable(L);
+			lua_setfield(L, -2, "addr");
+			lua_pushvalue(L, -1);
+			lua_setfield(L, -3, i->ifa_name);
+		}
+		lua_getfield(L, -1, "addr");
+		lua_pushstring(L, addr_ip_text(&a, text));
+		lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
+		lua_pop(L, 2);
+	}
+	freeifaddrs(list);
+	return 1;
+}
+
+static int core_allow(lua_State *L)
+{
+	struct conf *c = script_of(L)->conf;
+	struct subnet net;
+	const char *text = luaL_checkstring(L, 1);
+	if (!subnet_from_text(&net, text))
+		return script_raise(L, "net.allow: '%s' is not a subnet", text);
+	struct subnet *to = conf_push(c, &c->allow, &c->allow_count, sizeof(*to));
+	if (to)
+		*to = net;
+	return 0;
+}
+
+static int core_allowed(lua_State *L)
+{
+	const struct conf *c = script_of(L)->conf;
+	lua_newtable(L);
+	for (size_t i = 0; i < c->allow_count; i++) {
+		char text[ADDR_TEXT_MAX];
+		lua_pushfstring(L, "%s/%d", addr_ip_text(&c->allow[i].base, text),
+			(int)c->allow[i].bits);
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+	return 1;
+}
+
+/* outgoing(family[, ip or false]) -> ip or nil */
+static int core_outgoing(lua_State *L)
+{
+	struct conf *c = script_of(L)->conf;
+	const lua_Integer family = luaL_checkinteger(L, 1);
+	struct addr *at = family == 4 ? &c->outgoing_v4 : &c->outgoing_v6;
+	char text[ADDR_TEXT_MAX];
+	if (lua_isboolean(L, 2)) {
+		*at = (struct addr){0};
+	} else if (lua_isstring(L, 2)) {
+		struct addr a;
+		if (!addr_from_text(&a, lua_tostring(L, 2), 0) || a.family != family ||
+			a.port)
+			return script_raise(L,
+				"net.outgoing_v%d: '%s' is not an IPv%d address",
+				(int)family, lua_tostring(L, 2), (int)family);
+		*at = a;
+	}
+	if (!at->family)
+		return 0;
+	lua_pushstring(L, addr_ip_text(at, text));
+	return 1;
+}
+
+/* Is this an address with or without port? */
+static int core_target_ok(lua_State *L)
+{
+	struct addr a;
+	lua_pushboolean(L, addr_from_text(&a, luaL_checkstring(L, 1), 53));
+	return 1;
+}
+
+const luaL_Reg core_net[] = {
+	{"listen", core_listen},
+	{"listens", core_listens},
+	{"close", core_close},
+	{"interfaces", core_interfaces},
+	{"allow", core_allow},
+	{"allowed", core_allowed},
+	{"outgoing", core_outgoing},
+	{"target_ok", core_target_ok},
+	{NULL, NULL},
+};

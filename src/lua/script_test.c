@@ -1,0 +1,663 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "lua/script.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "wire/codes.h"
+#include "wire/name.h"
+
+/* The cache is not part of this layer's test: what was asked of it is enough. */
+static struct {
+	char name[NAME_TEXT_MAX];
+	bool subtree;
+	uint16_t type;
+	unsigned all;
+} cleared;
+
+void cache_clear(struct cache *c, const uint8_t *name, bool subtree, uint16_t type)
+{
+	(void)c;
+	name_to_text(name, cleared.name);
+	cleared.subtree = subtree;
+	cleared.type = type;
+}
+
+void cache_clear_all(struct cache *c)
+{
+	(void)c;
+	cleared.all++;
+}
+
+void cache_stats(const struct cache *c, struct cache_stats *out)
+{
+	(void)c;
+	*out = (struct cache_stats){.size = 1 << 20, .entries = 7};
+}
+
+static struct {
+	int id;
+	int64_t ms;
+	bool recurrent;
+	int cleared;
+	bool quit;
+} seen;
+
+static struct cache *host_cache(void *ctx)
+{
+	return ctx;
+}
+
+static bool host_event_set(void *ctx, int id, int64_t ms, bool recurrent)
+{
+	(void)ctx;
+	seen.id = id;
+	seen.ms = ms;
+	seen.recurrent = recurrent;
+	return true;
+}
+
+static void host_event_clear(void *ctx, int id)
+{
+	(void)ctx;
+	seen.cleared = id;
+}
+
+static void host_quit(void *ctx)
+{
+	(void)ctx;
+	seen.quit = true;
+}
+
+static bool host_map(void *ctx, const char *lua,
+	void (*row)(void *rowctx, const char *instance, bool ok, const char *text),
+	void *rowctx)
+{
+	(void)ctx;
+	(void)lua;
+	row(rowctx, "1", true, "{ 'a', ['n'] = 1 }");
+	row(rowctx, "2", true, "false");
+	return true;
+}
+
+static const struct script_host host = {
+	.ctx = &seen, /* anything but NULL */
+	.cache = host_cache,
+	.event_set = host_event_set,
+	.event_clear = host_event_clear,
+	.map = host_map,
+	.quit = host_quit,
+};
+
+static char path[] = "/tmp/script-test-XXXXXX";
+static char error[1024];
+static int warnings;
+
+static int file_make(void **state)
+{
+	(void)state;
+	const int fd = mkstemp(path);
+	close(fd);
+	return fd < 0;
+}
+
+static int file_remove(void **state)
+{
+	(void)state;
+	return unlink(path);
+}
+
+static void file_write(const char *text, size_t len)
+{
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(text, 1, len, f), len);
+	fclose(f);
+}
+
+static struct script *load(const char *text, const char *instance, bool check)
+{
+	file_write(text, strlen(text));
+	error[0] = 0;
+	return script_load(path, instance, check, &host, error, &warnings);
+}
+
+static struct script *good(const char *text)
+{
+	struct script *s = load(text, "1", false);
+	if (!s)
+		fail_msg("%s", error);
+	return s;
+}
+
+/* Loading fails, as PATH:LINE: and this text somewhere behind. */
+static void bad_line(const char *text, int line, const char *why)
+{
+	char place[64];
+	struct script *s = load(text, "1", false);
+	if (s)
+		fail_msg("accepted: %s", text);
+	snprintf(place, sizeof(place), "%s:%d: ", path, line);
+	if (strncmp(error, place, strlen(place)) != 0 || !strstr(error, why) ||
+		strchr(error, '\n'))
+		fail_msg("'%s' for: %s", error, text);
+}
+
+static void bad(const char *text, const char *why)
+{
+	bad_line(text, 1, why);
+}
+
+static void eval_is(struct script *s, const char *line, bool ok, const char *wanted)
+{
+	char *out;
+	const bool was = script_eval(s, line, &out);
+	if (was != ok || strcmp(out, wanted) != 0)
+		fail_msg("%s -> %d %s", line, was, out);
+	free(out);
+}
+
+static void ok_eval(const char *text, const char *line, const char *wanted)
+{
+	struct script *s = good(text);
+	script_running(s);
+	eval_is(s, line, true, wanted);
+	script_free(s);
+}
+
+/* --- the documentation's two snippets, as they stand ------------------------------ */
+
+static const char snippet_nsid[] =
+	"local systemd_instance = os.getenv(\"SYSTEMD_INSTANCE\")\n"
+	"modules.load('nsid')\n"
+	"nsid.name(systemd_instance)\n";
+static const char snippet_listen[] =
+	"local systemd_instance = os.getenv(\"SYSTEMD_INSTANCE\")\n"
+	"if string.match(systemd_instance, '^dns') then\n"
+	"	net.listen('127.0.0.1', 53, { kind = 'dns' })\n"
+	"elseif string.match(systemd_instance, '^tls') then\n"
+	"	net.listen('127.0.0.1', 853, { kind = 'tls' })\n"
+	"elseif string.match(systemd_instance, '^doh') then\n"
+	"	net.listen('127.0.0.1', 443, { kind = 'doh2' })\n"
+	"else\n"
+	"	panic(\"Use kresd@dns*, kresd@tls* or kresd@doh* instance names\")\n"
+	"end\n";
+
+static void snippet_gives_each_instance_its_name(void **state)
+{
+	(void)state;
+	struct script *s = load(snippet_nsid, "dns2", false);
+	assert_non_null(s);
+	assert_string_equal(script_conf(s)->nsid, "dns2");
+	assert_true(conf_module_on(script_conf(s), MODULE_nsid));
+	eval_is(s, "worker.id", true, "dns2");
+	script_free(s);
+}
+
+static void snippet_listens_by_the_instances_name(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		enum conf_kind kind;
+		uint16_t port;
+		int warnings;
+	} cases[] = {{"dns1", KIND_DNS, 53, 0}, {"tls", KIND_TLS, 853, 1},
+		{"doh", KIND_DOH2, 443, 1}};
+	for (size_t i = 0; i < 3; i++) {
+		struct script *s = load(snippet_listen, cases[i].name, true);
+		assert_non_null(s);
+		const struct conf *c = script_conf(s);
+		assert_int_equal(c->listen_count, 1);
+		assert_int_equal(c->listens[0].kind, cases[i].kind);
+		assert_int_equal(c->listens[0].addr.port, cases[i].port);
+		assert_int_equal(warnings, cases[i].warnings);
+		script_free(s);
+	}
+	assert_null(load(snippet_listen, "web", true));
+	assert_non_null(strstr(error, ":9: Use kresd@dns*, kresd@tls* or kresd@doh* "));
+}
+
+/* --- errors ------------------------------------------------------------------------
+ */
+
+static void errors_name_file_and_line(void **state)
+{
+	(void)state;
+	bad("cache.sise = 1", "unknown field 'sise' of cache (did you mean 'size'?)");
+	bad_line("\n\nnet.lisen('::1')", 3,
+		"unknown field 'lisen' of net (did you mean");
+	bad("x = = 1", "unexpected symbol near '='");
+	bad_line("\nlocal function f()\n", 3, "'end' expected");
+	bad("undefined_global.x = 1", "attempt to index global 'undefined_global'");
+	bad("panic('no %s', 'way')", "no way");
+	bad("error('a\\nb')", "a b");
+	bad("error({})", "error of type table");
+	bad("cache.max_ttl(99999999999)",
+		"cache.max_ttl: 99999999999 is not within 1..2147483647");
+	bad("cache.size = 'x'", "cache.size: expected a number, got string");
+	bad("cache.current_size = 1", "cache.current_size can only be read");
+	bad("cache = 5", "cache: expected a table, got number");
+	bad("net.ipv6 = 1", "net.ipv6: expected true or false, got number");
+	bad("return net.listen(5)", "net.listen: addresses: expected a table");
+	bad("modules.load('hintz')",
+		"module 'hintz' not found (did you mean 'hints'?)");
+	bad_line("local f = function()\n net.listen('1.2.3')\nend\nf()", 2,
+		"net.listen: '1.2.3' is not an address");
+}
+
+static void file_that_is_no_script_is_a_clear_error(void **state)
+{
+	(void)state;
+	assert_null(script_load("/nonexistent/x.lua", "1", true, NULL, error, NULL));
+	assert_string_equal(
+		error, "/nonexistent/x.lua:1: cannot read: No such file or directory");
+	assert_null(script_load("/", "1", true, NULL, error, NULL));
+	assert_string_equal(error, "/:1: cannot read: Is a directory");
+	file_write("\033LJ\2", 4);
+	assert_null(script_load(path, "1", true, NULL, error, NULL));
+	assert_non_null(strstr(error, ":1: not a text file"));
+	file_write("x = 1\0", 6);
+	assert_null(script_load(path, "1", true, NULL, error, NULL));
+	assert_non_null(strstr(error, ":1: not a text file"));
+	assert_int_equal(truncate(path, 64 << 20), 0);
+	assert_null(script_load(path, "1", true, NULL, error, NULL));
+	assert_non_null(strstr(error, ":1: larger than 8 MB"));
+}
+
+static void long_file_name_stands_whole_in_errors(void **state)
+{
+	(void)state;
+	char folder[200] = "/tmp/script-test-", file[256];
+	memset(folder + strlen(folder), 'x', 120);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	snprintf(file, sizeof(file), "%s/shoal.lua", folder);
+	for (int syntax = 0; syntax < 2; syntax++) {
+		FILE *f = fopen(file, "w");
+		fputs(syntax ? "\nx x" : "\ncache.sise = 1", f);
+		fclose(f);
+		assert_null(script_load(file, "1", true, NULL, error, NULL));
+		assert_int_equal(strncmp(error, file, strlen(file)), 0);
+		assert_int_equal(strncmp(error + strlen(file), ":2: ", 4), 0);
+	}
+	unlink(file);
+	rmdir(folder);
+}
+
+static void memory_of_a_script_is_bounded(void **state)
+{
+	(void)state;
+	assert_null(
+		load("local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(2^20) .. i end",
+			"1", false));
+	assert_non_null(strstr(error, "out of memory"));
+}
+
+static void callback_that_never_ends_is_stopped(void **state)
+{
+	(void)state;
+	struct script *s = good("function f() while true do pcall(function() "
+				"while true do end end) end end");
+	char *out;
+	assert_false(script_eval(s, "f()", &out));
+	assert_non_null(strstr(out, "runs for too long"));
+	free(out);
+	eval_is(s, "1 + 1", true, "2");
+	script_free(s);
+}
+
+/* --- settings ----------------------------------------------------------------------
+ */
+
+static void tables_of_the_dialect_merge(void **state)
+{
+	(void)state;
+	struct script *s =
+		good("net = { '127.0.0.1', ipv6 = false }\n"
+		     "cache = { size = 20 * MB }\n"
+		     "modules = { 'hints > iterate', 'stats' }\n"
+		     "net.bufsize(4096)\ncache.min_ttl(0)\n"
+		     "option('no_0x20', true) mode('strict')\n"
+		     "reorder_RR(false) log_level('debug') log_groups{ 'io' }\n"
+		     "cache.storage = 'lmdb:///var/cache/x'\n");
+	const struct conf *c = script_conf(s);
+	assert_false(c->net_ipv6);
+	assert_true(c->net_ipv4);
+	assert_int_equal(c->listen_count, 1);
+	assert_int_equal(c->cache_size, 20 << 20);
+	assert_int_equal(c->bufsize_up, 4096);
+	assert_int_equal(c->cache_min_ttl, 0);
+	assert_true(conf_flag_on(c, CONF_NO_0X20));
+	assert_true(conf_flag_on(c, CONF_STRICT));
+	assert_false(c->reorder_rr);
+	assert_int_equal(c->log_level, LOG_LEVEL_DEBUG);
+	assert_string_equal(c->cache_storage, "/var/cache/x");
+	assert_true(conf_module_on(c, MODULE_hints) && conf_module_on(c, MODULE_stats));
+	log_set_level(LOG_LEVEL_NOTICE);
+	log_set_group(LOG_IO, false);
+	script_free(s);
+}
+
+static void unset_globals_are_nil_and_modules_come_and_go(void **state)
+{
+	(void)state;
+	struct script *s = good("if hints then panic('early') end\n"
+				"if ta_update then modules.unload('ta_update') end\n"
+				"if ta_update then panic('late') end\n"
+				"modules.load('hints') hints.ttl(60)\n"
+				"if nothing_at_all then panic('?') end");
+	assert_false(conf_module_on(script_conf(s), MODULE_ta_update));
+	assert_int_equal(script_conf(s)->hints_ttl, 60);
+	script_free(s);
+}
+
+static void listen_knows_every_form(void **state)
+{
+	(void)state;
+	struct script *s =
+		good("net.listen(net.lo)\n"
+		     "net.listen({ '192.0.2.1', { '192.0.2.2' } }, 5353)\n"
+		     "net.listen('192.0.2.3', { kind = 'dns', freebind = true })\n"
+		     "assert(net.close('192.0.2.2') == true)\n"
+		     "assert(net.close('192.0.2.2') == false)\n");
+	const struct conf *c = script_conf(s);
+	bool freebind = false, closed = true;
+	for (size_t i = 0; i < c->listen_count; i++) {
+		char text[ADDR_TEXT_MAX];
+		addr_to_text(&c->listens[i].addr, text);
+		freebind |= strcmp(text, "192.0.2.3@53") == 0 && c->listens[i].freebind;
+		closed &= strcmp(text, "192.0.2.2@5353") != 0;
+	}
+	assert_true(freebind && closed);
+	script_free(s);
+	bad("net.listen('::1', 53, { kind = 'doh' })", "was renamed");
+	bad("net.listen('::1', 53, { kimd = 'dns' })", "did you mean 'kind'");
+	bad("net.listen('::1', 0)", "not within 1..65535");
+	bad_line("net.listen('::1')\nnet.listen('::1')", 2, "is listened on already");
+}
+
+static void module_that_keeps_answers_safe_is_not_left_out_silently(void **state)
+{
+	(void)state;
+	bad("modules = { rebinding = true }",
+		"module 'rebinding' is not in this version");
+	struct script *s = load("modules = { dns64 = '64:ff9b::' }\n"
+				"policy.add(policy.rpz(policy.DENY, 'x.rpz'))",
+		"1", true);
+	assert_non_null(s);
+	assert_int_equal(warnings, 2);
+	script_free(s);
+	s = load("modules = { predict = { window = 15 } }\n"
+		 "predict.config{ period = 0 } http.prometheus = 1",
+		"1", false);
+	assert_null(s); /* http was not loaded: a nil global */
+	s = load("modules.load('predict < cache')\npredict.config{ period = 0 }", "1",
+		false);
+	assert_non_null(s);
+	assert_int_equal(warnings, 1);
+	script_free(s);
+	bad("policy.add(policy.all(policy.TLS_FORWARD({{'1.1.1.1', hostname='x'}})))",
+		"policy.TLS_FORWARD is not in this version");
+}
+
+static void policy_rules_become_data(void **state)
+{
+	(void)state;
+	struct script *s = good(
+		"policy.add(policy.suffix(policy.FORWARD({'192.0.2.1@5353', '::1'}),\n"
+		"	policy.todnames({'B.test', 'a.test'})))\n"
+		"policy:add(policy.domains(policy.ANSWER({ [kres.type.A] =\n"
+		"	{ rdata = kres.str2ip('192.0.2.7'), ttl = 300 } }, true), { "
+		"todname('x.test') }))\n"
+		"local r = policy.add(policy.all(policy.DENY))\n"
+		"policy.del(r.id)\n"
+		"policy.add(policy.pattern(policy.DENY_MSG('no'), '\\4evil'))\n"
+		"policy.add(policy.all(policy.FLAGS('NO_CACHE', {'TCP'})))\n");
+	const struct conf *c = script_conf(s);
+	assert_int_equal(c->rule_count, 5);
+	assert_int_equal(c->rules[0].action, POLICY_FORWARD);
+	assert_int_equal(c->rules[0].target_count, 2);
+	assert_int_equal(c->rules[0].targets[0].port, 5353);
+	assert_int_equal(c->rules[0].targets[1].port, 53);
+	assert_memory_equal(c->rules[0].names[0], "\001a\004test", 8);
+	assert_memory_equal(c->rules[0].names[1], "\001b\004test", 8);
+	assert_int_equal(c->rules[0].where.line, 1);
+	assert_int_equal(c->rules[1].answers[0].ttl, 300);
+	assert_true(c->rules[1].nodata);
+	assert_true(c->rules[2].deleted);
+	assert_int_equal(c->rules[3].pattern_len, 5);
+	assert_int_equal(c->rules[4].flags_set, CONF_NO_CACHE);
+	assert_int_equal(c->rules[4].flags_clear, CONF_TCP);
+	assert_false(c->has_callbacks);
+	script_free(s);
+	bad("policy.add(policy.DENY)", "expected a rule, got an action: policy.all(");
+	bad("policy.add(policy.all(1))", "policy.all: expected an action");
+	bad("policy.FORWARD('nowhere')", "'nowhere' is not an address");
+	bad("policy.add(policy.pattern(policy.DENY, '[a'))", "malformed pattern");
+	bad("policy.FLAGS('NO_MINIMISE')", "did you mean 'NO_MINIMIZE'");
+}
+
+static void callback_rules_ask_the_script(void **state)
+{
+	(void)state;
+	struct script *s = good("policy.add(function(req, query)\n"
+				"	if query.stype == kres.type.TXT and "
+				"req.qsource.addr == '10.0.0.1' then\n"
+				"		return policy.DENY\n"
+				"	end\n"
+				"	if query:name() == todname('boom.example') "
+				"then error('boom') end\n"
+				"end)\n");
+	const struct conf *c = script_conf(s);
+	assert_true(c->has_callbacks);
+	uint8_t name[NAME_MAX_LEN];
+	name_from_text(name, "a.example");
+	struct policy_query q = {.name = name, .type = TYPE_TXT, .rclass = CLASS_IN};
+	addr_from_text(&q.client, "10.0.0.1", 0);
+	struct arena *arena = arena_new(1 << 20);
+	struct policy_verdict v;
+	policy_decide(c, &q, arena, 0, &v);
+	assert_int_equal(v.outcome, OUTCOME_CALL);
+	assert_true(script_policy(s, v.callback, &q, arena, &v));
+	assert_int_equal(v.rcode, RCODE_NXDOMAIN);
+	q.type = TYPE_A;
+	policy_decide(c, &q, arena, 0, &v);
+	assert_false(script_policy(s, v.callback, &q, arena, &v));
+	name_from_text(name, "boom.example"); /* logged, and passed over */
+	assert_false(script_policy(s, v.callback, &q, arena, &v));
+	policy_decide(c, &q, arena, v.resume, &v);
+	assert_int_equal(v.outcome, OUTCOME_RESOLVE);
+	arena_free(arena);
+	script_free(s);
+}
+
+static void hints_and_views_and_anchors_are_kept(void **state)
+{
+	(void)state;
+	struct script *s = good(
+		"modules = { 'hints', 'view' }\n"
+		"hints['a.test'] = '192.0.2.1'\nhints.set('b.test ::1')\n"
+		"hints.set('c.test 192.0.2.3') hints.del('c.test')\n"
+		"hints.root({ ['k.root.'] = { '10.53.0.1', '10.53.0.2@5353' } })\n"
+		"view:addr('198.51.100.0/24', policy.all(policy.PASS))\n"
+		"trust_anchors.add('. IN DS 20326 8 2 "
+		"E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D')\n"
+		"trust_anchors.set_insecure({ 'bad.test' })\n"
+		"assert(trust_anchors.insecure[1] == 'bad.test.')\n"
+		"net.allow{ '203.0.113.0/24' }\n"
+		"net.chaos{ hostname = 'h' }\n");
+	const struct conf *c = script_conf(s);
+	assert_int_equal(c->hint_count, 2);
+	assert_int_equal(c->root_count, 2);
+	assert_int_equal(c->roots[1].addr.port, 5353);
+	assert_int_equal(c->view_count, 1);
+	assert_int_equal(c->anchor_count, 1);
+	assert_int_equal(c->allow_count, 1);
+	assert_string_equal(c->chaos_hostname, "h");
+	struct addr a;
+	addr_from_text(&a, "198.51.100.1", 0);
+	assert_true(policy_allows(c, &a));
+	script_free(s);
+	bad("trust_anchors.config = 'x'", "was removed: use trust_anchors.add_file");
+	bad("trust_anchors.add_file('/nonexistent')", "No such file");
+	bad("trust_anchors.add('x y z')", "trust_anchors.add: ");
+	ok_eval("trust_anchors.remove('.')", "trust_anchors.summary()", "");
+}
+
+/* --- a running instance ------------------------------------------------------------
+ */
+
+static void running_instance_refuses_settings_and_does_actions(void **state)
+{
+	(void)state;
+	struct script *s =
+		good("modules.load('stats')\nn = 0\n"
+		     "id = event.after(2 * sec, function(ev) n = n + ev end)\n");
+	assert_int_equal(seen.id, 0);
+	script_running(s);
+	assert_int_equal(seen.ms, 2000);
+	script_event(s, seen.id);
+	eval_is(s, "n", true, "1");
+	script_event(s, seen.id); /* it was for once */
+	eval_is(s, "n", true, "1");
+	eval_is(s, "event.recurrent(minute, print)", true, "2");
+	assert_true(seen.recurrent);
+	eval_is(s, "event.cancel(2)", true, "true");
+	assert_int_equal(seen.cleared, 2);
+	eval_is(s, "cache.size = 5*MB", false,
+		"eval:1: cache.size is set in the configuration file: change it there "
+		"and "
+		"run shoal restart");
+	eval_is(s, "net.listen('::1')", false,
+		"eval:1: net.listen is set in the configuration file: change it there "
+		"and "
+		"run shoal restart");
+	eval_is(s, "cache.clear('Example.com')", true, "{\n    ['count'] = 0,\n}");
+	assert_string_equal(cleared.name, "example.com.");
+	assert_true(cleared.subtree);
+	eval_is(s, "cache.clear('example.com', true, 'AAAA')", true,
+		"{\n    ['count'] = 0,\n}");
+	assert_int_equal(cleared.type, TYPE_AAAA);
+	eval_is(s, "cache.clear_everything()", true, "true");
+	assert_int_equal(cleared.all, 1);
+	eval_is(s, "cache.count()", true, "7");
+	eval_is(s, "map('x').n", true, "2");
+	eval_is(s, "map('x')[1].n", true, "1");
+	eval_is(s, "map('x')[2]", true, "false");
+	eval_is(s, "stats.list()['answer.slow']", true, "0");
+	eval_is(s, "quit()", true, "nil");
+	assert_true(seen.quit);
+	script_free(s);
+}
+
+static void values_print_as_lua(void **state)
+{
+	(void)state;
+	struct script *s = good("");
+	eval_is(s, "{ 1, 'a\\'b', x = true, [10] = {} }", true,
+		"{\n    1,\n    'a\\'b',\n    [10] = {},\n    ['x'] = true,\n}");
+	eval_is(s, "nil", true, "nil");
+	eval_is(s, "0.5", true, "0.5");
+	eval_is(s, "x = 5", true, "nil");
+	eval_is(s, "x", true, "5");
+	eval_is(s, "fromjson(tojson({ 'a', { b = 1 } }))[2].b", true, "1");
+	eval_is(s, "fromjson('[\"\\\\u20ac\\\\ud83d\\\\ude00\"]')[1]", true, "€😀");
+	eval_is(s, "fromjson('[1,')", false, "eval:1: fromjson: not JSON at byte 4");
+	eval_is(s, "kres.dname2str(todname('A.b'))", true, "A.b.");
+	eval_is(s, "kres.type.AAAA", true, "28");
+	eval_is(s, "#kres.parse_rdata({'MX 10 mail.test.'})[1]", true, "13");
+	eval_is(s, "require('ffi').cdef", false,
+		"eval:1: ffi is not available to scripts ('ffi.cdef')");
+	eval_is(s, "os.exit()", false,
+		"eval:1: os.exit would kill the instance: use quit()");
+	script_free(s);
+}
+
+/* --- whole configurations in the shape of packaged examples ------------------------
+ */
+
+static void packaged_shapes_pass_the_check(void **state)
+{
+	(void)state;
+	static const char *const shapes[] = {
+		/* at home */
+		"net.listen('127.0.0.1', 53, { kind = 'dns' })\n"
+		"net.listen('127.0.0.1', 853, { kind = 'tls' })\n"
+		"net.listen('::1', 53, { kind = 'dns', freebind = true })\n"
+		"net.listen('::1', 853, { kind = 'tls', freebind = true })\n"
+		"modules = {\n\t'hints > iterate',\n\t'stats',\n\t'predict',\n}\n"
+		"cache.size = 100 * MB\n",
+		/* a provider */
+		"cache.size = 4 * GB\nmodules = { 'view', 'stats' }\n"
+		"local ffi = require('ffi')\n"
+		"local stat_id = event.recurrent(1 * second, function(evid)\n"
+		"	log_info(ffi.C.LOG_GRP_STATISTICS, "
+		"table_print(stats.list()))\nend)\n"
+		"event.after(1 * minute, function(evid) event.cancel(stat_id) end)\n"
+		"function speed_monitor()\n	local previous = stats.list()\n"
+		"	return function(evid)\n		local now = stats.list()\n"
+		"		local total = now['answer.total'] - "
+		"previous['answer.total']\n"
+		"		previous = now\n	end\nend\nspeed_monitor()()\n"
+		"local monitor_id = event.recurrent(1 * minute, speed_monitor())\n"
+		"policy.add(policy.rpz(policy.DENY, 'blacklist.rpz'))\n"
+		"view:addr('192.168.1.0/24', policy.all(policy.PASS))\n"
+		"view:addr('0.0.0.0/0', policy.all(policy.DROP))\n",
+		/* split view */
+		"modules = {\n'hints > iterate',\n'stats',\n"
+		"graphite = {\n host = '192.168.1.2',\n},\n"
+		"dns64 = 'fe80::21b:77ff:0:0',\n}\n"
+		"policy.add(policy.suffix(policy.FORWARD('192.168.1.3'), "
+		"{todname('company.cz')}))\n",
+		/* a farm */
+		"net.listen('127.0.0.1', 443, { kind = 'doh2' })\ncache.size = 16 * "
+		"GB\n"
+		"modules = { 'hints > iterate', 'stats', graphite = { host = "
+		"'192.168.1.2' } }\n"
+		"hints.root({\n['j.root-servers.net.'] = { '192.168.1.4', "
+		"'2001:503:c27::2:30' }\n})\n"
+		"user('nobody') trust_anchors.add_file = nil",
+	};
+	for (size_t i = 0; i < 3; i++) {
+		struct script *s = load(shapes[i], "1", true);
+		if (!s)
+			fail_msg("%s", error);
+		script_free(s);
+	}
+	/* the last one ends in a mistake on purpose */
+	assert_null(load(shapes[3], "1", true));
+	assert_non_null(strstr(error, "trust_anchors.add_file is a function: call it"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(snippet_gives_each_instance_its_name),
+		cmocka_unit_test(snippet_listens_by_the_instances_name),
+		cmocka_unit_test(errors_name_file_and_line),
+		cmocka_unit_test(file_that_is_no_script_is_a_clear_error),
+		cmocka_unit_test(long_file_name_stands_whole_in_errors),
+		cmocka_unit_test(memory_of_a_script_is_bounded),
+		cmocka_unit_test(callback_that_never_ends_is_stopped),
+		cmocka_unit_test(tables_of_the_dialect_merge),
+		cmocka_unit_test(unset_globals_are_nil_and_modules_come_and_go),
+		cmocka_unit_test(listen_knows_every_form),
+		cmocka_unit_test(
+			module_that_keeps_answers_safe_is_not_left_out_silently),
+		cmocka_unit_test(policy_rules_become_data),
+		cmocka_unit_test(callback_rules_ask_the_script),
+		cmocka_unit_test(hints_and_views_and_anchors_are_kept),
+		cmocka_unit_test(running_instance_refuses_settings_and_does_actions),
+		cmocka_unit_test(values_print_as_lua),
+		cmocka_unit_test(packaged_shapes_pass_the_check),
+	};
+	return cmocka_run_group_tests(tests, file_make, file_remove);
+}
