@@ -14,26 +14,28 @@
 
 enum {
 	KEPT_MAX = 512 * 1024,
-	LINE_CAP = 4096,    /* PIPE_BUF */
-	READS_A_CALL = 64,  /* so that a chatterer does not hold up the rest */
+	LINE_CAP = 4096,   /* PIPE_BUF */
+	READS_A_CALL = 64, /* so that a chatterer does not hold up the rest */
 	FINI_MS = 1000,
 };
 
 bool output_init(struct output *o, int fd, int width)
 {
-	*o = (struct output){ .fd = fd, .width = width, .kept = malloc(KEPT_MAX) };
+	*o = (struct output){.fd = fd, .width = width, .kept = malloc(KEPT_MAX)};
 	return o->kept;
 }
 
 /* poll(2): a pipe that is writable takes PIPE_BUF bytes without waiting. */
 static bool is_writable(int fd, int wait_ms)
 {
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
 	return poll(&p, 1, wait_ms) == 1;
 }
 
-/* Bytes written of a piece of whole lines; the reader's end being gone counts as written. */
-static size_t write_some(const struct output *o, const char *data, size_t len, int wait_ms)
+/* Bytes written of a piece of whole lines; the reader's end being gone counts as
+ * written. */
+static size_t write_some(
+	const struct output *o, const char *data, size_t len, int wait_ms)
 {
 	if (!is_writable(o->fd, wait_ms))
 		return 0;
@@ -47,7 +49,8 @@ static void flush_waiting(struct output *o, int wait_ms)
 {
 	size_t done = 0;
 	while (done < o->kept_len) {
-		const size_t n = write_some(o, o->kept + done, o->kept_len - done, wait_ms);
+		const size_t n =
+			write_some(o, o->kept + done, o->kept_len - done, wait_ms);
 		if (n == 0)
 			break;
 		done += n;
@@ -83,7 +86,8 @@ static size_t copy_text(char *out, const char *text, size_t len)
 	return len;
 }
 
-static void put_line(struct output *o, const char *name, char mark, const char *text, size_t len)
+static void put_line(
+	struct output *o, const char *name, char mark, const char *text, size_t len)
 {
 	char line[LINE_CAP];
 	assert(len <= OUTPUT_LINE_MAX);
@@ -99,7 +103,8 @@ void output_flush(struct output *o)
 	if (o->lost && o->kept_len < KEPT_MAX / 2) {
 		const unsigned long lost = o->lost;
 		o->lost = 0;
-		output_say(o, "shoal", "%lu lines were lost: nobody reads this log", lost);
+		output_say(
+			o, "shoal", "%lu lines were lost: nobody reads this log", lost);
 	}
 }
 
@@ -107,7 +112,7 @@ void output_fini(struct output *o)
 {
 	flush_waiting(o, FINI_MS);
 	free(o->kept);
-	*o = (struct output){ .fd = -1 };
+	*o = (struct output){.fd = -1};
 }
 
 void output_say(struct output *o, const char *name, const char *fmt, ...)
@@ -123,12 +128,12 @@ void output_say(struct output *o, const char *name, const char *fmt, ...)
 
 bool source_open(struct source *s, const char *name, int fd)
 {
-	*s = (struct source){ .name = name, .fd = fd };
+	*s = (struct source){.name = name, .fd = fd};
 	return lines_init(&s->lines, OUTPUT_LINE_MAX);
 }
 
-static void print(struct source *s, struct output *o, enum line_kind kind, const char *text,
-	size_t len)
+static void print(struct source *s, struct output *o, enum line_kind kind,
+	const char *text, size_t len)
 {
 	put_line(o, s->name, s->continued ? '+' : '|', text, len);
 	s->continued = kind == LINE_PART;

@@ -19,7 +19,9 @@ static char got[8 * 1024 * 1024];
 static int set_up(void **state)
 {
 	(void)state;
-	return pipe2(log_pipe, O_NONBLOCK) == 0 && output_init(&out, log_pipe[1], 5) ? 0 : -1;
+	return pipe2(log_pipe, O_NONBLOCK) == 0 && output_init(&out, log_pipe[1], 5)
+		       ? 0
+		       : -1;
 }
 
 static int tear_down(void **state)
@@ -128,7 +130,8 @@ static void output_never_waits_for_a_reader_and_counts_what_it_loses(void **stat
 		for (const char *at = got; (at = strchr(at, '\n')); at++)
 			lines++;
 		if (strstr(got, "were lost")) {
-			snprintf(want, sizeof(want), "shoal | %lu lines were lost", lost);
+			snprintf(want, sizeof(want), "shoal | %lu lines were lost",
+				lost);
 			assert_non_null(strstr(got, want));
 		}
 		output_flush(&out);

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "super/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+enum { PIPE_BYTES = 256 * 1024 }; /* what an instance may say while we look away */
+
+/* systemd's own words to us are not for our children: sd_notify(3), sd_listen_fds(3).
+ */
+static const char *const not_theirs[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC",
+	"WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
+	"SYSTEMD_INSTANCE"};
+
+static void set_environment(const struct child_plan *plan)
+{
+	char number[32];
+	for (size_t i = 0; i < sizeof(not_theirs) / sizeof(not_theirs[0]); i++)
+		unsetenv(not_theirs[i]);
+	setenv("SYSTEMD_INSTANCE", plan->name, 1);
+	setenv("SHOAL_RUN", plan->run_folder, 1);
+	if (!plan->notify)
+		return;
+	setenv("SHOAL_SUPERVISED", "1", 1);
+	setenv("NOTIFY_SOCKET", plan->notify, 1);
+	if (plan->watchdog_us) {
+		snprintf(number, sizeof(number), "%" PRId64, plan->watchdog_us);
+		setenv("WATCHDOG_USEC", number, 1);
+		snprintf(number, sizeof(number), "%d", (int)getpid());
+		setenv("WATCHDOG_PID", number, 1);
+	}
+}
+
+static void reset_signals(void)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	for (int signo = 1; signo < NSIG; signo++)
+		signal(signo, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Between fork and exec of a single-threaded process: anything may be called. */
+static _Noreturn void run(const struct child_plan *plan, int out)
+{
+	reset_signals();
+	/* its own group: Ctrl-C is for the supervisor, which then stops all in order */
+	setpgid(0, 0);
+	const int null = open("/dev/null", O_RDONLY);
+	if (null >= 0)
+		dup2(null, STDIN_FILENO);
+	dup2(out, STDOUT_FILENO);
+	dup2(out, STDERR_FILENO);
+	if (close_range(STDERR_FILENO + 1, ~0U, 0) < 0)
+		for (int fd = STDERR_FILENO + 1; fd < 1024; fd++)
+			close(fd);
+	set_environment(plan);
+	/* execv promises not to change them: the prototype is older than const */
+	union {
+		const char *const *in;
+		char *const *out;
+	} argv = {plan->argv};
+	execv(plan->program, argv.out);
+	dprintf(STDERR_FILENO, "cannot run %s: %s\n", plan->program, strerror(errno));
+	_exit(127);
+}
+
+pid_t child_start(const struct child_plan *plan, int *out)
+{
+	int ends[2];
+	/* both sides: an instance must not wait for a supervisor that was stopped */
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES);
+	const pid_t pid = fork();
+	if (pid == 0)
+		run(plan, ends[1]);
+	const int err = pid < 0 ? -errno : 0;
+	fd_close(&ends[1]);
+	if (err) {
+		fd_close(&ends[0]);
+		return err;
+	}
+	*out = ends[0];
+	return pid;
+}
+
+char *child_words(int status, char buf[static CHILD_WORDS_MAX])
+{
+	if (WIFEXITED(status)) {
+		snprintf(buf, CHILD_WORDS_MAX, "exit code %d", WEXITSTATUS(status));
+	} else {
+		const int signo = WTERMSIG(status);
+		const char *name = sigabbrev_np(signo);
+		snprintf(buf, CHILD_WORDS_MAX, "killed by signal %d (%s%s)%s", signo,
+			name ? "SIG" : "", name ? name : "unnamed",
+			WCOREDUMP(status) ? ", core dumped" : "");
+	}
+	return buf;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* super/child.h - start a program with nothing of ours but what it needs; say how it ended. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct child_plan {
+	const char *program;
+	const char *const *argv; /* NULL at the end */
+	const char *name;        /* SYSTEMD_INSTANCE */
+	const char *run_folder;  /* SHOAL_RUN */
+	const char *notify;      /* NOTIFY_SOCKET, NULL: none */
+	int64_t watchdog_us;     /* WATCHDOG_USEC, 0: none */
+};
+
+/* Standard output and error go to a non-blocking pipe whose reading side is `*out`; no other
+ * descriptor is handed on; signals are as at a login, SIGPIPE ignored (it outlives us). Pid or
+ * -errno; a program that cannot be run says so in the pipe and ends with 127. */
+pid_t child_start(const struct child_plan *plan, int *out);
+
+enum { CHILD_WORDS_MAX = 80 };
+/* "exit code 1", "killed by signal 11 (SIGSEGV), core dumped". Returns `buf`. */
+char *child_words(int wait_status, char buf[static CHILD_WORDS_MAX]);

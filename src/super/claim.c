@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "super/claim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "ctl/stats.h"
+
+enum { ERROR_MAX = 1024 };
+
+static int lock(const char *run_folder, char error[static ERROR_MAX])
+{
+	char path[PATH_MAX], holder[32] = "";
+	snprintf(path, sizeof(path), "%.4000s/super.lock", run_folder);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0) {
+		snprintf(error, ERROR_MAX, "%.900s: %s", path, strerror(errno));
+		return -1;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	const ssize_t n = pread(fd, holder, sizeof(holder) - 1, 0);
+	holder[n > 0 ? n : 0] = 0;
+	snprintf(error, ERROR_MAX,
+		"another `shoal run` (pid %d) holds %.800s: stop it, or set SHOAL_RUN "
+		"to another "
+		"folder",
+		atoi(holder), run_folder);
+	fd_close(&fd);
+	return -1;
+}
+
+/* Instances outlive a supervisor that was killed. */
+static size_t list_running(const char *run_folder, char *out, size_t cap)
+{
+	static char names[STATS_INSTANCES_MAX][64];
+	const size_t count = stats_names(run_folder, names, STATS_INSTANCES_MAX);
+	size_t running = 0, at = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct stats_block b;
+		if (!stats_read(run_folder, names[i], &b) || !stats_alive(&b))
+			continue;
+		if (cap - at > 100)
+			at += (size_t)snprintf(out + at, cap - at, "%s%s (pid %d)",
+				running ? ", " : "", names[i], b.pid);
+		running++;
+	}
+	return running;
+}
+
+int claim_take(const char *run_folder, char error[static ERROR_MAX])
+{
+	char running[ERROR_MAX / 2];
+	const int err = fd_make_folder(run_folder, 0755);
+	if (err) {
+		snprintf(error, ERROR_MAX,
+			"cannot make the run folder %.800s: %s (SHOAL_RUN names "
+			"another)",
+			run_folder, strerror(-err));
+		return -1;
+	}
+	int fd = lock(run_folder, error);
+	if (fd < 0)
+		return -1;
+	if (list_running(run_folder, running, sizeof(running))) {
+		snprintf(error, ERROR_MAX,
+			"instances run in %.300s already: %s; stop them, or set "
+			"SHOAL_RUN to "
+			"another folder",
+			run_folder, running);
+		fd_close(&fd);
+		return -1;
+	}
+	if (ftruncate(fd, 0) == 0)
+		dprintf(fd, "%d\n", (int)getpid());
+	return fd;
+}

@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* super/super.c - the life of each instance: started, ready, died, waiting, started
+ *again.
+ *
+ *	WAITING --timer--> STARTING --READY=1--> READY
+ *	   ^                  |                    |
+ *	   +---- back-off ----+------- died -------+       exit code 0, or all stop:
+ *ENDED
+ *
+ * An instance is known to the kernel by `pid` (0 in WAITING and ENDED). The supervisor
+ *holds nothing that the instances need: killed, it leaves them serving. */
+#include "super/super.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/random.h"
+#include "ctl/notify.h"
+#include "ctl/stats.h"
+#include "loop/loop.h"
+#include "super/backoff.h"
+#include "super/check.h"
+#include "super/child.h"
+#include "super/claim.h"
+#include "super/output.h"
+#include "super/pulse.h"
+
+enum {
+	STOP_US = 5 * 1000 * 1000,  /* from SIGTERM to SIGKILL */
+	ABORT_US = 2 * 1000 * 1000, /* from SIGABRT to SIGKILL: time for a core file */
+	NOTIFY_MAX = 108,
+};
+
+enum instance_state { WAITING, STARTING, READY, ENDED };
+
+struct super;
+
+struct instance {
+	struct super *super;
+	const char *name;
+	enum instance_state state;
+	pid_t pid;
+	int64_t started_us;
+	int64_t beat_us; /* as its stats file said last */
+	bool told;	 /* its silence */
+	bool replaced;	 /* SIGABRT was sent */
+	struct backoff backoff;
+	struct source source;
+	struct watch watch;
+	struct timer timer; /* WAITING: start; replaced: SIGKILL */
+};
+
+struct super {
+	const struct super_plan *plan;
+	struct loop *loop;
+	struct output out;
+	char notify_path[NOTIFY_MAX];
+	struct watch notify;
+	struct timer tick;
+	struct timer stop;
+	int64_t tick_us;   /* when the last one was */
+	int64_t parent_us; /* when our own watchdog was last fed */
+	bool stopping;
+	bool any_ready; /* some instance, some time: the configuration can work */
+	bool told_ready;
+	int code;
+	struct instance *instances;
+	struct pulse *pulses; /* beside the instances */
+	size_t count;
+};
+
+#define say(s, ...) output_say(&(s)->out, "shoal", __VA_ARGS__)
+
+static struct pulse *pulse_of(const struct instance *i)
+{
+	return &i->super->pulses[i - i->super->instances];
+}
+
+static int64_t now_us(const struct super *s)
+{
+	return loop_now(s->loop)->mono_us;
+}
+
+static size_t count_state(const struct super *s, enum instance_state state)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < s->count; i++)
+		count += s->instances[i].state == state;
+	return count;
+}
+
+/* --- to whoever started us ---------------------------------------------------- */
+
+static void tell_parent(struct super *s, const char *first)
+{
+	char text[128];
+	snprintf(text, sizeof(text), "%sSTATUS=%zu of %zu instances are ready", first,
+		count_state(s, READY), s->count);
+	notify_send(text, NULL, 0);
+}
+
+static void feed_parent(struct super *s)
+{
+	const int64_t every_us = (int64_t)notify_watchdog_us() / 2;
+	if (every_us && now_us(s) - s->parent_us >= every_us) {
+		notify_send("WATCHDOG=1", NULL, 0);
+		s->parent_us = now_us(s);
+	}
+}
+
+/* --- starting ----------------------------------------------------------------- */
+
+static void stop_all(struct super *s);
+static void instance_start(void *ctx);
+
+static void instance_output(void *ctx, unsigned events)
+{
+	struct instance *i = ctx;
+	(void)events;
+	if (!source_read(&i->source, &i->super->out))
+		loop_unwatch(i->super->loop,
+			&i->watch); /* closed; its death is told by SIGCHLD */
+}
+
+static void wait_to_start(struct instance *i, int64_t delay_us)
+{
+	struct super *s = i->super;
+	i->state = WAITING;
+	loop_timer_set(s->loop, &i->timer, now_us(s) + delay_us, instance_start, i);
+}
+
+static void instance_start(void *ctx)
+{
+	struct instance *i = ctx;
+	struct super *s = i->super;
+	const char *const argv[] = {"shoald", "-c", s->plan->conf, "-i", i->name, NULL};
+	const struct child_plan plan = {.program = s->plan->shoald,
+		.argv = argv,
+		.name = i->name,
+		.run_folder = s->plan->run_folder,
+		.notify = s->notify_path,
+		.watchdog_us = PULSE_STUCK_MS * 1000LL};
+	int out = -1;
+	const pid_t pid = child_start(&plan, &out);
+	if (pid < 0 || !source_open(&i->source, i->name, out)) {
+		say(s, "instance %s cannot be started: %s", i->name,
+			strerror(pid < 0 ? -pid : ENOMEM));
+		if (pid > 0)
+			kill(pid, SIGKILL);
+		fd_close(&out);
+		i->source.fd = -1;
+		wait_to_start(i, backoff_after(&i->backoff, 0));
+		return;
+	}
+	i->state = STARTING;
+	i->pid = pid;
+	i->started_us = now_us(s);
+	i->told = i->replaced = false;
+	i->beat_us = 0;
+	*pulse_of(i) = (struct pulse){.starting = true};
+	loop_watch(s->loop, &i->watch, out, LOOP_READ, instance_output, i);
+}
+
+/* --- what instances say ------------------------------------------------------- */
+
+static void instance_ready(struct instance *i)
+{
+	struct super *s = i->super;
+	if (i->state != STARTING)
+		return;
+	i->state = READY;
+	s->any_ready = true;
+	*pulse_of(i) = (struct pulse){0};
+	if (count_state(s, READY) == s->count && !s->told_ready) {
+		s->told_ready = true;
+		say(s, "all %zu instances are ready", s->count);
+		tell_parent(s, "READY=1\n");
+	} else {
+		tell_parent(s, "");
+	}
+}
+
+static void kill_stuck(void *ctx)
+{
+	const struct instance *i = ctx;
+	if (i->pid)
+		kill(i->pid, SIGKILL);
+}
+
+static void instance_replace(struct instance *i)
+{
+	struct super *s = i->super;
+	size_t replaced = 0;
+	for (size_t k = 0; k < s->count; k++)
+		replaced += s->instances[k].replaced;
+	if (i->replaced || replaced >= (s->count > 1 ? s->count / 2 : 1))
+		return; /* never more than half at once */
+	say(s, "instance %s (pid %d) is stuck: replaced", i->name, (int)i->pid);
+	i->replaced = true;
+	pulse_of(i)->dead = true;
+	kill(i->pid, SIGABRT);
+	loop_timer_set(s->loop, &i->timer, now_us(s) + ABORT_US, kill_stuck, i);
+}
+
+static void instance_says(struct instance *i, const char *text)
+{
+	char value[16];
+	if (notify_value(text, "READY", value, sizeof(value)) &&
+		strcmp(value, "1") == 0)
+		instance_ready(i);
+	if (notify_value(text, "WATCHDOG", value, sizeof(value))) {
+		if (strcmp(value, "trigger") == 0)
+			instance_replace(i);
+		else
+			pulse_beat(pulse_of(i));
+	}
+}
+
+static void notify_event(void *ctx, unsigned events)
+{
+	struct super *s = ctx;
+	struct notify_message m;
+	(void)events;
+	/* bounded: anyone may send here */
+	for (int n = 0; n < 256 && notify_receive(s->notify.fd, &m) == 1; n++) {
+		/* descriptors to keep (FDSTORE=1): not kept by this version */
+		for (size_t k = 0; k < m.fd_count; k++)
+			close(m.fds[k]);
+		for (size_t k = 0; k < s->count; k++)
+			if (m.pid > 0 && s->instances[k].pid == m.pid)
+				instance_says(&s->instances[k], m.text);
+	}
+}
+
+/* --- dying -------------------------------------------------------------------- */
+
+static void end_if_all_ended(struct super *s)
+{
+	if (count_state(s, ENDED) == s->count)
+		loop_stop(s->loop, s->code);
+}
+
+/* Asked to go: anything but going is worth a line. */
+static void died_stopping(struct instance *i, pid_t pid, int status)
+{
+	struct super *s = i->super;
+	char words[CHILD_WORDS_MAX];
+	const bool fine = (WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
+			  (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+	i->state = ENDED;
+	if (!fine) {
+		say(s, "instance %s (pid %d) did not stop well: %s", i->name, (int)pid,
+			child_words(status, words));
+		s->code = 1;
+	}
+}
+
+/* Before any instance was ever ready, an orderly failure is the configuration's or the
+ * sockets': trying again would say the same for ever. */
+static bool is_hopeless(const struct super *s, int status)
+{
+	return !s->any_ready && WIFEXITED(status) && WEXITSTATUS(status) != 0;
+}
+
+static void died_running(struct instance *i, pid_t pid, int status)
+{
+	struct super *s = i->super;
+	char words[CHILD_WORDS_MAX], when[64];
+	const double lived_s = (double)(now_us(s) - i->started_us) / 1e6;
+	child_words(status, words);
+	if (is_hopeless(s, status)) {
+		say(s, "instance %s cannot start: %s: %s", i->name, words,
+			i->source.last[0] ? i->source.last : "it said nothing");
+		i->state = ENDED;
+		s->code = 1;
+		stop_all(s);
+		return;
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		say(s, "instance %s (pid %d) ended by itself after %.1f s", i->name,
+			(int)pid, lived_s);
+		i->state = ENDED;
+		tell_parent(s, "");
+		return;
+	}
+	const int64_t delay_us = backoff_after(&i->backoff, now_us(s) - i->started_us);
+	snprintf(when, sizeof(when), delay_us ? "in %.1f s" : "at once",
+		(double)delay_us / 1e6);
+	say(s, "instance %s (pid %d) died after %.1f s: %s; started again %s%s%s",
+		i->name, (int)pid, lived_s, words, when,
+		i->source.last[0] ? "; last words: " : "", i->source.last);
+	wait_to_start(i, delay_us);
+	tell_parent(s, "");
+}
+
+static void instance_died(struct instance *i, int status)
+{
+	struct super *s = i->super;
+	const pid_t pid = i->pid;
+	i->pid = 0;
+	i->replaced = false;
+	pulse_of(i)->dead = true;
+	loop_timer_clear(s->loop, &i->timer);
+	loop_unwatch(s->loop, &i->watch);
+	source_close(&i->source, &s->out);
+	if (s->stopping)
+		died_stopping(i, pid, status);
+	else
+		died_running(i, pid, status);
+	end_if_all_ended(s);
+}
+
+static void on_child(void *ctx, int signo)
+{
+	struct super *s = ctx;
+	int status;
+	(void)signo;
+	loop_refresh(s->loop);
+	notify_event(s, LOOP_READ); /* what they said before they died */
+	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+		for (size_t k = 0; k < s->count; k++)
+			if (s->instances[k].pid == pid)
+				instance_died(&s->instances[k], status);
+}
+
+/* --- stopping ----------------------------------------------------------------- */
+
+static void kill_rest(void *ctx)
+{
+	struct super *s = ctx;
+	for (size_t k = 0; k < s->count; k++) {
+		struct instance *i = &s->instances[k];
+		if (!i->pid)
+			continue;
+		say(s, "instance %s (pid %d) does not stop: killed", i->name,
+			(int)i->pid);
+		kill(i->pid, SIGKILL);
+	}
+}
+
+static void stop_all(struct super *s)
+{
+	s->stopping = true;
+	notify_send("STOPPING=1", NULL, 0);
+	for (size_t k = 0; k < s->count; k++) {
+		struct instance *i = &s->instances[k];
+		loop_timer_clear(s->loop, &i->timer);
+		if (!i->pid) {
+			i->state = ENDED;
+			continue;
+		}
+		kill(i->pid, SIGTERM);
+		kill(i->pid, SIGCONT); /* a stopped process sees no SIGTERM */
+	}
+	loop_timer_set(s->loop, &s->stop, now_us(s) + STOP_US, kill_rest, s);
+	end_if_all_ended(s);
+}
+
+static void on_stop(void *ctx, int signo)
+{
+	struct super *s = ctx;
+	if (s->stopping) {
+		kill_rest(s); /* asked again: no patience left */
+		return;
+	}
+	say(s, "stopping %zu instances (SIG%s)", s->count - count_state(s, ENDED),
+		sigabbrev_np(signo));
+	stop_all(s);
+}
+
+static void on_hangup(void *ctx, int signo)
+{
+	(void)ctx,
+		(void)signo; /* a terminal that closes is no reason to stop serving */
+}
+
+/* --- watching ------------------------------------------------------------------- */
+
+static void instance_listen(struct instance *i)
+{
+	struct stats_block b;
+	if (i->state != READY || !stats_read(i->super->plan->run_folder, i->name, &b) ||
+		b.pid != i->pid)
+		return;
+	if (b.beat_mono_us != i->beat_us)
+		pulse_beat(pulse_of(i));
+	i->beat_us = b.beat_mono_us;
+}
+
+static void instance_judge(struct instance *i)
+{
+	struct super *s = i->super;
+	const struct pulse *p = pulse_of(i);
+	switch (pulse_judge(s->pulses, s->count, (size_t)(i - s->instances))) {
+	case PULSE_FINE:
+		if (i->told && !p->dead && p->silent_ms < PULSE_TOLD_MS) {
+			say(s, "instance %s (pid %d) goes on", i->name, (int)i->pid);
+			i->told = false;
+		}
+		break;
+	case PULSE_SILENT:
+		if (!i->told)
+			say(s, "instance %s (pid %d) stands still since %.1f s",
+				i->name, (int)i->pid, (double)p->silent_ms / 1e3);
+		i->told = true;
+		break;
+	case PULSE_STUCK:
+		instance_replace(i);
+		break;
+	}
+}
+
+static void on_tick(void *ctx)
+{
+	struct super *s = ctx;
+	const int64_t now = now_us(s);
+	pulse_tick(s->pulses, s->count, (now - s->tick_us) / 1000);
+	s->tick_us = now;
+	for (size_t k = 0; k < s->count; k++)
+		instance_listen(&s->instances[k]);
+	if (!s->stopping)
+		for (size_t k = 0; k < s->count; k++)
+			instance_judge(&s->instances[k]);
+	output_flush(&s->out);
+	feed_parent(s);
+	loop_timer_set(s->loop, &s->tick, now + PULSE_TICK_MS * 1000, on_tick, s);
+}
+
+/* --- the whole ------------------------------------------------------------------ */
+
+/* In the run folder; where its path is too long for an address, in the abstract
+ * namespace. */
+static int open_notify(struct super *s)
+{
+	const int n = snprintf(s->notify_path, sizeof(s->notify_path),
+		"%s/super.notify", s->plan->run_folder);
+	if (n >= (int)sizeof(s->notify_path)) {
+		struct random r;
+		random_init(&r);
+		snprintf(s->notify_path, sizeof(s->notify_path), "@shoal-run-%d-%08x",
+			(int)getpid(), random_u32(&r));
+	}
+	int fd = notify_listen(s->notify_path);
+	if (fd < 0)
+		return fd;
+	return loop_watch(s->loop, &s->notify, fd, LOOP_READ, notify_event, s);
+}
+
+static int watch_signals(struct super *s)
+{
+	int err = loop_signal(s->loop, SIGCHLD, on_child, s);
+	if (!err)
+		err = loop_signal(s->loop, SIGTERM, on_stop, s);
+	if (!err)
+		err = loop_signal(s->loop, SIGINT, on_stop, s);
+	if (!err)
+		err = loop_signal(s->loop, SIGHUP, on_hangup, s);
+	return err;
+}
+
+static bool set_up(struct super *s, const struct super_plan *plan)
+{
+	int width = (int)strlen("shoal");
+	s->plan = plan;
+	s->count = plan->count;
+	s->notify.fd = -1;
+	s->instances = calloc(plan->count, sizeof(*s->instances));
+	s->pulses = calloc(plan->count, sizeof(*s->pulses));
+	if (!s->instances || !s->pulses)
+		return false;
+	for (size_t k = 0; k < plan->count; k++) {
+		const int len = (int)strlen(plan->names[k]);
+		width = len > width ? len : width;
+		s->instances[k] = (struct instance){.super = s,
+			.name = plan->names[k],
+			.watch = {.fd = -1},
+			.source = {.fd = -1}};
+		s->pulses[k].dead = true;
+	}
+	s->loop = loop_new();
+	return s->loop && output_init(&s->out, STDERR_FILENO, width);
+}
+
+static void tear_down(struct super *s)
+{
+	int fd = s->notify.fd;
+	if (s->loop)
+		loop_unwatch(s->loop, &s->notify);
+	if (fd >= 0 && s->notify_path[0] == '/')
+		unlink(s->notify_path);
+	fd_close(&fd);
+	if (s->out.kept)
+		output_fini(&s->out);
+	loop_free(s->loop);
+	free(s->instances);
+	free(s->pulses);
+}
+
+static int run(struct super *s)
+{
+	int err = open_notify(s);
+	if (!err)
+		err = watch_signals(s);
+	if (err) {
+		say(s, "cannot start: %s: %s", s->notify_path, strerror(-err));
+		return 1;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	say(s, "starting %zu instances with %s, run folder %s", s->count, s->plan->conf,
+		s->plan->run_folder);
+	s->tick_us = now_us(s);
+	for (size_t k = 0; k < s->count; k++)
+		instance_start(&s->instances[k]);
+	on_tick(s);
+	return loop_run(s->loop);
+}
+
+int super_run(const struct super_plan *plan)
+{
+	struct super s = {0};
+	char error[1024];
+	int code = 1;
+	int claim = claim_take(plan->run_folder, error);
+	if (claim < 0) {
+		fprintf(stderr, "shoal: %s\n", error);
+		return 1;
+	}
+	if (check_plan(plan)) {
+		if (set_up(&s, plan))
+			code = run(&s);
+		else
+			fprintf(stderr, "shoal: %s\n", strerror(errno));
+		tear_down(&s);
+	}
+	fd_close(&claim);
+	return code;
+}
