@@ -367,7 +367,8 @@ static void on_stop(void *ctx, int signo)
 {
 	struct super *s = ctx;
 	if (s->stopping) {
-		kill_rest(s); /* asked again: no patience left */
+		if (signo == SIGINT)
+			kill_rest(s); /* a person asked again: no patience left */
 		return;
 	}
 	say(s, "stopping %zu instances (SIG%s)", s->count - count_state(s, ENDED),

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* cli/status.c - `shoal status`: one row per instance, and what a person should notice.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "cli/fleet.h"
+#include "cli/json.h"
+#include "cli/table.h"
+
+enum { SAMPLE_US = 200 * 1000 };
+
+static const struct option options[] = {
+	{"json", no_argument, NULL, 'j'},
+	{"help", no_argument, NULL, 'h'},
+	{0},
+};
+
+/* Of the same process between two readings. */
+static double rate(
+	const struct fleet *before, const struct member *m, int64_t passed_us)
+{
+	const struct member *b = fleet_find(before, m->name);
+	if (!b || !b->alive || !m->alive || b->b.pid != m->b.pid || passed_us <= 0 ||
+		m->b.counters.queries < b->b.counters.queries)
+		return 0;
+	return (double)(m->b.counters.queries - b->b.counters.queries) * 1e6 /
+	       (double)passed_us;
+}
+
+/* -1: nothing answered yet. */
+static double hit_percent(const struct counters *c)
+{
+	return c->answers ? 100.0 * (double)c->answers_cached / (double)c->answers : -1;
+}
+
+static size_t count_lines(const char *text)
+{
+	size_t count = *text != 0;
+	for (; *text; text++)
+		count += text[0] == '\n' && text[1];
+	return count;
+}
+
+/* Today's time, or the day. */
+static void since(char out[static 32], int64_t wall_ms)
+{
+	const time_t then = wall_ms / 1000, now = time(NULL);
+	struct tm tm;
+	if (!localtime_r(&then, &tm) ||
+		!strftime(out, 32, now - then < 86400 ? "%H:%M:%S" : "%Y-%m-%d", &tm))
+		snprintf(out, 32, "-");
+}
+
+static void amount(char out[static 32], uint64_t bytes)
+{
+	static const char units[] = "KMGT";
+	double value = (double)bytes / 1024;
+	size_t unit = 0;
+	while (value >= 1000 && unit < sizeof(units) - 2) {
+		value /= 1024;
+		unit++;
+	}
+	snprintf(out, 32, value < 10 ? "%.1f%c" : "%.0f%c", value, units[unit]);
+}
+
+static void print_json(
+	const struct fleet *f, const struct fleet *before, int64_t passed_us)
+{
+	struct json j = {0};
+	json_open(&j, NULL, '{');
+	json_text(&j, "run_folder", f->run_folder);
+	json_open(&j, "instances", '{');
+	for (size_t i = 0; i < f->count; i++) {
+		const struct member *m = &f->members[i];
+		char hash[32];
+		snprintf(hash, sizeof(hash), "%016" PRIx64, m->b.conf_hash);
+		json_open(&j, m->name, '{');
+		json_bool(&j, "alive", m->alive);
+		json_text(&j, "state", member_state(m));
+		json_u64(&j, "pid", (uint64_t)m->b.pid);
+		json_u64(&j, "started", (uint64_t)(m->b.started_wall_ms / 1000));
+		json_u64(&j, "restarts", m->b.restarts);
+		json_text(&j, "version", m->b.version);
+		json_text(&j, "keeper", m->b.keeper);
+		json_text(&j, "engine", m->b.engine);
+		json_text(&j, "sockets", m->b.sockets);
+		json_text(&j, "notes", m->b.notes);
+		json_u64(&j, "queries", m->b.counters.queries);
+		json_double(&j, "queries_per_second", rate(before, m, passed_us));
+		if (m->b.counters.answers)
+			json_double(&j, "hit_percent", hit_percent(&m->b.counters));
+		json_u64(&j, "in_flight", m->b.counters.resolutions_in_flight);
+		json_u64(&j, "memory", m->b.counters.memory_rss);
+		json_text(&j, "configuration", hash);
+		json_close(&j, '}');
+	}
+	json_close(&j, '}');
+	json_close(&j, '}');
+}
+
+enum column {
+	NAME,
+	PID,
+	STATE,
+	SINCE,
+	RESTARTS,
+	SOCKETS,
+	MEANS,
+	QUERIES,
+	RATE,
+	HITS,
+	FLIGHT,
+	MEMORY,
+	CONF,
+};
+
+static void fill_row(
+	struct table *t, size_t row, const struct member *m, double per_second)
+{
+	char text[32];
+	const struct stats_block *b = &m->b;
+	table_set(t, row, NAME, "%s", m->name);
+	table_set(t, row, STATE, "%s", member_state(m));
+	if (!m->readable)
+		return;
+	table_set(t, row, PID, "%d", b->pid);
+	since(text, b->started_wall_ms);
+	table_set(t, row, SINCE, "%s", text);
+	table_set(t, row, RESTARTS, "%" PRIu32, b->restarts);
+	table_set(t, row, QUERIES, "%" PRIu64, b->counters.queries);
+	if (!m->alive)
+		return;
+	table_set(t, row, SOCKETS, "%zu", count_lines(b->sockets));
+	table_set(t, row, MEANS, "%s/%s", b->keeper[0] ? b->keeper : "-",
+		b->engine[0] ? b->engine : "-");
+	table_set(t, row, RATE, "%.0f", per_second);
+	if (hit_percent(&b->counters) < 0)
+		table_set(t, row, HITS, "-");
+	else
+		table_set(t, row, HITS, "%.0f%%", hit_percent(&b->counters));
+	table_set(t, row, FLIGHT, "%" PRIu64, b->counters.resolutions_in_flight);
+	amount(text, b->counters.memory_rss);
+	table_set(t, row, MEMORY, "%s", text);
+	table_set(t, row, CONF, "%08" PRIx32, (uint32_t)(b->conf_hash >> 32));
+}
+
+/* Each different list of sockets once, with who has it. */
+static void print_sockets(const struct fleet *f)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		const struct member *m = &f->members[i];
+		bool seen = !m->alive || !m->b.sockets[0];
+		for (size_t k = 0; k < i && !seen; k++)
+			seen = f->members[k].alive &&
+			       strcmp(f->members[k].b.sockets, m->b.sockets) == 0;
+		if (seen)
+			continue;
+		fputs("\nsockets of", stdout);
+		for (size_t k = i; k < f->count; k++)
+			if (f->members[k].alive &&
+				strcmp(f->members[k].b.sockets, m->b.sockets) == 0)
+				printf(" %s", f->members[k].name);
+		fputs(": ", stdout);
+		for (const char *at = m->b.sockets; *at; at++)
+			if (*at != '\n')
+				putchar(*at);
+			else if (at[1])
+				fputs(", ", stdout);
+	}
+	putchar('\n');
+}
+
+static void print_notes(const struct fleet *f)
+{
+	const struct member *first = NULL;
+	bool differ = false;
+	for (size_t i = 0; i < f->count; i++) {
+		const struct member *m = &f->members[i];
+		if (!m->readable)
+			printf("%s: its file is damaged or of another version of "
+			       "shoal\n",
+				m->name);
+		if (!m->alive)
+			continue;
+		for (const char *at = m->b.notes; *at; at += strspn(at, "\n")) {
+			const int len = (int)strcspn(at, "\n");
+			printf("%s: %.*s\n", m->name, len, at);
+			at += len;
+		}
+		first = first ? first : m;
+		differ = differ || m->b.conf_hash != first->b.conf_hash;
+	}
+	if (differ)
+		puts("The instances run different configurations (see the last "
+		     "column).");
+}
+
+static bool print_text(
+	const struct fleet *f, const struct fleet *before, int64_t passed_us)
+{
+	static const char *const heads[] = {"NAME", ">PID", "STATE", "SINCE", ">RST",
+		">SOCK", "KEEPER/ENGINE", ">QUERIES", ">Q/S", ">HITS", ">BUSY", ">MEM",
+		"CONFIG", NULL};
+	struct table t;
+	if (!table_init(&t, heads, f->count)) {
+		perror("shoal");
+		return false;
+	}
+	for (size_t i = 0; i < f->count; i++)
+		fill_row(
+			&t, i, &f->members[i], rate(before, &f->members[i], passed_us));
+	table_print(&t);
+	table_fini(&t);
+	print_sockets(f);
+	print_notes(f);
+	return true;
+}
+
+static int show(bool as_json)
+{
+	struct fleet before, f;
+	if (!fleet_read(&before))
+		return 1;
+	const int64_t start_us = clock_read().mono_us;
+	usleep(SAMPLE_US);
+	bool all = fleet_read(&f);
+	const int64_t passed_us = clock_read().mono_us - start_us;
+	if (all) {
+		if (as_json)
+			print_json(&f, &before, passed_us);
+		else
+			all = print_text(&f, &before, passed_us);
+		for (size_t i = 0; i < f.count; i++)
+			all = all && f.members[i].alive;
+		fleet_free(&f);
+	}
+	fleet_free(&before);
+	return all ? 0 : 1;
+}
+
+int cli_status(int argc, char **argv)
+{
+	bool as_json = false;
+	for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+		switch (o) {
+		case 'j':
+			as_json = true;
+			break;
+		case 'h':
+			return cli_explain("status");
+		default:
+			return cli_usage("status");
+		}
+	}
+	return optind < argc ? cli_usage("status") : show(as_json);
+}
