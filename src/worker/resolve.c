@@ -634,7 +634,6 @@ enum resolve_outcome resolve_ask(
 		return RESOLVE_BUSY;
 	s->question = question;
 	table_add(r, s);
-	counter_up(r->env.counters, resolutions);
 
 	bool ended = false;
 	s->ended = &ended;

@@ -18,8 +18,7 @@ enum {
 	KEEPALIVE_UNIT_MS = 100,
 };
 
-static_assert(OPT_FIXED + OPTION_HEAD + NSID_MAX + OPTION_HEAD + 2 + OPTION_HEAD + 2 +
-				EDE_TEXT_MAX <=
+static_assert(OPT_FIXED + OPTION_HEAD + NSID_MAX + 3 * (OPTION_HEAD + 2) + EDE_TEXT_MAX <=
 			RESPOND_OPT_MAX,
 	"all options fit");
 
@@ -87,7 +86,7 @@ size_t respond_opt_len(const struct respond_env *env, const struct query *q, boo
 	if (tells_keepalive(env, q, tcp))
 		len += OPTION_HEAD + 2;
 	if (tells_error(env, what))
-		len += OPTION_HEAD + 2;
+		len += (OPTION_HEAD + 2) * (what->ede_origin > 0 ? (size_t)2 : 1);
 	return len;
 }
 
@@ -136,6 +135,9 @@ size_t respond_opt(const struct respond_env *env, const struct query *q, bool tc
 			(unsigned)what->ede);
 		if (text)
 			memcpy(at, what->ede_text, text);
+		at += text;
+		if (what->ede_origin > 0)
+			put16(put_option(at, OPTION_EDE, 2), (unsigned)what->ede_origin);
 	}
 	const unsigned additional = (unsigned)out[10] << 8 | out[11];
 	put16(out + 10, additional + 1);

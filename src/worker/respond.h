@@ -32,6 +32,7 @@ struct respond_what {
 	bool aa, ad;
 	int ede;              /* EDE_NONE, or a code of RFC 8914 */
 	const char *ede_text; /* NULL: none */
+	int ede_origin;       /* what is behind a cached error; 0: nothing to tell */
 	const struct iter_record *records;
 	size_t count;
 	uint32_t rotate; /* where multi-record RRsets of the answer section begin */

@@ -342,6 +342,7 @@ void server_deliver(void *ctx, struct waiter *waiter, const struct resolve_resul
 			(q->dnssec_ok || q->flags & FLAG_AD),
 		.ede = answer->ede,
 		.ede_text = answer->ede_text,
+		.ede_origin = answer->ede_origin > 0 ? answer->ede_origin : 0,
 		.records = answer->records,
 		.count = answer->record_count,
 		.rotate = w->respond.rotate ? w->rotate++ : 0,
