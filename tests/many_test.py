@@ -187,15 +187,27 @@ def test_dying_again_and_again_backs_off(shoals):
 	assert helpers.rcode_of(shoal.ask('ftp.z000.com.')) == 'NOERROR'
 
 
-def test_the_supervisor_dies_and_no_instance_stays(shoals):
+def test_the_supervisor_dies_and_the_instances_go_on(shoals):
 	shoal = shoals(count=2)
-	pids = list(shoal.pids().values())
+	pids = shoal.pids()
 	os.kill(shoal.process.pid, signal.SIGKILL)
 	shoal.process.wait()
-	shoal.process = None
+	try:
+		time.sleep(0.5)
+		for _ in range(20):
+			assert helpers.rcode_of(shoal.ask('ftp.z000.com.')) == 'NOERROR'
+		assert shoal.pids() == pids
+		# nobody starts a second shoal over them
+		done = shoal.tool('run', '-c', shoal.conf)
+		assert done.returncode == 1
+		assert all('pid %d' % pid in done.stderr for pid in pids.values()), done.stderr
+	finally:
+		shoal.process = None
+		for pid in pids.values():
+			os.kill(pid, signal.SIGTERM)
 	deadline = time.monotonic() + 10
-	while any(os.path.exists('/proc/%d' % pid) for pid in pids):
-		assert time.monotonic() < deadline, 'instances outlive their supervisor'
+	while shoal.pids():
+		assert time.monotonic() < deadline, 'instances do not stop'
 		time.sleep(0.05)
 
 
