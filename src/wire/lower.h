@@ -21,14 +21,41 @@ static inline uint64_t lower_word(uint64_t w)
 	return w | upper >> 2;
 }
 
+static inline bool lower_equal_word(uint64_t a, uint64_t b)
+{
+	return a == b || lower_word(a) == lower_word(b);
+}
+
+static inline uint64_t load_word(const uint8_t *at)
+{
+	uint64_t w;
+	memcpy(&w, at, sizeof(w));
+	return w;
+}
+
+static inline uint32_t load_half(const uint8_t *at)
+{
+	uint32_t w;
+	memcpy(&w, at, sizeof(w));
+	return w;
+}
+
+/* Whole words; the last one overlaps the one before. */
 static inline bool lower_equal(const uint8_t *a, const uint8_t *b, size_t len)
 {
-	for (; len >= 8; len -= 8, a += 8, b += 8) {
-		uint64_t wa, wb;
-		memcpy(&wa, a, 8);
-		memcpy(&wb, b, 8);
-		if (wa != wb && lower_word(wa) != lower_word(wb))
-			return false;
+	if (len >= 8) {
+		const uint8_t *last_a = a + len - 8, *last_b = b + len - 8;
+		for (; a < last_a; a += 8, b += 8)
+			if (!lower_equal_word(load_word(a), load_word(b)))
+				return false;
+		return lower_equal_word(load_word(last_a), load_word(last_b));
+	}
+	if (len >= 4) {
+		const uint64_t wa = load_half(a) | (uint64_t)load_half(a + len - 4)
+							   << 32;
+		const uint64_t wb = load_half(b) | (uint64_t)load_half(b + len - 4)
+							   << 32;
+		return lower_equal_word(wa, wb);
 	}
 	for (; len; len--)
 		if (lower_table[*a++] != lower_table[*b++])

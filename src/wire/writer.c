@@ -42,7 +42,7 @@ static uint16_t get16(const uint8_t *at)
 }
 
 /* `len` bytes to fill, or NULL. */
-static uint8_t *take(struct writer *w, size_t len)
+static inline uint8_t *take(struct writer *w, size_t len)
 {
 	if (w->full || len + w->reserve > w->cap - w->len) {
 		w->full = true;
@@ -64,7 +64,7 @@ static void put_bytes(struct writer *w, const uint8_t *bytes, size_t len)
 
 /* The first and last bytes of the label with letters folded (and some others that
  * stand 32 apart, which costs a comparison), its length, its parent. */
-static unsigned name_bucket(const uint8_t *label, uint8_t parent)
+static inline unsigned name_bucket(const uint8_t *label, uint8_t parent)
 {
 	const uint32_t fold = 0x20202020;
 	const unsigned len = label[0];
@@ -82,7 +82,7 @@ static unsigned name_bucket(const uint8_t *label, uint8_t parent)
 }
 
 /* The entry of this label below `parent`; 0 if it was never written. */
-static uint8_t name_find(
+static inline uint8_t name_find(
 	const struct writer *w, const uint8_t *label, uint8_t parent, unsigned bucket)
 {
 	uint8_t entry = w->buckets[bucket];
