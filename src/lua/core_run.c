@@ -3,6 +3,7 @@
  * by map(). */
 #include <string.h>
 
+#include "base/clock.h"
 #include "lua/internal.h"
 #include "wire/codes.h"
 
@@ -140,7 +141,12 @@ static int core_map(lua_State *L)
 	if (!s->running || !s->host.map)
 		return script_raise(L, "map() works in a running instance only");
 	lua_newtable(L);
-	if (!s->host.map(s->host.ctx, line, row_to_list, L))
+	/* waiting for the others is not the script's own time */
+	const int64_t began = clock_read().mono_us;
+	const bool asked = s->host.map(s->host.ctx, line, row_to_list, L);
+	if (s->deadline_us)
+		s->deadline_us += clock_read().mono_us - began;
+	if (!asked)
 		return script_raise(
 			L, "map() failed: no control socket could be asked");
 	return 1;

@@ -709,10 +709,7 @@ function G.resolve(name, rrtype, class, options, finish)
 	end
 	expect('resolve: name', name, 'string')
 	if finish ~= nil then expect('resolve: finish', finish, 'function') end
-	local flags = 0
-	for _, option in ipairs(core.list('resolve: options', options)) do
-		flags = flags + core.flags_mask('resolve', { option })
-	end
+	local flags = core.flags_mask('resolve: options', options)
 	local id = next_resolve
 	next_resolve = id + 1
 	resolves[id] = finish

@@ -34,8 +34,10 @@ static void *script_alloc(void *ctx, void *old, size_t old_len, size_t len)
 	}
 	if (!old)
 		old_len = 0;
-	/* shrinking never fails: Lua counts on it */
-	if (len > old_len && s->memory + (len - old_len) > SCRIPT_MEMORY_MAX)
+	/* shrinking never fails: Lua counts on it; and outside a protected call a failure
+	 * would end the process */
+	if (s->deadline_us && len > old_len &&
+		s->memory + (len - old_len) > SCRIPT_MEMORY_MAX)
 		return NULL;
 	void *new = realloc(old, len);
 	if (new)
@@ -413,6 +415,18 @@ void script_event(struct script *s, int id)
 	lua_pushinteger(s->L, id);
 	if (script_call(s, 1, 0, SCRIPT_EVENT_MS) != 0) {
 		log_error(SYSTEM, "event %d: %s", id, lua_tostring(s->L, -1));
+		lua_pop(s->L, 1);
+	}
+}
+
+void script_resolved(struct script *s, int id, uint16_t rcode, const char *text)
+{
+	script_entry(s, "resolved");
+	lua_pushinteger(s->L, id);
+	lua_pushinteger(s->L, rcode);
+	lua_pushstring(s->L, text);
+	if (script_call(s, 3, 0, SCRIPT_EVENT_MS) != 0) {
+		log_error(SYSTEM, "resolve: %s", lua_tostring(s->L, -1));
 		lua_pop(s->L, 1);
 	}
 }

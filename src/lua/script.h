@@ -31,7 +31,7 @@ struct script_host {
 	void (*quit)(void *ctx);
 	/* worker.stats(): (name, value) pairs */
 	void (*worker_stats)(void *ctx, void (*row)(void *rowctx, const char *name, double value), void *rowctx);
-	/* resolve(): internal query; done is called through script_resolved(id, ...) */
+	/* resolve(): internal query; its end is told by script_resolved(id, ...) */
 	bool (*resolve)(void *ctx, int id, const uint8_t *name, uint16_t type, uint16_t rclass, uint32_t flags);
 };
 
@@ -51,6 +51,9 @@ void script_running(struct script *s);
 bool script_eval(struct script *s, const char *line, char **out);
 /* An event's time has come. */
 void script_event(struct script *s, int id);
-/* A policy callback: the verdict as the script gave it; false: the callback passed (or failed: logged). */
+/* resolve() has an end: `text` is the answer for people (kdig-like), "" if there is none. */
+void script_resolved(struct script *s, int id, uint16_t rcode, const char *text);
+/* A policy callback: the verdict as the script gave it, into the `out` that policy_decide left (its flags are kept and may
+ * grow); false: the callback passed (or failed: logged): go on with policy_decide(..., out->resume, out). */
 bool script_policy(struct script *s, int callback, const struct policy_query *q,
 	struct arena *arena, struct policy_verdict *out);

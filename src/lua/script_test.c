@@ -581,6 +581,36 @@ static void values_print_as_lua(void **state)
 	script_free(s);
 }
 
+static bool host_resolve(void *ctx, int id, const uint8_t *name, uint16_t type,
+	uint16_t rclass, uint32_t flags)
+{
+	(void)ctx;
+	(void)name;
+	seen.id = id;
+	return type == TYPE_AAAA && rclass == CLASS_IN && flags == CONF_NO_CACHE;
+}
+
+static void resolve_calls_back_when_it_is_done(void **state)
+{
+	(void)state;
+	file_write("", 0);
+	struct script_host with = host;
+	with.resolve = host_resolve;
+	struct script *s = script_load(path, "1", false, &with, error, NULL);
+	assert_non_null(s);
+	eval_is(s, "resolve('a.test')", false,
+		"eval:1: resolve() works in a running instance only");
+	script_running(s);
+	eval_is(s,
+		"resolve{ name = 'a.test', type = 'AAAA', options = 'NO_CACHE', "
+		"finish = function(pkt) got = pkt:rcode() .. tostring(pkt) end }",
+		true, "true");
+	script_resolved(s, seen.id, 3, "!");
+	eval_is(s, "got", true, "3!");
+	script_resolved(s, seen.id, 3, "once only");
+	script_free(s);
+}
+
 /* --- whole configurations in the shape of packaged examples ------------------------
  */
 
@@ -657,6 +687,7 @@ int main(void)
 		cmocka_unit_test(hints_and_views_and_anchors_are_kept),
 		cmocka_unit_test(running_instance_refuses_settings_and_does_actions),
 		cmocka_unit_test(values_print_as_lua),
+		cmocka_unit_test(resolve_calls_back_when_it_is_done),
 		cmocka_unit_test(packaged_shapes_pass_the_check),
 	};
 	return cmocka_run_group_tests(tests, file_make, file_remove);
