@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -48,7 +49,8 @@ static struct cache_key oracle_key(uint32_t key, uint8_t name[static 16])
 
 static void put_version(struct help *h, uint32_t key, uint32_t version)
 {
-	uint8_t name[16], value[VALUE_MOST];
+	static _Thread_local uint8_t value[VALUE_MOST];
+	uint8_t name[16];
 	const struct cache_key k = oracle_key(key, name);
 	struct cache_meta meta = help_meta(h, DAY);
 	cache_put(h->cache, &k, &h->now, &meta, value, oracle_value(key, version, value));
@@ -60,7 +62,7 @@ struct score {
 
 static void check_key(struct help *h, uint32_t key, struct score *score)
 {
-	static uint8_t got[CACHE_VALUE_MAX];
+	static _Thread_local uint8_t got[CACHE_VALUE_MAX];
 	uint8_t name[16], expected[VALUE_MOST];
 	struct cache_meta meta;
 	const struct cache_key k = oracle_key(key, name);
@@ -140,6 +142,52 @@ static void killed_and_stopped_writers_leave_nothing_wrong(void **state)
 	struct score after = { 0 };
 	check_key(h, 1, &after);
 	assert_int_equal(after.hits, 1);
+}
+
+/* The same protocol among threads, for ThreadSanitizer: each has its own handle on the file. */
+struct worker {
+	struct help help;
+	pthread_t thread;
+	uint64_t seed;
+	struct score score;
+};
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	for (unsigned i = 0; i < 20000; i++) {
+		const uint32_t key = (uint32_t)(next(&w->seed) % 200);
+		if (next(&w->seed) % 3 == 0)
+			put_version(&w->help, key, (uint32_t)next(&w->seed));
+		else if (next(&w->seed) % 500 == 0)
+			cache_clear(w->help.cache, (const uint8_t *)"\4test", true, 0);
+		else
+			check_key(&w->help, key, &w->score);
+	}
+	return NULL;
+}
+
+static void threads_agree_with_the_oracle(void **state)
+{
+	struct help *h = *state;
+	enum { WORKERS = 4 };
+	struct worker *workers = calloc(WORKERS, sizeof(*workers));
+	for (unsigned i = 0; i < WORKERS; i++) {
+		workers[i].help = *h;
+		workers[i].seed = random_u64(&h->rnd);
+		workers[i].help.cache = help_open(&workers[i].help, MB);
+	}
+	for (unsigned i = 0; i < WORKERS; i++)
+		assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+	unsigned hits = 0;
+	for (unsigned i = 0; i < WORKERS; i++) {
+		pthread_join(workers[i].thread, NULL);
+		cache_close(workers[i].help.cache);
+		assert_int_equal(workers[i].score.wrong, 0);
+		hits += workers[i].score.hits;
+	}
+	assert_true(hits > 1000);
+	free(workers);
 }
 
 static void flipped_bits_are_misses(void **state)
@@ -364,6 +412,7 @@ int main(void)
 #define T_NONE(name) cmocka_unit_test_setup_teardown(name, help_setup_none, help_teardown)
 	const struct CMUnitTest tests[] = {
 		T(killed_and_stopped_writers_leave_nothing_wrong),
+		T(threads_agree_with_the_oracle),
 		T(flipped_bits_are_misses),
 		T(a_file_cut_while_mapped_is_made_anew),
 		T(a_removed_file_is_made_anew_and_found_by_all),
