@@ -27,6 +27,15 @@ static void check(bool fine)
 		abort();
 }
 
+/* The next `len` bytes of the input, fewer at its end. */
+static size_t take(struct cursor *in, uint8_t *to, size_t len)
+{
+	const uint8_t *from = cursor_bad(in) ? NULL : cursor_take(in, len);
+	if (from)
+		memcpy(to, from, len);
+	return from ? len : 0;
+}
+
 static void *need(size_t len)
 {
 	void *p = malloc(len ? len : 1);
@@ -51,8 +60,7 @@ static uint8_t *fitting(const struct iter_ask *ask, struct cursor *in, size_t *l
 	msg[7] = counts & 7;
 	msg[9] = counts >> 3 & 7;
 	msg[11] = counts >> 6;
-	memcpy(msg + question, cursor_take(in, body), body);
-	*len = question + body;
+	*len = question + take(in, msg + question, body);
 	return msg;
 }
 
@@ -61,8 +69,7 @@ static uint8_t *raw(struct cursor *in, size_t *len)
 	size_t n = cursor_u8(in);
 	n = n < cursor_left(in) ? n : cursor_left(in);
 	uint8_t *msg = need(n);
-	memcpy(msg, cursor_take(in, n), n);
-	*len = n;
+	*len = take(in, msg, n);
 	return msg;
 }
 
