@@ -254,6 +254,10 @@ enum step cut_referral(struct iter *it, struct frame *f)
 enum step cut_stuck(struct iter *it, struct frame *f)
 {
 	struct cut *cut = f->cut;
+	if (nsaddr_glue(it, f)) {
+		f->state = STATE_SELECT;
+		return STEP_ON;
+	}
 	/* a cached delegation may have changed: ask the parent, once */
 	if (!cut->fresh && !cut->forward && !f->given_up) {
 		f->given_up = cut;

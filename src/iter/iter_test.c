@@ -215,6 +215,18 @@ static void a_server_of_a_family_that_is_off_is_not_asked(void **state)
 	assert_int_equal(world_asked(w, "2001:db8"), 0);
 }
 
+/* The zone says of its own name server what is not so; the parent knows better. */
+static void the_parents_glue_is_the_last_resort(void **state)
+{
+	struct world *w = *state;
+	world_zone(w, "example.net.", "10.0.0.2",
+		"example.net. 3600 NS ns.example.net.\n"
+		"ns.example.net. 3600 A 10.66.66.66\n");
+	world_manner(w, "10.66.66.66", MANNER_SERVFAIL);
+	const struct world_result r = world_ask(w, "www.glueless.com.", TYPE_A);
+	answered(&r, "www.glueless.com. A 10.9.9.6\n");
+}
+
 /* --- minimisation ---------------------------------------------------------------- */
 
 static void empty_non_terminals_are_passed(void **state)
@@ -786,6 +798,7 @@ int main(void)
 		T(ds_is_asked_at_the_parent),
 		T(priming_asks_the_hints_and_keeps_what_they_say),
 		T(a_server_of_a_family_that_is_off_is_not_asked),
+		T(the_parents_glue_is_the_last_resort),
 		T(empty_non_terminals_are_passed),
 		T(an_underscore_label_is_not_asked_alone),
 		T(a_long_name_is_asked_whole_after_ten_steps),

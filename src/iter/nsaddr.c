@@ -88,6 +88,44 @@ bool nsaddr_begin(struct iter *it, struct frame *f)
 	return false;
 }
 
+/* Glue of this name in the deepest cached cut that has any, as its parent gave it. */
+static bool glue_of(struct iter *it, struct cut *cut, unsigned index)
+{
+	const uint8_t *name = cut->ns[index].name;
+	const unsigned before = cut->server_count;
+	struct route route;
+	chain_route(it, it->frames[0], name, &route);
+	struct stored s;
+	for (const uint8_t *zone = name; !name_is_root(zone);
+		zone = name_parent(zone)) {
+		if (!store_get(it, route.domain, CACHE_CUT, zone, TYPE_NS, &s))
+			continue;
+		for (int i = 1; i < s.count; i++) {
+			const struct rrset *rr = &s.items[i].rr;
+			const bool address =
+				rr->type == TYPE_A || rr->type == TYPE_AAAA;
+			if (address && s.items[i].section == SECTION_ADDITIONAL &&
+				name_equal(rr->name, name))
+				cut_add_addresses(it, cut, (int)index, rr);
+		}
+		if (cut->server_count > before)
+			return true;
+	}
+	return false;
+}
+
+bool nsaddr_glue(struct iter *it, struct frame *f)
+{
+	struct cut *cut = f->cut;
+	bool found = false;
+	if (cut->forward || cut->glue_tried)
+		return false;
+	cut->glue_tried = true;
+	for (unsigned i = 0; i < cut->ns_count; i++)
+		found |= glue_of(it, cut, i);
+	return found;
+}
+
 enum step nsaddr_take(struct iter *it, struct frame *f)
 {
 	const struct frame *above = it->frames[it->depth + 1];

@@ -44,6 +44,7 @@ struct sorting {
 	struct group *groups;
 	unsigned count;
 	uint32_t records; /* all that came, OPT apart */
+	bool referral;	  /* an NS record in the authority section, anybody's */
 	uint32_t kept;	  /* handed out, a CNAME made of a DNAME included */
 	/* the answer's chain, in its order */
 	struct group *chain[2 * LIMIT_CHAIN + 1];
@@ -146,6 +147,7 @@ static bool collect(struct sorting *s)
 	struct msg_rr rr;
 	while (msg_next(&w, &rr)) {
 		s->records++;
+		s->referral |= rr.section == SECTION_AUTHORITY && rr.type == TYPE_NS;
 		if (rr.rclass != s->q->rclass || type_is_meta(rr.type) ||
 			!name_within(rr.name, s->q->zone))
 			continue;
@@ -366,8 +368,8 @@ static void keep_referral(struct sorting *s, struct group *ns)
 static enum reply_kind judge_answer(struct sorting *s)
 {
 	struct reply *r = s->out;
-	const bool lame = !r->aa && !s->q->recursive && !s->q->lame_fine &&
-			  s->m.flags & FLAG_RA;
+	const bool lame =
+		!r->aa && !s->q->recursive && !s->q->lame_fine && s->m.flags & FLAG_RA;
 	if (lame) /* a recursive server that is not authoritative answered from its
 		     cache */
 		return REPLY_LAME;
@@ -409,7 +411,11 @@ static enum reply_kind judge_empty(struct sorting *s)
 		keep_negative(s, soa);
 		return REPLY_NODATA;
 	}
-	return REPLY_LAME; /* upward, sideways, or nothing at all */
+	/* nothing that says where else to ask, or that a cache spoke: no data, if
+	 * poorly said */
+	if (!s->referral && !(s->m.flags & FLAG_RA))
+		return REPLY_NODATA;
+	return REPLY_LAME; /* upward or sideways */
 }
 
 /* --- handing out -------------------------------------------------------------- */

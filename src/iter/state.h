@@ -90,6 +90,7 @@ struct cut {
 	int64_t expire_s; /* of the parent's NS RRset; INT64_MAX for hints and
 			     forwarders */
 	bool fresh;	  /* from a referral of this resolution */
+	bool glue_tried;  /* the parents' word on its servers' addresses was taken */
 	bool forward;	  /* not a cut: the targets of a rule */
 };
 
@@ -238,6 +239,9 @@ enum step select_server(struct iter *it, struct frame *f);
 /* --- nsaddr.c ---------------------------------------------------------------- */
 /* Begin to look up the next name server without address. False: none left. */
 bool nsaddr_begin(struct iter *it, struct frame *f);
+/* When all else failed: addresses that parents gave for its name servers, where what
+ * the servers say of themselves is missing or wrong. False: none that is new. */
+bool nsaddr_glue(struct iter *it, struct frame *f);
 enum step nsaddr_take(struct iter *it, struct frame *f);
 /* Could a look-up give this cut a server? */
 bool nsaddr_possible(const struct cut *cut);
