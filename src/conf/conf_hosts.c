@@ -48,17 +48,13 @@ static const char *hosts_line_add(struct conf *c, struct hosts_line *l)
 	if (!scoped &&
 		(len < 0 || strpbrk(word, "@") || !addr_from_text(&addr, word, 0)))
 		return "not an address";
-	unsigned names = 0;
 	while ((len = word_next(l, word)) > 0) {
-		names++;
 		if (!name_from_text(name, word))
 			return "not a name";
 		if (!scoped && !conf_hint_add(c, name, &addr))
 			return "out of memory";
 	}
-	if (len < 0)
-		return "not a name";
-	return names ? NULL : "an address without a name";
+	return len < 0 ? "not a name" : NULL;
 }
 
 bool conf_hosts_text(struct conf *c, const char *path, const char *text, size_t len,

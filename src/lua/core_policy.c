@@ -2,9 +2,12 @@
 /* lua/core_policy.c - rules as the prelude's tables -> struct policy_rule; callbacks of
  * rules. */
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "base/hash.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "lua/internal.h"
 #include "policy/pattern.h"
@@ -170,22 +173,30 @@ static void action_take(
 /* --- callbacks ----------------------------------------------------------------------
  */
 
-static int code_write(lua_State *L, const void *bytes, size_t len, void *ctx)
-{
-	(void)L;
-	hash_add(ctx, bytes, len);
-	return 0;
-}
-
-/* The function at idx: a reference, and a hash of its code. */
-static void callback_take(lua_State *L, int idx, struct policy_rule *r)
+/* What the function does, as one number: its file's text and where it stands in it. Its
+ * bytecode would not do: the order of constants in there differs between processes. */
+static uint64_t code_hash(lua_State *L, int idx)
 {
 	static const struct hash_key key = {1, 2};
 	struct hash_state hash;
+	lua_Debug ar;
 	lua_pushvalue(L, idx);
+	lua_getinfo(L, ">S", &ar);
 	hash_begin(&hash, &key);
-	lua_dump(L, code_write, &hash);
-	r->callback_hash = hash_end(&hash);
+	hash_add(&hash, &ar.linedefined, sizeof(ar.linedefined));
+	char *text = NULL;
+	size_t len;
+	if (*ar.source == '@' &&
+		fd_read_file(ar.source + 1, LIMIT_CONFIG_BYTES, &text, &len) == 0)
+		hash_add(&hash, text, len);
+	free(text);
+	return hash_end(&hash);
+}
+
+static void callback_take(lua_State *L, int idx, struct policy_rule *r)
+{
+	r->callback_hash = code_hash(L, idx);
+	lua_pushvalue(L, idx);
 	r->callback = luaL_ref(L, LUA_REGISTRYINDEX);
 	script_of(L)->conf->has_callbacks = true;
 }
@@ -352,6 +363,38 @@ static void push_query(lua_State *L, const struct policy_query *q)
 	}
 }
 
+static bool targets_same(const struct kept_targets *k, const struct policy_rule *r)
+{
+	if (k->count != r->target_count)
+		return false;
+	for (size_t i = 0; i < k->count; i++)
+		if (!addr_equal(&k->targets[i], &r->targets[i]))
+			return false;
+	return true;
+}
+
+/* Routes outlive the query's arena: the same targets are kept once, as long as the
+ * script lives. */
+static bool targets_keep(struct script *s, struct policy_rule *r)
+{
+	struct conf *c = s->conf;
+	for (size_t i = 0; i < s->kept_count; i++)
+		if (targets_same(&s->kept[i], r)) {
+			r->targets = s->kept[i].targets;
+			return true;
+		}
+	if (s->kept_count >= SCRIPT_TARGETS_MAX)
+		return false;
+	struct addr *copy =
+		arena_dup(c->arena, r->targets, r->target_count * sizeof(*copy));
+	struct kept_targets *k = conf_push(c, &s->kept, &s->kept_count, sizeof(*k));
+	if (!copy || !k)
+		return false;
+	*k = (struct kept_targets){copy, r->target_count};
+	r->targets = copy;
+	return true;
+}
+
 struct callback_result {
 	struct policy_rule *rule;
 	struct arena *arena;
@@ -365,6 +408,9 @@ static int result_take(lua_State *L)
 	if (lua_isfunction(L, 1))
 		return script_raise(L, "a callback's action cannot be a function");
 	action_take(L, 1, c->rule, c->arena);
+	if (c->rule->target_count && !targets_keep(script_of(L), c->rule))
+		return script_raise(L, "more than %d different lists of forwarders",
+			SCRIPT_TARGETS_MAX);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* lua/internal.h - inside this folder: the script's state and the functions that the prelude calls. */
+/* lua/internal.h - inside this folder: the script's state and the functions that the
+ * prelude calls. */
 #pragma once
 
 #include <lauxlib.h>
@@ -12,6 +13,12 @@ enum {
 	SCRIPT_EVAL_MS = 1000,
 	SCRIPT_EVENT_MS = 1000,
 	SCRIPT_POLICY_MS = 50, /* a client waits, and everybody behind it */
+	SCRIPT_TARGETS_MAX = 1024,
+};
+
+struct kept_targets { /* of FORWARD and STUB that a callback returned */
+	const struct addr *targets;
+	size_t count;
 };
 
 struct script {
@@ -26,6 +33,8 @@ struct script {
 	size_t memory;
 	int dispatch; /* reference to the prelude's table of entry points */
 	uint32_t next_rule_id;
+	struct kept_targets *kept;
+	size_t kept_count;
 };
 
 extern const char prelude_base[];
@@ -37,10 +46,12 @@ extern const size_t prelude_policy_len;
 
 struct script *script_of(lua_State *L);
 /* "FILE:LINE: text", FILE and LINE being where the script called. Does not return. */
-int script_raise(lua_State *L, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int script_raise(lua_State *L, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 /* Where the script is now: the innermost frame that is not ours. Line 0 if none. */
 struct conf_where script_where(lua_State *L);
-/* Like lua_pcall, with a time limit and errors as "FILE:LINE: text". 0, or not: then a text is on the stack. */
+/* Like lua_pcall, with a time limit and errors as "FILE:LINE: text". 0, or not: then a
+ * text is on the stack. */
 int script_call(struct script *s, int args, int results, int limit_ms);
 /* Push the prelude's entry point of this name. */
 void script_entry(struct script *s, const char *name);
@@ -52,5 +63,7 @@ extern const luaL_Reg core_data[];
 extern const luaL_Reg core_policy[];
 extern const luaL_Reg core_run[];
 
-/* A wire name (a Lua string that is one) or text; lower case in `out`. Raises. Returns the length. */
-size_t core_name_arg(lua_State *L, int idx, const char *what, uint8_t out[static NAME_MAX_LEN]);
+/* A wire name (a Lua string that is one) or text; lower case in `out`. Raises. Returns
+ * the length. */
+size_t core_name_arg(
+	lua_State *L, int idx, const char *what, uint8_t out[static NAME_MAX_LEN]);

@@ -34,8 +34,8 @@ static void *script_alloc(void *ctx, void *old, size_t old_len, size_t len)
 	}
 	if (!old)
 		old_len = 0;
-	/* shrinking never fails: Lua counts on it; and outside a protected call a failure
-	 * would end the process */
+	/* shrinking never fails: Lua counts on it; and outside a protected call a
+	 * failure would end the process */
 	if (s->deadline_us && len > old_len &&
 		s->memory + (len - old_len) > SCRIPT_MEMORY_MAX)
 		return NULL;

@@ -479,6 +479,52 @@ static void callback_rules_ask_the_script(void **state)
 	script_free(s);
 }
 
+static void callbacks_forwarders_outlive_the_query(void **state)
+{
+	(void)state;
+	struct script *s =
+		good("policy.add(function(req, query)\n"
+		     "	return policy.FORWARD({ '10.0.0.1', '10.0.0.2@5353' })\n"
+		     "end)");
+	const uint8_t name[] = "\001a\007example";
+	struct policy_query q = {.name = name, .type = TYPE_A, .rclass = CLASS_IN};
+	struct arena *arena = arena_new(1 << 20);
+	struct policy_verdict v, again;
+	policy_decide(script_conf(s), &q, arena, 0, &v);
+	assert_true(script_policy(s, v.callback, &q, arena, &v));
+	arena_reset(arena);
+	policy_decide(script_conf(s), &q, arena, 0, &again);
+	assert_true(script_policy(s, again.callback, &q, arena, &again));
+	arena_free(arena);
+	assert_int_equal(v.route.kind, ROUTE_FORWARD);
+	assert_ptr_equal(v.route.targets, again.route.targets);
+	assert_int_equal(v.route.domain, again.route.domain);
+	assert_int_equal(v.route.targets[1].port, 5353);
+	script_free(s);
+}
+
+static uint64_t hash_of(const char *text)
+{
+	struct script *s = good(text);
+	const uint64_t hash = script_conf(s)->hash;
+	script_free(s);
+	return hash;
+}
+
+static void configuration_hash_covers_the_code_of_callbacks(void **state)
+{
+	(void)state;
+	static const char deny[] = "policy.add(function() return policy.DENY, "
+				   "{ a = 1, b = 2, c = 3 } end)";
+	assert_int_equal(hash_of(deny), hash_of(deny));
+	assert_int_not_equal(hash_of(deny),
+		hash_of("policy.add(function() return policy.DROP end)"));
+	assert_int_not_equal(
+		hash_of("net.listen('127.0.0.1')"), hash_of("net.listen('::1')"));
+	assert_int_equal(
+		hash_of("cache.size = 8 * MB"), hash_of("cache.size = 8192 * kB"));
+}
+
 static void hints_and_views_and_anchors_are_kept(void **state)
 {
 	(void)state;
@@ -684,6 +730,8 @@ int main(void)
 			module_that_keeps_answers_safe_is_not_left_out_silently),
 		cmocka_unit_test(policy_rules_become_data),
 		cmocka_unit_test(callback_rules_ask_the_script),
+		cmocka_unit_test(callbacks_forwarders_outlive_the_query),
+		cmocka_unit_test(configuration_hash_covers_the_code_of_callbacks),
 		cmocka_unit_test(hints_and_views_and_anchors_are_kept),
 		cmocka_unit_test(running_instance_refuses_settings_and_does_actions),
 		cmocka_unit_test(values_print_as_lua),
