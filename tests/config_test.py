@@ -92,7 +92,7 @@ ERRORS = {
 	'local x = nil\nx.y = 1\n': [':2:'],
 	'policy.add(policy.suffix(policy.FORWARD("1.2.3"), {todname("a.b")}))\n': [':1:', '1.2.3'],
 	'modules.load("no_such_module")\n': [':1:', 'no_such_module'],
-	'hints.root_file("/no/such/file")\n': [':1:', '/no/such/file'],
+	'modules.load("hints")\nhints.root_file("/no/such/file")\n': [':2:', '/no/such/file'],
 	'log_level("loud")\n': [':1:', 'loud'],
 	'option("NO_SUCH_FLAG", true)\n': [':1:', 'NO_SUCH_FLAG'],
 }
@@ -217,7 +217,7 @@ def test_no_permission_for_port_53_is_told(folder, lab):
 
 
 def test_without_listen_it_is_port_53_on_loopback(lab, shoals):
-	conf = ("option('ALLOW_LOCAL', true)\nhints.root_file('{hints}')\n"
+	conf = ("option('ALLOW_LOCAL', true)\nmodules.load('hints')\nhints.root_file('{hints}')\n"
 		"modules.load('nsid')\nnsid.name(os.getenv('SYSTEMD_INSTANCE'))\n")
 	shoal = shoals(conf=conf, port=53)
 	assert helpers.rcode_of(shoal.ask('ftp.z000.com.')) == 'NOERROR'

@@ -254,6 +254,7 @@ class Lab:
 CONF = """
 net.listen('127.0.0.1', {port})
 option('ALLOW_LOCAL', true)
+modules.load('hints > iterate')
 hints.root_file('{hints}')
 cache.size = 50*MB
 modules.load('nsid')
