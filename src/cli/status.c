@@ -70,6 +70,19 @@ static void amount(char out[static 32], uint64_t bytes)
 	snprintf(out, 32, value < 10 ? "%.1f%c" : "%.0f%c", value, units[unit]);
 }
 
+static void json_sockets(struct json *j, const char *text)
+{
+	json_open(j, "sockets", '[');
+	for (; *text; text += strspn(text, "\n")) {
+		char one[sizeof(((struct stats_block *)0)->sockets)];
+		const size_t len = strcspn(text, "\n");
+		snprintf(one, sizeof(one), "%.*s", (int)len, text);
+		json_text(j, NULL, one);
+		text += len;
+	}
+	json_close(j, ']');
+}
+
 static void print_json(
 	const struct fleet *f, const struct fleet *before, int64_t passed_us)
 {
@@ -90,7 +103,7 @@ static void print_json(
 		json_text(&j, "version", m->b.version);
 		json_text(&j, "keeper", m->b.keeper);
 		json_text(&j, "engine", m->b.engine);
-		json_text(&j, "sockets", m->b.sockets);
+		json_sockets(&j, m->b.sockets);
 		json_text(&j, "notes", m->b.notes);
 		json_u64(&j, "queries", m->b.counters.queries);
 		json_double(&j, "queries_per_second", rate(before, m, passed_us));
@@ -223,6 +236,20 @@ static bool print_text(
 	return true;
 }
 
+/* Stopped in order is no failure as long as others run: of four, one may be kept down.
+ */
+static bool all_well(const struct fleet *f)
+{
+	size_t alive = 0;
+	for (size_t i = 0; i < f->count; i++) {
+		const struct member *m = &f->members[i];
+		alive += m->alive;
+		if (!m->alive && !(m->readable && m->b.state == STATE_STOPPED))
+			return false;
+	}
+	return alive > 0;
+}
+
 static int show(bool as_json)
 {
 	struct fleet before, f;
@@ -237,8 +264,7 @@ static int show(bool as_json)
 			print_json(&f, &before, passed_us);
 		else
 			all = print_text(&f, &before, passed_us);
-		for (size_t i = 0; i < f.count; i++)
-			all = all && f.members[i].alive;
+		all = all && all_well(&f);
 		fleet_free(&f);
 	}
 	fleet_free(&before);

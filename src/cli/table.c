@@ -45,30 +45,43 @@ static int width_of(const struct table *t, size_t column)
 	return (int)width;
 }
 
-static void print_cell(
-	const struct table *t, size_t column, int width, const char *text)
+/* Without blanks at the end of the line. */
+static void print_row(const struct table *t, const int *widths,
+	const char *(*text)(const struct table *, size_t row, size_t column),
+	size_t row)
 {
-	if (column)
-		fputs("  ", stdout);
-	if (t->right[column])
-		printf("%*s", width, text);
-	else if (column == t->columns - 1)
-		fputs(text, stdout); /* no blanks at the end of a line */
-	else
-		printf("%-*s", width, text);
+	size_t last = t->columns;
+	while (last > 0 && !*text(t, row, last - 1))
+		last--;
+	for (size_t c = 0; c < last; c++) {
+		const char *cell = text(t, row, c);
+		if (c)
+			fputs("  ", stdout);
+		if (t->right[c])
+			printf("%*s", widths[c], cell);
+		else
+			printf("%-*s", c == last - 1 ? 0 : widths[c], cell);
+	}
+	putchar('\n');
+}
+
+static const char *head_at(const struct table *t, size_t row, size_t column)
+{
+	(void)row;
+	return t->heads[column];
+}
+
+static const char *cell_at(const struct table *t, size_t row, size_t column)
+{
+	return t->cells[row][column];
 }
 
 void table_print(const struct table *t)
 {
 	int widths[TABLE_COLUMNS_MAX];
-	for (size_t c = 0; c < t->columns; c++) {
+	for (size_t c = 0; c < t->columns; c++)
 		widths[c] = width_of(t, c);
-		print_cell(t, c, widths[c], t->heads[c]);
-	}
-	putchar('\n');
-	for (size_t row = 0; row < t->rows; row++) {
-		for (size_t c = 0; c < t->columns; c++)
-			print_cell(t, c, widths[c], t->cells[row][c]);
-		putchar('\n');
-	}
+	print_row(t, widths, head_at, 0);
+	for (size_t row = 0; row < t->rows; row++)
+		print_row(t, widths, cell_at, row);
 }

@@ -523,6 +523,22 @@ static int run(struct super *s)
 	return loop_run(s->loop);
 }
 
+/* Instances of an earlier plan are gone for good (claim_take has seen that none runs).
+ */
+static void forget_others(const struct super_plan *plan)
+{
+	static char names[STATS_INSTANCES_MAX][64];
+	const size_t count = stats_names(plan->run_folder, names, STATS_INSTANCES_MAX);
+	for (size_t i = 0; i < count; i++) {
+		char path[4096];
+		bool ours = false;
+		for (size_t k = 0; k < plan->count; k++)
+			ours = ours || strcmp(names[i], plan->names[k]) == 0;
+		if (!ours && stats_path(path, plan->run_folder, names[i]))
+			unlink(path);
+	}
+}
+
 int super_run(const struct super_plan *plan)
 {
 	struct super s = {0};
@@ -534,6 +550,7 @@ int super_run(const struct super_plan *plan)
 		return 1;
 	}
 	if (check_plan(plan)) {
+		forget_others(plan);
 		if (set_up(&s, plan))
 			code = run(&s);
 		else

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`shoal status` and `shoal stats` on real instances: rows, sums, who is dead."""
+
+import json
+import os
+import re
+import signal
+import time
+
+import pytest
+
+
+@pytest.fixture
+def three(shoals):
+	return shoals(count=3)
+
+
+def status(shoal):
+	return json.loads(shoal.tool('status', '--json').stdout)['instances']
+
+
+def test_status_tells_who_runs_what(three):
+	rows = status(three)
+	assert sorted(rows) == ['1', '2', '3']
+	for name, pid in three.pids().items():
+		assert rows[name]['pid'] == pid and rows[name]['state'] == 'ready'
+		assert rows[name]['alive'] is True and rows[name]['restarts'] == 0
+		assert any(str(three.port) in socket for socket in rows[name]['sockets'])
+		assert rows[name]['engine'] and rows[name]['keeper'] and rows[name]['memory'] > 0
+	assert len({row['configuration'] for row in rows.values()}) == 1
+
+
+def test_a_restarted_instance_is_counted(three):
+	before = status(three)
+	os.kill(before['2']['pid'], signal.SIGKILL)
+	deadline = time.monotonic() + 5
+	while True:
+		after = status(three)
+		if after['2']['restarts'] == 1 and after['2']['state'] == 'ready':
+			break
+		assert time.monotonic() < deadline, after
+	assert after['2']['pid'] != before['2']['pid']
+	assert after['1']['pid'] == before['1']['pid'] and after['1']['restarts'] == 0
+
+
+def test_total_is_the_sum(three):
+	for i in range(60):
+		three.ask('localhost')
+	stats = three.stats()
+	assert stats['total']['queries'] >= 60
+	for counter, total in stats['total'].items():
+		assert total == sum(one[counter] for one in stats['instances'].values()), counter
+	one = json.loads(three.tool('stats', '--json', '-i', '2').stdout)
+	assert list(one['instances']) == ['2']
+
+
+def test_prometheus_can_read_it(three):
+	three.ask('localhost')
+	text = three.tool('stats', '--prometheus').stdout
+	line = re.compile(r'(# (HELP|TYPE) shoal_\w+ .+|shoal_\w+\{instance="[123]"\} \d+)$')
+	for row in text.splitlines():
+		assert line.match(row), row
+	rows = re.findall(r'^shoal_queries_total\{instance="\d"\} (\d+)$', text, re.M)
+	assert len(rows) == 3 and sum(map(int, rows)) > 0
+
+
+def test_the_dead_are_named_and_the_stopped_are_no_shoal(three):
+	three.crashes_allowed = True
+	pids = three.pids()
+	three.process.send_signal(signal.SIGSTOP)    # nobody to start it again
+	os.kill(pids['3'], signal.SIGKILL)
+	time.sleep(0.1)
+	done = three.tool('status')
+	three.process.send_signal(signal.SIGCONT)
+	assert done.returncode == 1
+	assert re.search(r'^3 +%d +DEAD' % pids['3'], done.stdout, re.M), done.stdout
+	three.wait()
+	three.stop()
+	done = three.tool('status')
+	assert done.returncode == 1 and len(re.findall('stopped', done.stdout)) == 3
