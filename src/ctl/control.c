@@ -52,11 +52,10 @@ struct control {
 static void client_free(struct client *c)
 {
 	struct control *o = c->owner;
-	for (struct client **at = &o->clients; *at; at = &(*at)->next)
-		if (*at == c) {
-			*at = c->next;
-			break;
-		}
+	struct client **at = &o->clients;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
 	o->count--;
 	int fd = c->watch.fd;
 	loop_unwatch(o->loop, &c->watch);

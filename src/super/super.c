@@ -431,7 +431,7 @@ static void on_tick(void *ctx)
 			instance_judge(&s->instances[k]);
 	output_flush(&s->out);
 	feed_parent(s);
-	loop_timer_set(s->loop, &s->tick, now + PULSE_TICK_MS * 1000, on_tick, s);
+	loop_timer_set(s->loop, &s->tick, now + PULSE_TICK_MS * 1000LL, on_tick, s);
 }
 
 /* --- the whole ------------------------------------------------------------------ */
