@@ -310,8 +310,10 @@ void control_close(struct control *o)
 {
 	if (!o)
 		return;
-	while (o->clients)
-		client_free(o->clients);
+	for (struct client *c = o->clients, *next; c; c = next) {
+		next = c->next;
+		client_free(c);
+	}
 	int fd = o->watch.fd;
 	loop_unwatch(o->loop, &o->watch);
 	fd_close(&fd);

@@ -70,16 +70,14 @@ int sockpath_listen(const char *folder, const char *temp, const char *name, int 
 
 int sockpath_connect(const char *folder, const char *name, int timeout_ms)
 {
-	const struct timeval limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
+	const struct timeval limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000L};
 	struct sockaddr_un at;
 	int dir, err = make_address(&at, folder, name, &dir);
 	if (err)
 		return err;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		err = -errno;
-	else if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ||
-		 connect(fd, (const struct sockaddr *)&at, sizeof(at)) < 0)
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ||
+		connect(fd, (const struct sockaddr *)&at, sizeof(at)) < 0)
 		err = -errno;
 	fd_close(&dir);
 	if (err)

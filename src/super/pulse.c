@@ -7,7 +7,7 @@ void pulse_tick(struct pulse *all, size_t count, int64_t passed_ms)
 {
 	/* longer: the supervisor itself was paused or starved, and who knows who else
 	 */
-	if (passed_ms > 2 * PULSE_TICK_MS)
+	if (passed_ms > 2LL * PULSE_TICK_MS)
 		passed_ms = PULSE_TICK_MS;
 	for (size_t i = 0; i < count; i++)
 		all[i].silent_ms += passed_ms;
