@@ -21,7 +21,8 @@ enum {
 	PRIVATE_RETRY_S = 30,  /* a private segment looks for a file again */
 	PUBLISH_TRIES = 3,
 	MOVE_MIN_LIFE_S = 2,   /* what ends sooner is not worth moving */
-	MOVE_AGE_MAIN = SHARED_AGE_FULL * 5 / 8,
+	MOVE_AGE_MAIN = SHARED_AGE_FULL * 7 / 8,
+	RESCUE_MAX = 16,       /* entries saved for one written: bounds a write's time */
 	MOVE_AGE_YOUNG = SHARED_AGE_FULL / 4, /* younger: asked again by the same resolution */
 };
 
@@ -38,8 +39,13 @@ struct cache {
 	bool is_private;
 	int64_t retry_mono_us;
 	uint32_t last_epoch; /* in case the word is damaged */
-	union entry copy;    /* what the last look-up found */
+	/* Hashes of what this instance read, a bit each, in this half round of MAIN and the one
+	 * before: readers write nothing shared, so each keeps its own memory of what is in use. */
+	uint64_t *seen[2];
+	uint64_t seen_bits, seen_half_lap;
+	union entry copy; /* what the last look-up found */
 	union entry build;
+	union entry victim;
 };
 
 /* --- opening ----------------------------------------------------------------------- */
@@ -83,6 +89,25 @@ static bool open_segment(struct cache *c, struct shm *out, bool fresh, bool quie
 	return true;
 }
 
+static void seen_free(struct cache *c)
+{
+	free(c->seen[0]);
+	free(c->seen[1]);
+	c->seen[0] = c->seen[1] = NULL;
+}
+
+/* Without memory for it, entries in use are only a little less safe from floods. */
+static void seen_start(struct cache *c)
+{
+	seen_free(c);
+	c->seen_bits = (shared_slots(&c->shared) + 63) / 64 * 64;
+	c->seen[0] = calloc(c->seen_bits / 64, sizeof(uint64_t));
+	c->seen[1] = calloc(c->seen_bits / 64, sizeof(uint64_t));
+	if (!c->seen[0] || !c->seen[1])
+		seen_free(c);
+	c->seen_half_lap = shared_half_laps(&c->shared);
+}
+
 /* The segment behind `next` becomes ours. */
 static bool attach(struct cache *c, struct shm *next)
 {
@@ -93,6 +118,7 @@ static bool attach(struct cache *c, struct shm *next)
 	c->shm = *next;
 	c->shared = shared;
 	c->clear.generation = 0;
+	seen_start(c);
 	c->is_private = c->shm.fd < 0;
 	return true;
 }
@@ -138,6 +164,7 @@ void cache_close(struct cache *c)
 	if (!c)
 		return;
 	shm_close(&c->shm);
+	seen_free(c);
 	free(c);
 }
 
@@ -190,6 +217,18 @@ static bool lookup_is(const struct lookup *l, const union entry *e)
 	return h->domain == l->k.domain && h->type == l->k.type && h->rclass == l->k.rclass &&
 	       h->kind == l->k.kind && h->flags == l->k.flags && h->name_len == l->name_len &&
 	       memcmp(entry_name(e), l->k.name, l->name_len) == 0;
+}
+
+static struct cache_key key_of(const union entry *e)
+{
+	return (struct cache_key){
+		.kind = e->head.kind,
+		.flags = e->head.flags,
+		.type = e->head.type,
+		.rclass = e->head.rclass,
+		.domain = e->head.domain,
+		.name = entry_name(e),
+	};
 }
 
 /* Into c->copy. False: there is none; `where` may then be a damaged slot that may have been it. */
@@ -281,6 +320,66 @@ static int hand_out(const union entry *e, struct cache_meta *meta, uint8_t *buf,
 	return (int)h->value_len;
 }
 
+static uint64_t seen_bit(const struct cache *c, uint64_t hash, uint64_t *mask)
+{
+	const uint64_t bit = (hash >> 16 & UINT32_MAX) * c->seen_bits >> 32;
+	*mask = UINT64_C(1) << bit % 64;
+	return bit / 64;
+}
+
+static void seen_set(struct cache *c, uint64_t hash)
+{
+	uint64_t mask;
+	const uint64_t word = seen_bit(c, hash, &mask);
+	if (c->seen[0] && !(c->seen[0][word] & mask))
+		c->seen[0][word] |= mask;
+}
+
+static bool seen_get(const struct cache *c, uint64_t hash)
+{
+	uint64_t mask;
+	const uint64_t word = seen_bit(c, hash, &mask);
+	return c->seen[0] && (c->seen[0][word] | c->seen[1][word]) & mask;
+}
+
+static void seen_turn(struct cache *c)
+{
+	const uint64_t half_lap = shared_half_laps(&c->shared);
+	if (!c->seen[0] || half_lap == c->seen_half_lap)
+		return;
+	c->seen_half_lap = half_lap;
+	uint64_t *old = c->seen[1];
+	memset(old, 0, c->seen_bits / 8);
+	c->seen[1] = c->seen[0];
+	c->seen[0] = old;
+}
+
+/* Before `size` bytes go into MAIN: what they would be written over, and was read here
+ * lately, is written again first. */
+static void rescue(struct cache *c, size_t size, const struct now *now)
+{
+	uint64_t from = 0;
+	unsigned saved = 0;
+	seen_turn(c);
+	while (saved < RESCUE_MAX && shared_next_victim(&c->shared, size, &from, &c->victim)) {
+		const struct entry_head *h = &c->victim.head;
+		if (name_check(entry_name(&c->victim), h->name_len) != h->name_len)
+			continue;
+		const struct cache_key key = key_of(&c->victim);
+		struct lookup l;
+		struct shared_found at;
+		lookup_init(&l, c, &key);
+		if (!seen_get(c, l.hash) || !shared_named(&c->shared, l.hash, &c->victim, &at) ||
+			judge(c, &c->victim, now) != VERDICT_LIVE)
+			continue;
+		const uint64_t ref =
+			shared_append(&c->shared, REGION_MAIN, &c->victim, l.hash, true);
+		if (ref)
+			shared_replace(&at, ref);
+		saved++;
+	}
+}
+
 /* What is read and would be overwritten soon is written again, once: whoever swaps the
  * slot first. No clear up to now concerns it, so it bears the generation of now. */
 static void keep_hot(struct cache *c, const struct lookup *l, const struct shared_found *at,
@@ -294,6 +393,8 @@ static void keep_hot(struct cache *c, const struct lookup *l, const struct share
 		(int64_t)h->stored_s + h->life_s < now_wall_s(now) + MOVE_MIN_LIFE_S)
 		return;
 	c->copy.head.generation = c->clear.generation;
+	if (shared_main_full(&c->shared))
+		rescue(c, entry_size(h), now);
 	const uint64_t ref = shared_append(&c->shared, REGION_MAIN, &c->copy, l->hash, !young);
 	if (ref)
 		shared_replace(at, ref);
@@ -312,6 +413,7 @@ static const union entry *get_entry(
 		counter_up(c->counters, cache_cleared);
 	if (verdict != VERDICT_LIVE)
 		return NULL;
+	seen_set(c, l.hash);
 	keep_hot(c, &l, &where, now);
 	return &c->copy;
 }
@@ -464,8 +566,10 @@ bool cache_put(struct cache *c, const struct cache_key *key, const struct now *n
 	struct shared_found old;
 	if (find(c, &l, &old) && !outranks(c, now))
 		return false;
-	const uint64_t ref =
-		shared_append(&c->shared, choose_region(c, &old), &c->build, l.hash, false);
+	const enum shared_region region = choose_region(c, &old);
+	if (region == REGION_MAIN && shared_main_full(&c->shared))
+		rescue(c, entry_size(&c->build.head), now);
+	const uint64_t ref = shared_append(&c->shared, region, &c->build, l.hash, false);
 	if (!ref || !publish(c, &l, old, ref, now))
 		return false;
 	counter_up(c->counters, cache_writes);
@@ -534,14 +638,7 @@ void cache_walk(struct cache *c, const struct now *now,
 		if (name_check(entry_name(e), h->name_len) != h->name_len ||
 			judge(c, e, now) != VERDICT_LIVE)
 			continue;
-		const struct cache_key key = {
-			.kind = h->kind,
-			.flags = h->flags,
-			.type = h->type,
-			.rclass = h->rclass,
-			.domain = h->domain,
-			.name = entry_name(e),
-		};
+		const struct cache_key key = key_of(e);
 		struct cache_meta meta;
 		cache_entry_meta(e, &meta);
 		more = fn(ctx, &key, &meta, entry_value(e), h->value_len);

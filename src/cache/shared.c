@@ -340,6 +340,44 @@ bool shared_main_full(const struct shared *s)
 	return load(&log->line->tail) >= 2 * log->size;
 }
 
+uint64_t shared_half_laps(const struct shared *s)
+{
+	const struct shared_log *log = &s->log[REGION_MAIN];
+	return load(&log->line->tail) / (log->size / 2);
+}
+
+bool shared_next_victim(const struct shared *s, size_t size, uint64_t *from, union entry *out)
+{
+	const struct shared_log *log = &s->log[REGION_MAIN];
+	const uint64_t tail = load(&log->line->tail) / ENTRY_UNIT * ENTRY_UNIT;
+	const uint64_t oldest = tail - log->size / ENTRY_UNIT * ENTRY_UNIT;
+	uint64_t at = *from > oldest && *from < tail ? *from : oldest;
+	/* where one begins is seen from its first word: its own position */
+	for (; at < oldest + size; at += ENTRY_UNIT) {
+		const uint8_t *bytes = log->base + at % log->size;
+		if (load((const uint64_t *)(const void *)bytes) != at ||
+			!copy_entry(s, log, at, log->size, out))
+			continue;
+		*from = at + entry_size(&out->head);
+		return true;
+	}
+	return false;
+}
+
+bool shared_named(
+	const struct shared *s, uint64_t hash, const union entry *e, struct shared_found *out)
+{
+	const uint64_t ref = make_ref(hash, REGION_MAIN, e->head.position);
+	uint64_t *slot = bucket_of(s, hash);
+	for (unsigned i = 0; i < SHARED_WAYS; i++) {
+		if (load_acquire(&slot[i]) != ref)
+			continue;
+		*out = (struct shared_found){ &slot[i], ref };
+		return true;
+	}
+	return false;
+}
+
 bool shared_may_move(const struct shared *s)
 {
 	return load(&s->log[REGION_MAIN].line->credit) > 0;

@@ -70,6 +70,14 @@ uint64_t shared_append(
  * cost theirs: so a cache does not turn itself over by being read. */
 bool shared_may_move(const struct shared *s);
 bool shared_main_full(const struct shared *s);
+/* What the next `size` bytes into MAIN would be written over: the entries there one by one, whole
+ * and verified, but perhaps no longer in the index. Start with *from = 0. */
+bool shared_next_victim(const struct shared *s, size_t size, uint64_t *from, union entry *out);
+/* Is this verified copy from MAIN still what the index names for the hash? */
+bool shared_named(const struct shared *s, uint64_t hash, const union entry *e,
+	struct shared_found *out);
+/* Goes up by two with each round of MAIN's log. */
+uint64_t shared_half_laps(const struct shared *s);
 
 /* Put `ref` where `was` is: false if it is no longer (another writer was faster). */
 bool shared_replace(const struct shared_found *was, uint64_t ref);
