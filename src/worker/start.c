@@ -326,10 +326,6 @@ int start_check(const struct start_options *o)
 		return 1;
 	}
 	const struct conf *conf = script_conf(s);
-	if (!kinds_served(conf, error)) {
-		log_warning(SYSTEM, "%s", error);
-		warnings++;
-	}
 	printf("%s: fine for instance %s (%zu listeners, %zu rules, %d warnings, hash %016" PRIx64
 	       ")\n",
 		o->file, o->name, conf->listen_count, conf->rule_count + conf->view_count,
