@@ -26,11 +26,25 @@ static bool asked_before(struct worker *w, const struct query *q, uint64_t domai
 	return false;
 }
 
+/* All of it was there already: somebody on this host asked before us. Only positive answers prove
+ * that; denials of whole subtrees cover names that nobody ever asked. */
+static bool was_known(const struct iter_answer *a)
+{
+	if (!a->from_cache || a->rcode != RCODE_NOERROR)
+		return false;
+	for (size_t i = 0; i < a->record_count; i++)
+		if (a->records[i].section == SECTION_ANSWER)
+			return true;
+	return false;
+}
+
 void keep_answer(struct worker *w, const struct query *q, const struct respond_what *what,
 	const struct resolve_result *result)
 {
 	const struct iter_answer *a = result->answer;
-	if (!a->cacheable || !a->ttl || !asked_before(w, q, result->domain))
+	if (!a->cacheable || !a->ttl)
+		return;
+	if (!asked_before(w, q, result->domain) && !was_known(a))
 		return;
 	/* neither AD nor rotation: both are put right for each client */
 	struct respond_what plain = *what;

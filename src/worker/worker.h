@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/arena.h"
 #include "base/counters.h"
@@ -48,6 +49,7 @@ struct script_timer {
 struct worker {
 	const char *name;        /* of the instance */
 	const char *run_folder;
+	pid_t parent; /* as it was at the start */
 	struct script *script;
 	const struct conf *conf;
 
