@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/* cache/cache.c - what an entry means and which ones stay; how they lie is shared.c's.
+ *
+ * What stays: until MAIN was full once, everything goes there. Then a new key goes to YOUNG, an eighth of
+ * the space, and moves to MAIN when it is read after a while, or put again when its index slot still
+ * remembers it. Before MAIN is written over, entries that this instance read in the last round
+ * are written anew. So names asked once cost only YOUNG, however many they are. */
 #include "cache/cache.h"
 
 #include <assert.h>
@@ -503,14 +509,15 @@ static bool outranks(struct cache *c, const struct now *now)
 	return (new & 15) >= (old & 15) && new >> 4 >= old >> 4;
 }
 
-/* What is known already, by more than a burst, belongs to MAIN. */
+/* What is known already, by more than a burst, belongs to MAIN; also what was forgotten
+ * and is asked again: its slot still tells. */
 static enum shared_region choose_region(
-	const struct cache *c, const struct shared_found *old)
+	const struct cache *c, const struct lookup *l, struct shared_found *old)
 {
 	if (!shared_main_full(&c->shared))
 		return REGION_MAIN;
 	if (!old->slot)
-		return REGION_YOUNG;
+		return shared_ghost(&c->shared, l->hash, old) ? REGION_MAIN : REGION_YOUNG;
 	return shared_region(old->ref) == REGION_MAIN ||
 			       shared_age(&c->shared, old->ref) > MOVE_AGE_YOUNG
 		       ? REGION_MAIN
@@ -539,8 +546,10 @@ static bool publish(struct cache *c, const struct lookup *l, struct shared_found
 				drop_twins(c, l, &old);
 			return old.slot != NULL;
 		}
-		if (shared_replace(&old, ref))
+		if (shared_replace(&old, ref)) {
+			drop_twins(c, l, &old);
 			return true;
+		}
 		/* moved by a reader, or written by another resolution: is that newer? */
 		if (find(c, l, &old) && (c->copy.head.stored_s > c->build.head.stored_s ||
 						!outranks(c, now)))
@@ -566,7 +575,7 @@ bool cache_put(struct cache *c, const struct cache_key *key, const struct now *n
 	struct shared_found old;
 	if (find(c, &l, &old) && !outranks(c, now))
 		return false;
-	const enum shared_region region = choose_region(c, &old);
+	const enum shared_region region = choose_region(c, &l, &old);
 	if (region == REGION_MAIN && shared_main_full(&c->shared))
 		rescue(c, entry_size(&c->build.head), now);
 	const uint64_t ref = shared_append(&c->shared, region, &c->build, l.hash, false);

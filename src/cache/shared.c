@@ -280,6 +280,19 @@ unsigned shared_find(const struct shared *s, uint64_t hash,
 	return count;
 }
 
+bool shared_ghost(const struct shared *s, uint64_t hash, struct shared_found *out)
+{
+	uint64_t *slot = bucket_of(s, hash);
+	for (unsigned i = 0; i < SHARED_WAYS; i++) {
+		const uint64_t ref = load_acquire(&slot[i]);
+		if (ref && ref >> 48 == hash >> 48 && !alive(s, ref)) {
+			*out = (struct shared_found){ &slot[i], ref };
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool copy_entry(const struct shared *s, const struct shared_log *log,
 	uint64_t position, uint64_t room, union entry *out)
 {
@@ -435,24 +448,27 @@ bool shared_replace(const struct shared_found *was, uint64_t ref)
 	return swap(was->slot, was->ref, ref);
 }
 
-/* Dead before YOUNG before MAIN, old before new: who floods us takes slots of his own. */
-static unsigned badness(const struct shared *s, uint64_t ref)
+/* Dead before YOUNG before MAIN, old before new: who floods us takes slots of his own, and
+ * the dead that were here lately stay known the longest. */
+static uint64_t badness(const struct shared *s, uint64_t ref)
 {
-	const unsigned age = shared_age(s, ref);
-	if (age > SHARED_AGE_FULL)
-		return 3 * SHARED_AGE_FULL;
-	return shared_region(ref) == REGION_YOUNG ? SHARED_AGE_FULL + 1 + age : age;
+	const struct shared_log *log = &s->log[shared_region(ref)];
+	const uint64_t units =
+		(load(&log->line->tail) / ENTRY_UNIT - (ref & REF_UNITS)) & REF_UNITS;
+	const uint64_t age = units * ENTRY_UNIT / (log->size / SHARED_AGE_FULL);
+	const bool dead = age > SHARED_AGE_FULL;
+	return age + (dead || shared_region(ref) == REGION_YOUNG ? 2 * SHARED_AGE_FULL : 0);
 }
 
 static struct shared_found worst_slot(const struct shared *s, uint64_t *slot)
 {
 	struct shared_found worst = { NULL, 0 };
-	unsigned worst_is = 0;
+	uint64_t worst_is = 0;
 	for (unsigned i = 0; i < SHARED_WAYS; i++) {
 		const uint64_t ref = load_acquire(&slot[i]);
 		if (!ref)
 			return (struct shared_found){ &slot[i], 0 };
-		const unsigned bad = badness(s, ref);
+		const uint64_t bad = badness(s, ref);
 		if (!worst.slot || bad > worst_is) {
 			worst = (struct shared_found){ &slot[i], ref };
 			worst_is = bad;

@@ -58,6 +58,10 @@ unsigned shared_find(const struct shared *s, uint64_t hash,
 enum shared_copied { COPIED, COPY_GONE, COPY_DAMAGED };
 enum shared_copied shared_copy(const struct shared *s, uint64_t ref, union entry *out);
 
+/* A slot with the hash's tag whose entry was written over: most likely the key was here not long
+ * ago and is asked again. */
+bool shared_ghost(const struct shared *s, uint64_t hash, struct shared_found *out);
+
 /* How far towards being overwritten: 0 new .. SHARED_AGE_FULL; more: gone. */
 unsigned shared_age(const struct shared *s, uint64_t ref);
 enum shared_region shared_region(uint64_t ref);
