@@ -64,6 +64,7 @@ static uint64_t hash_with(const char *option, double value, const char *instance
 	struct conf *c = conf_new();
 	char error[256];
 	c->instance = instance;
+	c->nsid = instance; /* as nsid.name(os.getenv('SYSTEMD_INSTANCE')) does */
 	if (option)
 		assert_true(conf_option_set(c, conf_option_find(option), value, error));
 	conf_finish(c);
