@@ -4,10 +4,13 @@
 #include "lua/script.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 #include <luajit.h>
 #include <lualib.h>
@@ -297,6 +300,35 @@ static bool syntax_check(
 	return fail(error, s, said);
 }
 
+/* The hook sees instructions only: a pattern that backtracks forever inside one is
+ * stopped here, with the process that has not begun to serve. */
+static char too_long[1024];
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+	ssize_t put = write(STDERR_FILENO, too_long, strlen(too_long));
+	(void)put;
+	_exit(1);
+}
+
+static void alarm_begin(const char *file, struct sigaction *old)
+{
+	const struct sigaction act = {.sa_handler = on_alarm};
+	const struct itimerval limit = {.it_value.tv_sec = LIMIT_CONFIG_MS / 1000 + 2};
+	snprintf(too_long, sizeof(too_long),
+		"shoald: %.900s:1: stopped: it runs for too long\n", file);
+	sigaction(SIGALRM, &act, old);
+	setitimer(ITIMER_REAL, &limit, NULL);
+}
+
+static void alarm_end(const struct sigaction *old)
+{
+	const struct itimerval none = {0};
+	setitimer(ITIMER_REAL, &none, NULL);
+	sigaction(SIGALRM, old, NULL);
+}
+
 static bool file_run(struct script *s, char error[static 1024])
 {
 	lua_State *L = s->L;
@@ -334,7 +366,13 @@ static bool script_run(struct script *s, const char *file, const char *instance,
 		setenv("SYSTEMD_INSTANCE", instance, 1);
 	luaL_openlibs(s->L);
 	luaJIT_setmode(s->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
-	if (!prelude_load(s, error) || !file_run(s, error))
+	if (!prelude_load(s, error))
+		return false;
+	struct sigaction old;
+	alarm_begin(c->file, &old);
+	const bool fine = file_run(s, error);
+	alarm_end(&old);
+	if (!fine)
 		return false;
 	if (arena_overflowed(c->arena)) {
 		snprintf(error, 1024, "%s:1: out of memory: too much is configured",

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "policy/pattern.h"
 #include "wire/codes.h"
 #include "wire/name.h"
 
@@ -657,6 +658,55 @@ static void resolve_calls_back_when_it_is_done(void **state)
 	script_free(s);
 }
 
+/* Decimal escapes of every byte: any text as a Lua string. */
+static const char *escaped(char *out, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		sprintf(out + 4 * i, "\\%03u", (unsigned)(uint8_t)text[i]);
+	out[4 * len] = 0;
+	return out;
+}
+
+static void our_patterns_match_what_lua_matches(void **state)
+{
+	(void)state;
+	static const char alphabet[] = "aab1%%()[]^-*+?.$dwf%1";
+	struct script *s = good("");
+	uint32_t random = 1;
+	unsigned compared = 0;
+	for (unsigned round = 0; round < 20000; round++) {
+		char pattern[12], text[12], p[64], t[64], line[512], *out;
+		size_t lens[2];
+		for (unsigned i = 0; i < 2; i++) {
+			char *to = i ? text : pattern;
+			random = random * 1664525 + 1013904223;
+			lens[i] = (random >> 16) % sizeof(text);
+			for (size_t n = 0; n < lens[i]; n++) {
+				random = random * 1664525 + 1013904223;
+				to[n] = i ? "aab1"[(random >> 20) % 4]
+					  : alphabet[(random >> 16) %
+						     (sizeof(alphabet) - 1)];
+			}
+		}
+		if (pattern_check(pattern, lens[0]))
+			continue;
+		snprintf(line, sizeof(line),
+			"(function() local ok, at = pcall(string.find, \"%s\", \"%s\") "
+			"return ok and at ~= nil, ok end)()",
+			escaped(t, text, lens[1]), escaped(p, pattern, lens[0]));
+		assert_true(script_eval(s, line, &out));
+		const bool hit =
+			pattern_match(pattern, lens[0], (const uint8_t *)text, lens[1]);
+		if (hit != (strcmp(out, "true") == 0))
+			fail_msg("'%.*s' in '%.*s': Lua says %s", (int)lens[0], pattern,
+				(int)lens[1], text, out);
+		free(out);
+		compared++;
+	}
+	assert_true(compared > 5000);
+	script_free(s);
+}
+
 /* --- whole configurations in the shape of packaged examples ------------------------
  */
 
@@ -735,6 +785,7 @@ int main(void)
 		cmocka_unit_test(hints_and_views_and_anchors_are_kept),
 		cmocka_unit_test(running_instance_refuses_settings_and_does_actions),
 		cmocka_unit_test(values_print_as_lua),
+		cmocka_unit_test(our_patterns_match_what_lua_matches),
 		cmocka_unit_test(resolve_calls_back_when_it_is_done),
 		cmocka_unit_test(packaged_shapes_pass_the_check),
 	};

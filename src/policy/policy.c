@@ -271,10 +271,15 @@ bool policy_allows(const struct conf *conf, const struct addr *client)
 	return false;
 }
 
-/* A view rule that only says who is served. */
-static bool view_is_plain(const struct policy_rule *r)
+/* Can the rule change what becomes of this name (lower case)? */
+static bool rule_touches(const struct policy_rule *r, const uint8_t *name)
 {
-	return r->deleted || (r->filter == FILTER_ALL && r->action == POLICY_PASS);
+	if (r->deleted)
+		return false;
+	/* a view rule that only says who is served */
+	if (r->view && r->filter == FILTER_ALL && r->action == POLICY_PASS)
+		return false;
+	return rule_zone(r, name) != NULL;
 }
 
 bool policy_is_plain(
@@ -285,13 +290,13 @@ bool policy_is_plain(
 	size_t count;
 	if (rclass != CLASS_IN || type_is_meta(type))
 		return false;
+	name_copy_lower(lower, name);
 	for (size_t i = 0; i < conf->rule_count; i++)
-		if (!conf->rules[i].deleted)
+		if (rule_touches(&conf->rules[i], lower))
 			return false;
 	for (size_t i = 0; i < conf->view_count; i++)
-		if (!view_is_plain(&conf->views[i]))
+		if (rule_touches(&conf->views[i], lower))
 			return false;
-	name_copy_lower(lower, name);
 	if (conf->hint_count &&
 		(type == TYPE_PTR || conf_hint_find(conf, lower, &count)))
 		return false;

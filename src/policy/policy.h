@@ -68,8 +68,8 @@ bool policy_allows(const struct conf *conf, const struct addr *client);
  * verdict's own `resume` and the same `out` (it carries the flags gathered so far). */
 void policy_decide(const struct conf *conf, const struct policy_query *q, struct arena *arena,
 	size_t resume, struct policy_verdict *out);
-/* True when no rule and no local data can touch any query (only special names): lets the fast path skip policy_decide for
- * names that policy_is_plain() accepts. */
+/* True when no rule, no local data and no special name touches this query, whoever asks: policy_decide would say
+ * "resolve, in conf->domain". Lets the fast path skip it. */
 bool policy_is_plain(const struct conf *conf, const uint8_t *name, uint16_t type, uint16_t rclass);
 /* Where a name met on the way (CNAME target, name server) is resolved: forward and stub rules by suffix apply to it,
  * answering rules do not ("not on CNAME targets"). */

@@ -325,6 +325,36 @@ static void view_rules_ask_for_the_clients_address(void **state)
 	assert_int_equal(ask(w, "a.example", TYPE_A)->outcome, OUTCOME_SERVFAIL);
 }
 
+static void rules_for_other_names_leave_a_name_plain(void **state)
+{
+	struct world *w = *state;
+	struct policy_rule *r = rule_new(w, false, FILTER_SUFFIX, POLICY_FORWARD);
+	rule_name(w, r, "corp.example");
+	rule_target(w, r, "10.0.0.1");
+	r = rule_new(w, false, FILTER_PATTERN, POLICY_DENY);
+	r->pattern = "\003ads";
+	r->pattern_len = 4;
+	r = rule_new(w, true, FILTER_ALL, POLICY_PASS);
+	assert_true(subnet_from_text(&r->net, "0.0.0.0/0"));
+	static const struct {
+		const char *name;
+		bool plain;
+	} cases[] = {{"www.example", true}, {"Corp.Example", false},
+		{"a.corp.example", false}, {"x.ADS.example", false}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ask(w, cases[i].name, TYPE_A);
+		const bool plain = policy_is_plain(w->conf, w->name, TYPE_A, CLASS_IN);
+		assert_int_equal(plain, cases[i].plain);
+		if (plain) {
+			assert_int_equal(w->v.outcome, OUTCOME_RESOLVE);
+			assert_int_equal(w->v.route.domain, w->conf->domain);
+		}
+	}
+	rule_new(w, false, FILTER_CALL, POLICY_CALL);
+	ask(w, "www.example", TYPE_A);
+	assert_false(policy_is_plain(w->conf, w->name, TYPE_A, CLASS_IN));
+}
+
 static void names_on_the_way_follow_routes_not_answers(void **state)
 {
 	struct world *w = *state;
@@ -360,6 +390,7 @@ int main(void)
 		T(callback_rule_stops_and_resumes_behind_itself),
 		T(strangers_are_refused_unless_allowed),
 		T(view_rules_ask_for_the_clients_address),
+		T(rules_for_other_names_leave_a_name_plain),
 		T(names_on_the_way_follow_routes_not_answers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
