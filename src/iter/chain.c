@@ -165,12 +165,17 @@ static bool take_proofs(struct iter *it, struct frame *f)
 	return true;
 }
 
+static bool has_address(const struct reply *r)
+{
+	return reply_find(r, SECTION_ADDITIONAL, TYPE_A, NULL) ||
+	       reply_find(r, SECTION_ADDITIONAL, TYPE_AAAA, NULL);
+}
+
 /* Keep a priming answer as the root's cut: RFC 9609. */
 static void keep_root(struct iter *it, const struct frame *f, const struct rrset *rr)
 {
 	if (rr->type == TYPE_NS && name_is_root(rr->name) &&
-		name_is_root(f->cut->zone) &&
-		reply_find(&it->reply, SECTION_ADDITIONAL, TYPE_A, NULL))
+		name_is_root(f->cut->zone) && has_address(&it->reply))
 		store_cut(it, f, rr, &it->reply, INT64_MAX);
 }
 

@@ -185,7 +185,10 @@ enum step iter_frame_fail(struct iter *it, struct frame *f, int ede)
 	 * resolution's own */
 	const bool local = it->local_trouble && !it->other_trouble;
 	if (!local && !(f->looped && it->depth > 0))
-		store_failure(it, f);
+		store_failure(it, f->asked_domain, f->asked, f);
+	if (!local && f->name != f->asked && !f->looped)
+		store_failure(it, f->route.domain, f->name,
+			f); /* other aliases may lead here */
 	return STEP_ON;
 }
 
@@ -198,6 +201,8 @@ enum step iter_give_up(struct iter *it, int ede, const char *why)
 		snprintf(it->ede_text, sizeof(it->ede_text), "%s", why);
 	it->depth = 0;
 	f->looped = false;
+	f->name =
+		f->asked; /* the alias's target may be fine, with a budget of its own */
 	iter_frame_fail(it, f, ede);
 	answer_build(it, f);
 	it->over = true;

@@ -283,21 +283,31 @@ static bool is_last(const struct frame *f)
 	return !nsaddr_possible(f->cut);
 }
 
+/* The question as it stands in the message is the one sent, to the letter; in another's
+ * reply, in whatever case. */
+static bool repeats_question(const struct iter *it, const uint8_t *name, size_t left)
+{
+	const size_t len = name_len(it->sent_name);
+	if (name_check(name, left) != len)
+		return false;
+	return it->event->shared ? name_equal(name, it->sent_name)
+				 : name_equal_case(name, it->sent_name);
+}
+
 /* The message with the question in lower case, for names in it point there: else our
  * random case would stand in answers and in the cache. As it came, when the question is
- * not ours to the letter. */
+ * not ours. */
 static const uint8_t *without_case(struct iter *it, const struct frame *f)
 {
 	enum { HEADER = 12 };
 	const struct iter_event *ev = it->event;
-	const size_t len = name_len(it->sent_name);
-	if (!f->check_case || ev->len < HEADER + len ||
-		memcmp(ev->msg + HEADER, it->sent_name, len) != 0)
+	if (!(f->check_case || ev->shared) || ev->len <= HEADER ||
+		!repeats_question(it, ev->msg + HEADER, ev->len - HEADER))
 		return ev->msg;
 	uint8_t *copy = arena_dup(it->scratch, ev->msg, ev->len);
 	if (!copy)
 		return ev->msg;
-	name_copy_lower(copy + HEADER, it->sent_name);
+	name_lower(copy + HEADER);
 	return copy;
 }
 

@@ -122,6 +122,8 @@ static bool lookup(struct iter *it, struct frame *f, enum step *step)
 enum step start_lookup(struct iter *it, struct frame *f)
 {
 	enum step step;
+	if (f->chain == 0)
+		f->asked_domain = f->route.domain;
 	if (!f->no_cache && lookup(it, f, &step)) {
 		log_debug(CACHE, "%s: found", iter_text(f->name, f->type));
 		return step;

@@ -97,7 +97,8 @@ struct cut {
 struct frame {
 	enum iter_state state;
 	const uint8_t *asked; /* as the frame began */
-	const uint8_t *name;  /* now, after aliases */
+	uint64_t asked_domain;
+	const uint8_t *name; /* now, after aliases */
 	uint16_t type;
 	bool no_cache;
 	bool looped; /* something was left out because a frame beneath waits for it */
@@ -266,7 +267,8 @@ void store_negative(struct iter *it, const struct frame *f, const uint8_t *name,
  * parent's own (ghost domains). */
 void store_cut(struct iter *it, const struct frame *f, const struct rrset *ns,
 	const struct reply *r, int64_t expire_s);
-void store_failure(struct iter *it, const struct frame *f);
+void store_failure(
+	struct iter *it, uint64_t domain, const uint8_t *name, const struct frame *f);
 bool store_is_denial(uint16_t type);
 
 struct stored { /* a cache entry as read; borrows a buffer that the next read overwrites

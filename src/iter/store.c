@@ -146,9 +146,11 @@ void store_cut(struct iter *it, const struct frame *f, const struct rrset *ns,
 	put(it, &key, &meta, items, count);
 }
 
-void store_failure(struct iter *it, const struct frame *f)
+void store_failure(
+	struct iter *it, uint64_t domain, const uint8_t *name, const struct frame *f)
 {
-	struct cache_key key = key_for(f, CACHE_FAILURE, f->asked, f->type);
+	struct cache_key key = key_for(f, CACHE_FAILURE, name, f->type);
+	key.domain = domain;
 	key.flags = it->q.checking_disabled ? CACHE_KEY_CD : 0;
 	struct cache_meta meta = meta_for(it, FAILURE_TTL);
 	meta.rcode = f->rcode;
