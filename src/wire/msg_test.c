@@ -24,7 +24,8 @@ static struct draft d;
 
 static void add(const void *bytes, size_t len)
 {
-	memcpy(d.b + d.len, bytes, len);
+	if (len) /* NULL then */
+		memcpy(d.b + d.len, bytes, len);
 	d.len += len;
 }
 
