@@ -226,10 +226,8 @@ int conf_name_order(const uint8_t *a, const uint8_t *b)
 
 static int names_compare(const void *a, const void *b)
 {
-	const uint8_t *x, *y;
-	memcpy(&x, a, sizeof(x));
-	memcpy(&y, b, sizeof(y));
-	return conf_name_order(x, y);
+	const uint8_t *const *x = a, *const *y = b;
+	return conf_name_order(*x, *y);
 }
 
 void conf_names_sort(const uint8_t **names, size_t count)
@@ -357,29 +355,26 @@ static int addr_order(const struct addr *a, const struct addr *b)
 
 static int hint_compare_addr(const void *a, const void *b)
 {
-	const struct conf_hint *x, *y;
-	memcpy(&x, a, sizeof(x));
-	memcpy(&y, b, sizeof(y));
-	const int order = addr_order(&x->addr, &y->addr);
+	const struct conf_hint *const *x = a, *const *y = b;
+	const int order = addr_order(&(*x)->addr, &(*y)->addr);
 	if (order)
 		return order;
-	return (x->order > y->order) - (x->order < y->order);
+	return ((*x)->order > (*y)->order) - ((*x)->order < (*y)->order);
 }
 
 static void hints_sort(struct conf *c)
 {
+	enum { ITEM_LEN = sizeof(void *) }; /* a list of pointers */
 	c->hints_by_addr = NULL;
 	if (!c->hint_count)
 		return;
 	qsort(c->hints, c->hint_count, sizeof(*c->hints), hint_compare_name);
-	c->hints_by_addr =
-		arena_alloc(c->arena, c->hint_count * sizeof(*c->hints_by_addr));
+	c->hints_by_addr = arena_alloc(c->arena, c->hint_count * ITEM_LEN);
 	if (!c->hints_by_addr)
 		return;
 	for (size_t i = 0; i < c->hint_count; i++)
 		c->hints_by_addr[i] = &c->hints[i];
-	qsort(c->hints_by_addr, c->hint_count, sizeof(*c->hints_by_addr),
-		hint_compare_addr);
+	qsort(c->hints_by_addr, c->hint_count, ITEM_LEN, hint_compare_addr);
 }
 
 const struct conf_hint *conf_hint_find(

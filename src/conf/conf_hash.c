@@ -126,10 +126,12 @@ uint64_t conf_hash(const struct conf *c)
 		(unsigned long long)c->log_groups);
 	const char *const texts[] = {c->cache_storage, c->nsid, c->chaos_hostname,
 		c->chaos_version, c->user, c->group};
-	/* nsid.name(os.getenv('SYSTEMD_INSTANCE')) is one configuration, not one for each */
+	/* nsid.name(os.getenv('SYSTEMD_INSTANCE')) is one configuration, not one for
+	 * each */
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		add_text(&s, texts[i] && strcmp(texts[i], c->instance) == 0 ? "\1instance"
-									   : texts[i]);
+		add_text(&s, texts[i] && strcmp(texts[i], c->instance) == 0
+				     ? "\1instance"
+				     : texts[i]);
 	return hash_end(&s);
 }
 

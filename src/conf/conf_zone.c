@@ -91,10 +91,12 @@ static bool zone_read(const char *path, const char *text, zone_record_fn *fn, vo
 		snprintf(error, 256, "out of memory");
 		return false;
 	}
-	if (zs_set_processing(s, zone_on_record, zone_on_error, &z) != 0 ||
-		(path ? zs_set_input_file(s, path)
-		      : zs_set_input_string(s, text, strlen(text))) != 0 ||
-		zs_parse_all(s) != 0) {
+	int rc = zs_set_processing(s, zone_on_record, zone_on_error, &z);
+	if (rc == 0 && path)
+		rc = zs_set_input_file(s, path);
+	else if (rc == 0 && text)
+		rc = zs_set_input_string(s, text, strlen(text));
+	if (rc != 0 || zs_parse_all(s) != 0) {
 		if (!error[0])
 			snprintf(error, 256, "%.160s: %s", path ? path : "text",
 				zs_strerror(s->error.code));

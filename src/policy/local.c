@@ -66,9 +66,10 @@ static void refuse(struct policy_verdict *v, int ede, const char *text)
 static void chaos_text(const struct local *l, const char *text)
 {
 	uint8_t rdata[256];
-	const size_t len = strlen(text) < 255 ? strlen(text) : 255;
+	const size_t len = strnlen(text, 255);
 	rdata[0] = (uint8_t)len;
-	memcpy(rdata + 1, text, len);
+	for (size_t i = 0; i < len; i++)
+		rdata[1 + i] = (uint8_t)text[i];
 	answer_yes(l);
 	if (l->q->type == TYPE_TXT || l->q->type == TYPE_ANY)
 		add(l, SECTION_ANSWER, l->q->name, TYPE_TXT, 0, rdata, len + 1);
@@ -255,7 +256,7 @@ static bool special_ipv4only(const struct local *l, bool at_apex)
 		return false;
 	const uint16_t len = 4;
 	uint8_t data[12];
-	for (unsigned i = 0; i < 2; i++) {
+	for (size_t i = 0; i < 2; i++) {
 		memcpy(data + 6 * i, &len, 2);
 		memcpy(data + 6 * i + 2, addrs + 4 * i, 4);
 	}

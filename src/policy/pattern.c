@@ -236,7 +236,8 @@ static size_t match_again(struct matcher *m, size_t p, size_t s)
 	if (i >= m->captures || m->capture[i].open)
 		return no_match;
 	const struct capture *c = &m->capture[i];
-	if (m->data_len - s < c->len || memcmp(m->data + c->start, m->data + s, c->len))
+	if (m->data_len - s < c->len ||
+		memcmp(m->data + c->start, m->data + s, c->len) != 0)
 		return no_match;
 	return match_here(m, p + 2, s + c->len);
 }

@@ -61,7 +61,7 @@ static void deny(const struct policy_rule *r, const struct policy_query *q,
 	if (r->action != POLICY_DENY_MSG || !r->message)
 		return;
 	uint8_t text[256];
-	const size_t len = strlen(r->message) < 255 ? strlen(r->message) : 255;
+	const size_t len = strnlen(r->message, 255);
 	text[0] = (uint8_t)len;
 	memcpy(text + 1, r->message, len);
 	v->ede_text = r->message;
