@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* bench/cache.c - reads and writes a second of the shared cache, by 1..N processes at once.
+/* bench/cache.c - reads and writes a second of the shared cache, by 1..N processes at
+ * once.
  *
  * usage: bench-cache [ENTRIES [SECONDS [PROCESSES]]]   (200000, 1, 2) */
 #include <stdio.h>
@@ -39,7 +40,8 @@ static unsigned pick(struct job *j)
 
 static struct cache_key key_of(unsigned i, uint8_t kind)
 {
-	return (struct cache_key){ .kind = kind, .type = 1, .rclass = 1, .name = names[i] };
+	return (struct cache_key){
+		.kind = kind, .type = 1, .rclass = 1, .name = names[i]};
 }
 
 static bool read_one(struct job *j, const struct now *now)
@@ -72,24 +74,24 @@ static bool answer_one(struct job *j, const struct now *now)
 	const struct cache_key key = key_of(pick(j) % 10000, CACHE_ANSWER);
 	struct cache_meta meta;
 	bool too_long;
-	return answer_get(j->cache, &key, now, 1, 0x100, key.name, 1, j->value, 1232, &meta,
-		       &too_long) > 0;
+	return answer_get(j->cache, &key, now, 1, 0x100, key.name, 1, j->value, 1232,
+		       &meta, &too_long) > 0;
 }
 
 static const struct {
 	const char *name;
 	bool (*run)(struct job *j, const struct now *now);
 } kinds[] = {
-	{ "read, all names", read_one },
-	{ "read, 1,000 names", read_hot },
-	{ "finished answers", answer_one },
-	{ "write", write_one },
-	{ "9 reads, 1 write", mixed },
+	{"read, all names", read_one},
+	{"read, 1,000 names", read_hot},
+	{"finished answers", answer_one},
+	{"write", write_one},
+	{"9 reads, 1 write", mixed},
 };
 
 static struct job *job_open(uint64_t seed)
 {
-	const struct cache_conf conf = { .run_folder = folder, .size = 256u << 20 };
+	const struct cache_conf conf = {.run_folder = folder, .size = 256u << 20};
 	struct job *j = calloc(1, sizeof(*j));
 	if (!j)
 		exit(1);
@@ -111,9 +113,14 @@ static struct job *job_open(uint64_t seed)
 
 static void store_answer(struct job *j, unsigned i, const struct now *now)
 {
-	static const uint8_t data[] = { 4, 0, 192, 0, 2, 1, 4, 0, 192, 0, 2, 2 };
-	const struct rrset rr = { .name = names[i], .type = 1, .rclass = 1, .count = 2,
-		.ttl = 86400, .data = data, .data_len = sizeof(data) };
+	static const uint8_t data[] = {4, 0, 192, 0, 2, 1, 4, 0, 192, 0, 2, 2};
+	const struct rrset rr = {.name = names[i],
+		.type = 1,
+		.rclass = 1,
+		.count = 2,
+		.ttl = 86400,
+		.data = data,
+		.data_len = sizeof(data)};
 	const struct cache_key key = key_of(i, CACHE_ANSWER);
 	uint8_t msg[512];
 	struct writer w;
@@ -135,8 +142,8 @@ static void fill(void)
 	}
 	struct cache_stats stats;
 	cache_stats(j->cache, &stats);
-	printf("%u names of %d bytes: %.1f MB in logs, %.0f bytes an entry\n", entries, VALUE,
-		(double)stats.bytes_used / 1e6,
+	printf("%u names of %d bytes: %.1f MB in logs, %.0f bytes an entry\n", entries,
+		VALUE, (double)stats.bytes_used / 1e6,
 		(double)stats.bytes_used / (double)stats.entries);
 	cache_close(j->cache);
 	free(j);
@@ -167,10 +174,11 @@ static void child(unsigned number, unsigned kind, double seconds)
 			good += kinds[kind].run(j, &now);
 		count += ROUND;
 	} while ((double)(now.mono_us - start) < seconds * 1e6);
-	done[3 * number] = (uint64_t)((double)count * 1e6 / (double)(now.mono_us - start));
+	done[3 * number] =
+		(uint64_t)((double)count * 1e6 / (double)(now.mono_us - start));
 	done[3 * number + 1] = good * 1000 / count;
-	done[3 * number + 2] =
-		(uint64_t)((double)(clock() - cpu) * 1e9 / CLOCKS_PER_SEC / (double)count);
+	done[3 * number + 2] = (uint64_t)((double)(clock() - cpu) * 1e9 /
+					  CLOCKS_PER_SEC / (double)count);
 	_exit(0);
 }
 
@@ -187,8 +195,8 @@ static void measure(unsigned kind, unsigned processes, double seconds)
 		good += (double)done[3 * i + 1] / 10 / processes;
 		cpu_ns += (double)done[3 * i + 2] / processes;
 	}
-	printf("%-20s %10u %10.2f %8.0f %8.1f\n", kinds[kind].name, processes, sum / 1e6,
-		cpu_ns, good);
+	printf("%-20s %10u %10.2f %8.0f %8.1f\n", kinds[kind].name, processes,
+		sum / 1e6, cpu_ns, good);
 }
 
 int main(int argc, char **argv)
@@ -198,11 +206,13 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		entries = (unsigned)atoi(argv[1]);
 	if (entries < 10000 || most < 1 || most > PROCESSES_MAX || !mkdtemp(folder)) {
-		fprintf(stderr, "usage: %s [ENTRIES >= 10000 [SECONDS [PROCESSES]]]\n", argv[0]);
+		fprintf(stderr, "usage: %s [ENTRIES >= 10000 [SECONDS [PROCESSES]]]\n",
+			argv[0]);
 		return 2;
 	}
 	names = calloc(entries, sizeof(*names));
-	done = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	done = mmap(
+		NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (!names || done == MAP_FAILED)
 		return 1;
 	for (unsigned i = 0; i < entries; i++) {
@@ -212,7 +222,8 @@ int main(int argc, char **argv)
 		memcpy(names[i], name, name_from_text(name, text));
 	}
 	fill();
-	printf("%-20s %10s %10s %8s %8s\n", "", "processes", "million/s", "CPU ns", "% done");
+	printf("%-20s %10s %10s %8s %8s\n", "", "processes", "million/s", "CPU ns",
+		"% done");
 	fflush(stdout);
 	for (unsigned kind = 0; kind < sizeof(kinds) / sizeof(*kinds); kind++)
 		for (unsigned p = 1; p <= most; p *= 2) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Stored: a head (how many TTLs, which records rotate), the distances between the TTLs (one
- * byte, or 255 and two), the message. Rotating swaps the RDATA of A or AAAA records, which stand
- * at even distances and hold no compressed names. */
+/* Stored: a head (how many TTLs, which records rotate), the distances between the TTLs
+ * (one byte, or 255 and two), the message. Rotating swaps the RDATA of A or AAAA
+ * records, which stand at even distances and hold no compressed names. */
 #include "cache/answer.h"
 
 #include <endian.h>
@@ -15,10 +15,10 @@
 #include "wire/name.h"
 
 enum {
-	HEADER = 12,       /* of a DNS message */
+	HEADER = 12, /* of a DNS message */
 	ANSWER_HEAD = 10,
 	LONG_STEP = 255,
-	TTL_TO_RDATA = 6,  /* TTL 4, RDLENGTH 2 */
+	TTL_TO_RDATA = 6, /* TTL 4, RDLENGTH 2 */
 	RDATA_MAX = 16,
 };
 
@@ -38,7 +38,7 @@ struct layout {
 	struct rotation rotation;
 };
 
-/* --- storing -------------------------------------------------------------------- */
+/* --- storing ----------------------------------------------------- */
 
 static void note_ttl(struct layout *l, size_t step)
 {
@@ -52,10 +52,12 @@ static void note_ttl(struct layout *l, size_t step)
 	l->ttls++;
 }
 
-static void note_address(struct rotation *r, const struct msg_rr *rr, uint16_t at, bool same)
+static void note_address(
+	struct rotation *r, const struct msg_rr *rr, uint16_t at, bool same)
 {
 	if (!same) {
-		*r = (struct rotation){ .at = at, .count = 1, .len = (uint8_t)rr->rdata_len };
+		*r = (struct rotation){
+			.at = at, .count = 1, .len = (uint8_t)rr->rdata_len};
 		return;
 	}
 	const uint16_t stride = (uint16_t)(at - r->at - (r->count - 1) * r->stride);
@@ -76,11 +78,12 @@ static bool lay_out(struct layout *l, const struct msg *m)
 {
 	l->steps_len = 0;
 	l->ttls = 0;
-	l->rotation = (struct rotation){ 0 };
+	l->rotation = (struct rotation){0};
 	size_t last = HEADER;
 	struct msg_rr rr[2];
 	unsigned turn = 0;
-	bool before = false; /* the record before was an address in the answer section */
+	bool before =
+		false; /* the record before was an address in the answer section */
 	for (struct msg_walk w = msg_begin(m); msg_next(&w, &rr[turn]); turn ^= 1) {
 		const struct msg_rr *one = &rr[turn], *other = &rr[turn ^ 1];
 		const size_t at = (size_t)(one->rdata - m->pkt);
@@ -128,7 +131,7 @@ bool answer_put(struct cache *c, const struct cache_key *key, const struct now *
 	return cache_put(c, key, now, meta, value, body + len);
 }
 
-/* --- handing out ------------------------------------------------------------------ */
+/* --- handing out ------------------------------------------------- */
 
 /* Walks the steps without using them, to come to the message. */
 static const uint8_t *find_message(struct cursor *c, uint16_t ttls)
@@ -139,7 +142,8 @@ static const uint8_t *find_message(struct cursor *c, uint16_t ttls)
 	return cursor_bad(c) ? NULL : c->pos;
 }
 
-static bool age_ttls(struct cursor steps, uint16_t ttls, uint32_t age, uint8_t *msg, size_t len)
+static bool age_ttls(
+	struct cursor steps, uint16_t ttls, uint32_t age, uint8_t *msg, size_t len)
 {
 	size_t at = HEADER;
 	for (unsigned i = 0; i < ttls; i++) {
@@ -165,13 +169,15 @@ static bool rotate_records(const struct rotation *r, uint32_t by, const uint8_t 
 		r->at + (size_t)(r->count - 1) * r->stride + r->len > len)
 		return false;
 	for (unsigned i = 0; i < r->count; i++) {
-		const unsigned other = (i + by) % r->count;
-		memcpy(to + r->at + i * r->stride, from + r->at + other * r->stride, r->len);
+		const size_t here = r->at + (size_t)i * r->stride;
+		const size_t there = r->at + (size_t)((i + by) % r->count) * r->stride;
+		memcpy(to + here, from + there, r->len);
 	}
 	return true;
 }
 
-static bool fill_in(uint8_t *out, size_t len, uint16_t id, uint16_t flags, const uint8_t *qname)
+static bool fill_in(
+	uint8_t *out, size_t len, uint16_t id, uint16_t flags, const uint8_t *qname)
 {
 	const size_t name = name_len(qname);
 	if (HEADER + name + 4 > len || name_check(out + HEADER, len - HEADER) != name)
@@ -194,7 +200,7 @@ size_t answer_get(struct cache *c, const struct cache_key *key, const struct now
 		return 0;
 	struct cursor at = cursor_over(entry_value(e), e->head.value_len);
 	const uint16_t ttls = cursor_u16(&at);
-	struct rotation r = { .at = cursor_u16(&at) };
+	struct rotation r = {.at = cursor_u16(&at)};
 	r.stride = cursor_u16(&at);
 	r.count = cursor_u16(&at);
 	const uint16_t rdata_len = cursor_u16(&at);

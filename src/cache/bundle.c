@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Each item: section 8, type 16, class 16, count 16, signatures 16, ttl 32, length of data 32,
- * owner, data as struct rrset has it. */
+/* Each item: section 8, type 16, class 16, count 16, signatures 16, ttl 32, length of
+ * data 32, owner, data as struct rrset has it. */
 #include "cache/bundle.h"
 
 #include <endian.h>
@@ -15,7 +15,8 @@ struct item_head {
 	uint32_t ttl, data_len;
 } __attribute__((packed));
 
-size_t bundle_write(uint8_t *buf, size_t cap, const struct bundle_item *items, size_t count)
+size_t bundle_write(
+	uint8_t *buf, size_t cap, const struct bundle_item *items, size_t count)
 {
 	size_t len = 0;
 	if (count > BUNDLE_MAX)
@@ -48,7 +49,7 @@ size_t bundle_write(uint8_t *buf, size_t cap, const struct bundle_item *items, s
 static bool read_item(struct cursor *c, struct bundle_item *out)
 {
 	const uint8_t section = cursor_u8(c);
-	struct bundle_item item = { .section = section };
+	struct bundle_item item = {.section = section};
 	item.rr.type = cursor_u16(c);
 	item.rr.rclass = cursor_u16(c);
 	item.rr.count = cursor_u16(c);
@@ -65,7 +66,8 @@ static bool read_item(struct cursor *c, struct bundle_item *out)
 	return true;
 }
 
-int bundle_read(const uint8_t *value, size_t len, struct bundle_item items[static BUNDLE_MAX])
+int bundle_read(
+	const uint8_t *value, size_t len, struct bundle_item items[static BUNDLE_MAX])
 {
 	struct cursor c = cursor_over(value, len);
 	int count = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* cache/bundle.h - a few RRsets as one cache value: what cache kinds RRSET to CUT hold. */
+/* cache/bundle.h - a few RRsets as one cache value: what kinds RRSET to CUT hold. */
 #pragma once
 
 #include <stddef.h>
@@ -8,14 +8,19 @@
 #include "wire/msg.h"
 #include "wire/rrset.h"
 
-enum { BUNDLE_MAX = 40 }; /* a cut: NS, DS or its denial, glue of both families for most */
+/* A cut: NS, DS or its denial, glue of both families for most. */
+enum { BUNDLE_MAX = 40 };
 
 struct bundle_item {
-	enum msg_section section; /* ANSWER: the data itself; AUTHORITY: SOA, NSEC.. that prove it */
-	struct rrset rr;          /* ttl as it was when stored */
+	/* ANSWER: the data itself; AUTHORITY: SOA, NSEC.. that prove it */
+	enum msg_section section;
+	struct rrset rr; /* ttl as it was when stored */
 };
 
 /* Bytes written, or 0 if it does not fit. */
-size_t bundle_write(uint8_t *buf, size_t cap, const struct bundle_item *items, size_t count);
-/* Items borrow from `value`. Everything is checked, for the cache is an input. Returns the count, or -1. */
-int bundle_read(const uint8_t *value, size_t len, struct bundle_item items[static BUNDLE_MAX]);
+size_t bundle_write(
+	uint8_t *buf, size_t cap, const struct bundle_item *items, size_t count);
+/* Items borrow from `value`. Everything is checked, for the cache is an input. Returns
+ * the count, or -1. */
+int bundle_read(
+	const uint8_t *value, size_t len, struct bundle_item items[static BUNDLE_MAX]);

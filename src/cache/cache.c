@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* cache/cache.c - what an entry means and which ones stay; how they lie is shared.c's.
  *
- * What stays: until MAIN was full once, everything goes there. Then a new key goes to YOUNG, an eighth of
- * the space, and moves to MAIN when it is read after a while, or put again when its index slot still
- * remembers it. Before MAIN is written over, entries that this instance read in the last round
- * are written anew. So names asked once cost only YOUNG, however many they are. */
+ * What stays: until MAIN was full once, everything goes there. Then a new key goes to
+ * YOUNG, an eighth of the space, and moves to MAIN when it is read after a while, or
+ * put again when its index slot still remembers it. Before MAIN is written over,
+ * entries that this instance read in the last round are written anew. So names asked
+ * once cost only YOUNG, however many they are. */
 #include "cache/cache.h"
 
 #include <assert.h>
@@ -23,13 +24,14 @@
 #include "wire/name.h"
 
 enum {
-	FUTURE_SLACK_S = 5,    /* clocks of instances are read at different moments */
-	PRIVATE_RETRY_S = 30,  /* a private segment looks for a file again */
+	FUTURE_SLACK_S = 5,   /* clocks of instances are read at different moments */
+	PRIVATE_RETRY_S = 30, /* a private segment looks for a file again */
 	PUBLISH_TRIES = 3,
-	MOVE_MIN_LIFE_S = 2,   /* what ends sooner is not worth moving */
+	MOVE_MIN_LIFE_S = 2, /* what ends sooner is not worth moving */
 	MOVE_AGE_MAIN = SHARED_AGE_FULL * 7 / 8,
-	RESCUE_MAX = 16,       /* entries saved for one written: bounds a write's time */
-	MOVE_AGE_YOUNG = SHARED_AGE_FULL / 4, /* younger: asked again by the same resolution */
+	RESCUE_MAX = 16, /* entries saved for one written: bounds a write's time */
+	MOVE_AGE_YOUNG =
+		SHARED_AGE_FULL / 4, /* younger: asked again by the same resolution */
 };
 
 #define CACHE_MAGIC UINT64_C(0x6568636163216873) /* "sh!cache" */
@@ -45,8 +47,9 @@ struct cache {
 	bool is_private;
 	int64_t retry_mono_us;
 	uint32_t last_epoch; /* in case the word is damaged */
-	/* Hashes of what this instance read, a bit each, in this half round of MAIN and the one
-	 * before: readers write nothing shared, so each keeps its own memory of what is in use. */
+	/* Hashes of what this instance read, a bit each, in this half round of MAIN and
+	 * the one before: readers write nothing shared, so each keeps its own memory of
+	 * what is in use. */
 	uint64_t *seen[2];
 	uint64_t seen_bits, seen_half_lap;
 	union entry copy; /* what the last look-up found */
@@ -54,7 +57,8 @@ struct cache {
 	union entry victim;
 };
 
-/* --- opening ----------------------------------------------------------------------- */
+/* --- opening -----------------------------------------------------------------------
+ */
 
 static void format(void *base, size_t size, void *ctx)
 {
@@ -90,8 +94,10 @@ static bool open_segment(struct cache *c, struct shm *out, bool fresh, bool quie
 	else if (result == SHM_CREATED && reason[0])
 		log_warning(CACHE, "%s: %s; made anew", path, reason);
 	else if (result == SHM_OPENED && out->size != c->want_size)
-		log_warning(CACHE, "%s has %zu bytes and is in use; the %zu asked for here"
-			" do not count", path, out->size, c->want_size);
+		log_warning(CACHE,
+			"%s has %zu bytes and is in use; the %zu asked for here"
+			" do not count",
+			path, out->size, c->want_size);
 	return true;
 }
 
@@ -192,7 +198,7 @@ void cache_tick(struct cache *c, const struct now *now)
 		counter_up(c->counters, cache_reopened);
 }
 
-/* --- keys and judgement --------------------------------------------------------------- */
+/* --- keys and judgement ------------------------------------------ */
 
 /* A key as it is hashed and compared. */
 struct lookup {
@@ -206,7 +212,8 @@ struct lookup {
 	} __attribute__((packed)) k;
 };
 
-static void lookup_init(struct lookup *l, const struct cache *c, const struct cache_key *key)
+static void lookup_init(
+	struct lookup *l, const struct cache *c, const struct cache_key *key)
 {
 	l->k.domain = key->domain;
 	l->k.type = key->type;
@@ -214,14 +221,16 @@ static void lookup_init(struct lookup *l, const struct cache *c, const struct ca
 	l->k.kind = key->kind;
 	l->k.flags = key->flags;
 	l->name_len = (uint8_t)name_copy_lower(l->k.name, key->name);
-	l->hash = hash_sip13(&c->shared.key, &l->k, offsetof(typeof(l->k), name) + l->name_len);
+	l->hash = hash_sip13(
+		&c->shared.key, &l->k, offsetof(typeof(l->k), name) + l->name_len);
 }
 
 static bool lookup_is(const struct lookup *l, const union entry *e)
 {
 	const struct entry_head *h = &e->head;
-	return h->domain == l->k.domain && h->type == l->k.type && h->rclass == l->k.rclass &&
-	       h->kind == l->k.kind && h->flags == l->k.flags && h->name_len == l->name_len &&
+	return h->domain == l->k.domain && h->type == l->k.type &&
+	       h->rclass == l->k.rclass && h->kind == l->k.kind &&
+	       h->flags == l->k.flags && h->name_len == l->name_len &&
 	       memcmp(entry_name(e), l->k.name, l->name_len) == 0;
 }
 
@@ -237,14 +246,16 @@ static struct cache_key key_of(const union entry *e)
 	};
 }
 
-/* Into c->copy. False: there is none; `where` may then be a damaged slot that may have been it. */
+/* Into c->copy. False: there is none; `where` may then be a damaged slot that may have
+ * been it. */
 static bool find(struct cache *c, const struct lookup *l, struct shared_found *where)
 {
 	struct shared_found found[SHARED_WAYS];
 	const unsigned count = shared_find(&c->shared, l->hash, found);
-	*where = (struct shared_found){ NULL, 0 };
+	*where = (struct shared_found){NULL, 0};
 	for (unsigned i = 0; i < count; i++) {
-		const enum shared_copied how = shared_copy(&c->shared, found[i].ref, &c->copy);
+		const enum shared_copied how =
+			shared_copy(&c->shared, found[i].ref, &c->copy);
 		if (how == COPY_DAMAGED) {
 			counter_up(c->counters, cache_damaged);
 			*where = found[i];
@@ -288,10 +299,11 @@ static enum verdict judge(struct cache *c, const union entry *e, const struct no
 	clear_follow(&c->clear, &c->shared);
 	if (clear_hits(&c->clear, &c->shared, e))
 		return VERDICT_CLEARED;
-	return (int64_t)h->stored_s + h->life_s <= now_s ? VERDICT_EXPIRED : VERDICT_LIVE;
+	return (int64_t)h->stored_s + h->life_s <= now_s ? VERDICT_EXPIRED
+							 : VERDICT_LIVE;
 }
 
-/* --- reading --------------------------------------------------------------------------- */
+/* --- reading ----------------------------------------------------- */
 
 void cache_entry_meta(const union entry *e, struct cache_meta *meta)
 {
@@ -311,7 +323,8 @@ void cache_entry_meta(const union entry *e, struct cache_meta *meta)
 	};
 }
 
-static int hand_out(const union entry *e, struct cache_meta *meta, uint8_t *buf, size_t cap)
+static int hand_out(
+	const union entry *e, struct cache_meta *meta, uint8_t *buf, size_t cap)
 {
 	const struct entry_head *h = &e->head;
 	if ((size_t)h->value_len + h->deps_len > cap)
@@ -367,7 +380,8 @@ static void rescue(struct cache *c, size_t size, const struct now *now)
 	uint64_t from = 0;
 	unsigned saved = 0;
 	seen_turn(c);
-	while (saved < RESCUE_MAX && shared_next_victim(&c->shared, size, &from, &c->victim)) {
+	while (saved < RESCUE_MAX &&
+		shared_next_victim(&c->shared, size, &from, &c->victim)) {
 		const struct entry_head *h = &c->victim.head;
 		if (name_check(entry_name(&c->victim), h->name_len) != h->name_len)
 			continue;
@@ -375,11 +389,12 @@ static void rescue(struct cache *c, size_t size, const struct now *now)
 		struct lookup l;
 		struct shared_found at;
 		lookup_init(&l, c, &key);
-		if (!seen_get(c, l.hash) || !shared_named(&c->shared, l.hash, &c->victim, &at) ||
+		if (!seen_get(c, l.hash) ||
+			!shared_named(&c->shared, l.hash, &c->victim, &at) ||
 			judge(c, &c->victim, now) != VERDICT_LIVE)
 			continue;
-		const uint64_t ref =
-			shared_append(&c->shared, REGION_MAIN, &c->victim, l.hash, true);
+		const uint64_t ref = shared_append(
+			&c->shared, REGION_MAIN, &c->victim, l.hash, true);
 		if (ref)
 			shared_replace(&at, ref);
 		saved++;
@@ -388,8 +403,8 @@ static void rescue(struct cache *c, size_t size, const struct now *now)
 
 /* What is read and would be overwritten soon is written again, once: whoever swaps the
  * slot first. No clear up to now concerns it, so it bears the generation of now. */
-static void keep_hot(struct cache *c, const struct lookup *l, const struct shared_found *at,
-	const struct now *now)
+static void keep_hot(struct cache *c, const struct lookup *l,
+	const struct shared_found *at, const struct now *now)
 {
 	const bool young = shared_region(at->ref) == REGION_YOUNG;
 	const struct entry_head *h = &c->copy.head;
@@ -401,7 +416,8 @@ static void keep_hot(struct cache *c, const struct lookup *l, const struct share
 	c->copy.head.generation = c->clear.generation;
 	if (shared_main_full(&c->shared))
 		rescue(c, entry_size(h), now);
-	const uint64_t ref = shared_append(&c->shared, REGION_MAIN, &c->copy, l->hash, !young);
+	const uint64_t ref =
+		shared_append(&c->shared, REGION_MAIN, &c->copy, l->hash, !young);
 	if (ref)
 		shared_replace(at, ref);
 }
@@ -456,10 +472,10 @@ int cache_peek(struct cache *c, const struct cache_key *key, const struct now *n
 	return hand_out(&c->copy, meta, buf, cap);
 }
 
-/* --- writing --------------------------------------------------------------------------- */
+/* --- writing ----------------------------------------------------- */
 
-static void build(struct cache *c, const struct lookup *l, const struct cache_meta *meta,
-	const uint8_t *value, size_t len)
+static void build(struct cache *c, const struct lookup *l,
+	const struct cache_meta *meta, const uint8_t *value, size_t len)
 {
 	union entry *e = &c->build;
 	const int64_t life = meta->expire_s - meta->stored_s;
@@ -493,8 +509,9 @@ static void build(struct cache *c, const struct lookup *l, const struct cache_me
 
 static bool acceptable(const struct cache_meta *meta, size_t len)
 {
-	if (len + meta->deps_len > CACHE_VALUE_MAX || meta->expire_s <= meta->stored_s ||
-		meta->stored_s < 0 || meta->stored_s > UINT32_MAX)
+	if (len + meta->deps_len > CACHE_VALUE_MAX ||
+		meta->expire_s <= meta->stored_s || meta->stored_s < 0 ||
+		meta->stored_s > UINT32_MAX)
 		return false;
 	assert(deps_valid(meta->deps, meta->deps_len)); /* our own writing */
 	return true;
@@ -517,15 +534,18 @@ static enum shared_region choose_region(
 	if (!shared_main_full(&c->shared))
 		return REGION_MAIN;
 	if (!old->slot)
-		return shared_ghost(&c->shared, l->hash, old) ? REGION_MAIN : REGION_YOUNG;
+		return shared_ghost(&c->shared, l->hash, old) ? REGION_MAIN
+							      : REGION_YOUNG;
 	return shared_region(old->ref) == REGION_MAIN ||
 			       shared_age(&c->shared, old->ref) > MOVE_AGE_YOUNG
 		       ? REGION_MAIN
 		       : REGION_YOUNG;
 }
 
-/* Another writer may have put the same key into another slot at the same time: last wins. */
-static void drop_twins(struct cache *c, const struct lookup *l, const struct shared_found *mine)
+/* Another writer may have put the same key into another slot at the same time: last
+ * wins. */
+static void drop_twins(
+	struct cache *c, const struct lookup *l, const struct shared_found *mine)
 {
 	struct shared_found found[SHARED_WAYS];
 	const unsigned count = shared_find(&c->shared, l->hash, found);
@@ -550,9 +570,11 @@ static bool publish(struct cache *c, const struct lookup *l, struct shared_found
 			drop_twins(c, l, &old);
 			return true;
 		}
-		/* moved by a reader, or written by another resolution: is that newer? */
-		if (find(c, l, &old) && (c->copy.head.stored_s > c->build.head.stored_s ||
-						!outranks(c, now)))
+		/* moved by a reader, or written by another resolution: is that newer?
+		 */
+		if (find(c, l, &old) &&
+			(c->copy.head.stored_s > c->build.head.stored_s ||
+				!outranks(c, now)))
 			return false;
 	}
 	return false;
@@ -578,14 +600,15 @@ bool cache_put(struct cache *c, const struct cache_key *key, const struct now *n
 	const enum shared_region region = choose_region(c, &l, &old);
 	if (region == REGION_MAIN && shared_main_full(&c->shared))
 		rescue(c, entry_size(&c->build.head), now);
-	const uint64_t ref = shared_append(&c->shared, region, &c->build, l.hash, false);
+	const uint64_t ref =
+		shared_append(&c->shared, region, &c->build, l.hash, false);
 	if (!ref || !publish(c, &l, old, ref, now))
 		return false;
 	counter_up(c->counters, cache_writes);
 	return true;
 }
 
-/* --- clearing ---------------------------------------------------------------------------- */
+/* --- clearing ---------------------------------------------------- */
 
 uint64_t cache_generation(const struct cache *c)
 {
@@ -612,7 +635,7 @@ void cache_clear_all(struct cache *c)
 	clear_all(&c->shared);
 }
 
-/* --- looking ------------------------------------------------------------------------------ */
+/* --- looking ----------------------------------------------------- */
 
 void cache_stats(const struct cache *c, struct cache_stats *out)
 {
@@ -631,8 +654,8 @@ void cache_stats(const struct cache *c, struct cache_stats *out)
 }
 
 void cache_walk(struct cache *c, const struct now *now,
-	bool (*fn)(void *ctx, const struct cache_key *key, const struct cache_meta *meta,
-		const uint8_t *value, size_t len),
+	bool (*fn)(void *ctx, const struct cache_key *key,
+		const struct cache_meta *meta, const uint8_t *value, size_t len),
 	void *ctx)
 {
 	union entry *e = malloc(sizeof(*e)); /* fn may look things up */

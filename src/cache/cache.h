@@ -21,20 +21,27 @@ enum {
 };
 
 enum cache_kind {
-	CACHE_RRSET = 1,    /* a bundle of one RRset (plus proofs, for a wildcard expansion) */
-	CACHE_NODATA = 2,   /* a bundle of SOA and proofs; key with the type */
-	CACHE_NXDOMAIN = 3, /* the same; key with type 0: all names below too (RFC 8020) */
-	CACHE_ANSWER = 4,   /* finished wire answer, see cache/answer.h */
-	CACHE_FAILURE = 5,  /* RFC 9520: rcode and ede in meta, no value */
-	CACHE_CUT = 6,      /* NS RRset at a zone cut as the parent's referral gave it */
+	/* a bundle of one RRset (plus proofs, for a wildcard expansion) */
+	CACHE_RRSET = 1,
+	/* a bundle of SOA and proofs; key with the type */
+	CACHE_NODATA = 2,
+	/* the same; key with type 0: all names below too (RFC 8020) */
+	CACHE_NXDOMAIN = 3,
+	/* finished wire answer, see cache/answer.h */
+	CACHE_ANSWER = 4,
+	/* RFC 9520: rcode and ede in meta, no value */
+	CACHE_FAILURE = 5,
+	/* NS RRset at a zone cut as the parent's referral gave it */
+	CACHE_CUT = 6,
 };
 
 enum cache_status { CACHE_UNCHECKED, CACHE_INSECURE, CACHE_SECURE };
 
-/* Trust of data, RFC 2181 section 5.4.1: lower never replaces higher that is still alive. */
+/* Trust of data, RFC 2181 section 5.4.1: lower never replaces higher that is still
+ * alive. */
 enum cache_rank {
-	RANK_GLUE = 1,     /* additional section of a referral */
-	RANK_REFERRAL = 2, /* authority section of a referral */
+	RANK_GLUE = 1,	     /* additional section of a referral */
+	RANK_REFERRAL = 2,   /* authority section of a referral */
 	RANK_ADDITIONAL = 3, /* additional section of an authoritative answer */
 	RANK_AUTHORITY = 4,  /* authority section of an authoritative answer */
 	RANK_ANSWER = 5,     /* answer section, not authoritative (forwarder) */
@@ -48,45 +55,51 @@ struct cache_key {
 	uint8_t flags; /* CACHE_KEY_*: for CACHE_ANSWER and CACHE_FAILURE */
 	uint16_t type;
 	uint16_t rclass;
-	uint64_t domain;     /* hash of all settings that change what is resolved or trusted */
+	/* hash of all settings that change what is resolved or trusted */
+	uint64_t domain;
 	const uint8_t *name; /* any case: it is compared and hashed in lower case */
 };
 
 struct cache_meta {
 	int64_t stored_s; /* wall clock; entries from the future are misses */
 	int64_t expire_s;
-	uint64_t generation; /* clear generation at the start of the resolution: cache_generation() */
-	uint32_t epoch;      /* policy epoch at the start of the resolution */
+	/* both as they were at the start of the resolution */
+	uint64_t generation;
+	uint32_t epoch;
 	uint8_t status, rank;
 	uint16_t rcode;
 	int16_t ede;
-	uint16_t user;       /* the caller's own bits */
-	/* names that the value depends on besides the key's (CNAME targets, signers): wire names one behind the
-	 * other, `deps_len` bytes; a clear of any of them clears the entry */
+	uint16_t user; /* the caller's own bits */
+	/* names that the value depends on besides the key's (CNAME targets, signers):
+	 * wire names one behind the other, `deps_len` bytes; a clear of any of them
+	 * clears the entry */
 	const uint8_t *deps;
 	uint16_t deps_len;
 };
 
 struct cache_conf {
 	const char *run_folder; /* the segment is <run_folder>/shm/cache-v<layout> */
-	size_t size;            /* bytes */
+	size_t size;		/* bytes */
 };
 
 struct cache;
 
-/* Never NULL but for lack of memory: where no file can be had, a private segment serves and a warning is logged. */
-struct cache *cache_open(const struct cache_conf *conf, struct counters *counters, struct random *rnd);
+/* Never NULL but for lack of memory: where no file can be had, a private segment serves
+ * and a warning is logged. */
+struct cache *cache_open(
+	const struct cache_conf *conf, struct counters *counters, struct random *rnd);
 void cache_close(struct cache *c);
 
-/* Copy the live entry into buf (`cap` >= CACHE_VALUE_MAX recommended) and meta; meta->deps points into buf's tail or is
- * NULL. Returns the value's length, or -1: a miss (none, expired, cleared, other epoch, damaged, over cap). */
+/* Copy the live entry into buf (`cap` >= CACHE_VALUE_MAX recommended) and meta;
+ * meta->deps points into buf's tail or is NULL. Returns the value's length, or -1: a
+ * miss (none, expired, cleared, other epoch, damaged, over cap). */
 int cache_get(struct cache *c, const struct cache_key *key, const struct now *now,
 	struct cache_meta *meta, uint8_t *buf, size_t cap);
 /* Only look: expired entries too when `stale` (serve-stale, cache show). */
 int cache_peek(struct cache *c, const struct cache_key *key, const struct now *now,
 	struct cache_meta *meta, uint8_t *buf, size_t cap, bool stale);
-/* False if not stored: too large, a live entry of higher rank or better status stands there, or its generation
- * was cleared meanwhile. Never waits. */
+/* False if not stored: too large, a live entry of higher rank or better status stands
+ * there, or its generation was cleared meanwhile. Never waits. */
 bool cache_put(struct cache *c, const struct cache_key *key, const struct now *now,
 	const struct cache_meta *meta, const uint8_t *value, size_t len);
 
@@ -95,11 +108,13 @@ uint64_t cache_generation(const struct cache *c);
 uint32_t cache_epoch(const struct cache *c);
 void cache_epoch_raise(struct cache *c);
 
-/* Forget, on all instances at once: name exactly (or with its subtree), one type or all (0). */
+/* Forget, on all instances at once: name exactly (or with its subtree), one type or all
+ * (0). */
 void cache_clear(struct cache *c, const uint8_t *name, bool subtree, uint16_t type);
 void cache_clear_all(struct cache *c);
 
-/* Once a second from the loop: notices a removed, replaced, resized or cut segment and maps anew. */
+/* Once a second from the loop: notices a removed, replaced, resized or cut segment and
+ * maps anew. */
 void cache_tick(struct cache *c, const struct now *now);
 
 struct cache_stats {
@@ -110,6 +125,6 @@ struct cache_stats {
 void cache_stats(const struct cache *c, struct cache_stats *out);
 /* Walk over live entries (slow; for cache show and count): fn returns false to stop. */
 void cache_walk(struct cache *c, const struct now *now,
-	bool (*fn)(void *ctx, const struct cache_key *key, const struct cache_meta *meta,
-		const uint8_t *value, size_t len),
+	bool (*fn)(void *ctx, const struct cache_key *key,
+		const struct cache_meta *meta, const uint8_t *value, size_t len),
 	void *ctx);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Key, expiry, ranks, clearing, sharing between openers. Damage and death: torture_test.c. */
+/* Key, expiry, ranks, clearing, sharing between openers. Damage and death:
+ * torture_test.c. */
 #include "cache/test_help.h"
 
 #include <sys/stat.h>
@@ -23,7 +24,7 @@ static void every_part_of_the_key_tells_apart(void **state)
 {
 	struct help *h = *state;
 	const struct cache_key base = help_key("a.test", 1);
-	struct cache_key keys[6] = { base, base, base, base, base, base };
+	struct cache_key keys[6] = {base, base, base, base, base, base};
 	keys[1].kind = CACHE_NODATA;
 	keys[2].flags = CACHE_KEY_DO;
 	keys[3].rclass = 3;
@@ -36,7 +37,8 @@ static void every_part_of_the_key_tells_apart(void **state)
 		assert_true(cache_put(h->cache, &keys[i], &h->now, &meta, &i, 1));
 	for (uint8_t i = 0; i < 6; i++) {
 		assert_int_equal(
-			cache_get(h->cache, &keys[i], &h->now, &got, buf, sizeof(buf)), 1);
+			cache_get(h->cache, &keys[i], &h->now, &got, buf, sizeof(buf)),
+			1);
 		assert_int_equal(buf[0], i);
 	}
 }
@@ -79,13 +81,14 @@ static void values_of_every_size_up_to_the_limit(void **state)
 	random_fill(&h->rnd, value, CACHE_VALUE_MAX + 1);
 	for (size_t len = 0; len <= CACHE_VALUE_MAX; len += len < 100 ? 1 : 997) {
 		assert_true(cache_put(h->cache, &key, &h->now, &meta, value, len));
-		assert_int_equal(cache_get(h->cache, &key, &h->now, &meta, got,
-					 CACHE_VALUE_MAX),
+		assert_int_equal(
+			cache_get(h->cache, &key, &h->now, &meta, got, CACHE_VALUE_MAX),
 			len);
 		assert_memory_equal(value, got, len);
 	}
 	assert_true(cache_put(h->cache, &key, &h->now, &meta, value, CACHE_VALUE_MAX));
-	assert_false(cache_put(h->cache, &key, &h->now, &meta, value, CACHE_VALUE_MAX + 1));
+	assert_false(
+		cache_put(h->cache, &key, &h->now, &meta, value, CACHE_VALUE_MAX + 1));
 	free(value);
 	free(got);
 }
@@ -100,13 +103,16 @@ static void entries_expire_and_the_future_is_a_miss(void **state)
 	h->now.wall_ms += 9000;
 	assert_int_equal(cache_get(h->cache, &key, &h->now, &got, buf, sizeof(buf)), 1);
 	h->now.wall_ms += 1000;
-	assert_int_equal(cache_get(h->cache, &key, &h->now, &got, buf, sizeof(buf)), -1);
+	assert_int_equal(
+		cache_get(h->cache, &key, &h->now, &got, buf, sizeof(buf)), -1);
 	assert_int_equal(
 		cache_peek(h->cache, &key, &h->now, &got, buf, sizeof(buf), false), -1);
 	assert_int_equal(
 		cache_peek(h->cache, &key, &h->now, &got, buf, sizeof(buf), true), 1);
-	h->now.wall_ms -= 3600 * 1000; /* the clock was set back: it lies in the future */
-	assert_int_equal(cache_get(h->cache, &key, &h->now, &got, buf, sizeof(buf)), -1);
+	h->now.wall_ms -=
+		3600 * 1000; /* the clock was set back: it lies in the future */
+	assert_int_equal(
+		cache_get(h->cache, &key, &h->now, &got, buf, sizeof(buf)), -1);
 	assert_int_equal(
 		cache_peek(h->cache, &key, &h->now, &got, buf, sizeof(buf), true), -1);
 	meta.expire_s = meta.stored_s;
@@ -142,9 +148,11 @@ static void lower_trust_never_replaces_what_lives(void **state)
 static void clear_forgets_name_type_and_subtree(void **state)
 {
 	struct help *h = *state;
-	static const char *const names[] = { "b.test", "x.b.test", "y.x.b.test", "ab.test" };
+	static const char *const names[] = {
+		"b.test", "x.b.test", "y.x.b.test", "ab.test"};
 	for (unsigned i = 0; i < 4; i++)
-		assert_true(help_put(h, names[i], 1, "a") && help_put(h, names[i], 28, "aaaa"));
+		assert_true(help_put(h, names[i], 1, "a") &&
+			    help_put(h, names[i], 28, "aaaa"));
 	cache_clear(h->cache, help_name("X.b.test"), false, 28);
 	assert_null(help_get(h, "x.b.test", 28));
 	assert_non_null(help_get(h, "x.b.test", 1));
@@ -182,8 +190,10 @@ static void resolutions_begun_before_a_clear_store_nothing_after_it(void **state
 	const struct cache_key key = help_key("x.b", 1), other = help_key("x.c", 1);
 	const struct cache_meta early = help_meta(h, DAY);
 	cache_clear(h->cache, help_name("x.b"), false, 0);
-	assert_false(cache_put(h->cache, &key, &h->now, &early, (const uint8_t *)"o", 1));
-	assert_true(cache_put(h->cache, &other, &h->now, &early, (const uint8_t *)"o", 1));
+	assert_false(
+		cache_put(h->cache, &key, &h->now, &early, (const uint8_t *)"o", 1));
+	assert_true(
+		cache_put(h->cache, &other, &h->now, &early, (const uint8_t *)"o", 1));
 	const struct cache_meta late = help_meta(h, DAY);
 	assert_true(cache_put(h->cache, &key, &h->now, &late, (const uint8_t *)"n", 1));
 	assert_string_equal(help_get(h, "x.b", 1), "n");
@@ -203,13 +213,15 @@ static void answers_go_with_the_names_they_rest_on(void **state)
 	cache_clear(h->cache, help_name("x"), true, 0);
 	assert_int_equal(cache_get(h->cache, &key, &h->now, &got, buf, sizeof(buf)), 7);
 	cache_clear(h->cache, help_name("b"), true, 0);
-	assert_int_equal(cache_get(h->cache, &key, &h->now, &got, buf, sizeof(buf)), -1);
+	assert_int_equal(
+		cache_get(h->cache, &key, &h->now, &got, buf, sizeof(buf)), -1);
 	assert_false(cache_put(h->cache, &key, &h->now, &meta, buf, 7));
 	meta.generation = cache_generation(h->cache);
 	assert_true(cache_put(h->cache, &key, &h->now, &meta, buf, 7));
 	/* the CNAME itself: a finished answer rests on more types than its own */
 	cache_clear(h->cache, help_name("www.a"), false, 5);
-	assert_int_equal(cache_get(h->cache, &key, &h->now, &got, buf, sizeof(buf)), -1);
+	assert_int_equal(
+		cache_get(h->cache, &key, &h->now, &got, buf, sizeof(buf)), -1);
 }
 
 static void denials_above_a_cleared_name_go_with_it(void **state)
@@ -227,9 +239,11 @@ static void denials_above_a_cleared_name_go_with_it(void **state)
 	cache_clear(h->cache, help_name("x.b.test"), false, 0);
 	assert_int_equal(cache_get(h->cache, &b, &h->now, &got, buf, sizeof(buf)), -1);
 	assert_int_equal(cache_get(h->cache, &c, &h->now, &got, buf, sizeof(buf)), 1);
-	assert_int_equal(cache_get(h->cache, &deep, &h->now, &got, buf, sizeof(buf)), 1);
+	assert_int_equal(
+		cache_get(h->cache, &deep, &h->now, &got, buf, sizeof(buf)), 1);
 	cache_clear(h->cache, help_name("g.f.e.d.c.b.a.test"), false, 0);
-	assert_int_equal(cache_get(h->cache, &deep, &h->now, &got, buf, sizeof(buf)), -1);
+	assert_int_equal(
+		cache_get(h->cache, &deep, &h->now, &got, buf, sizeof(buf)), -1);
 }
 
 static void more_clears_than_lines_forget_only_what_is_older_than_all(void **state)
@@ -283,7 +297,8 @@ static void a_restart_keeps_entries_and_clears(void **state)
 {
 	struct help *h = *state;
 	const uint64_t generation = cache_generation(h->cache);
-	assert_true(help_put(h, "a.test", 1, "kept") && help_put(h, "b.test", 1, "gone"));
+	assert_true(
+		help_put(h, "a.test", 1, "kept") && help_put(h, "b.test", 1, "gone"));
 	cache_clear(h->cache, help_name("b.test"), false, 0);
 	cache_close(h->cache);
 	h->cache = help_open(h, 4 * 1024 * 1024);
@@ -354,7 +369,8 @@ static void put_numbered(struct help *h, const char *form, unsigned i)
 	help_put(h, name, 1, flood_value);
 }
 
-/* 4 MB, 2,000 names in use, four times the cache's size of names asked once: hits in percent. */
+/* 4 MB, 2,000 names in use, four times the cache's size of names asked once: hits in
+ * percent. */
 static unsigned under_flood(struct help *h)
 {
 	char name[64];
@@ -383,8 +399,8 @@ static void names_in_use_survive_a_flood(void **state)
 	assert_in_range(under_flood(h), 95, 100);
 }
 
-/* Each of the 2,000 is a miss when first asked, and mostly when asked again (from then on it
- * is known): two tenths of all. */
+/* Each of the 2,000 is a miss when first asked, and mostly when asked again (from then
+ * on it is known): two tenths of all. */
 static void new_names_get_their_place_among_junk(void **state)
 {
 	struct help *h = *state;

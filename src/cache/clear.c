@@ -20,7 +20,7 @@ static bool bit_get(const uint64_t bits[2], unsigned i)
 	return bits[i / 64 % 2] >> i % 64 & 1;
 }
 
-/* --- the index ------------------------------------------------------------------ */
+/* --- the index --------------------------------------------------- */
 
 static void index_line(struct clear_index *x, const struct shared_clear *line)
 {
@@ -68,16 +68,18 @@ uint64_t clear_follow(struct clear_index *x, struct shared *s)
 	return generation;
 }
 
-/* --- judging an entry ------------------------------------------------------------ */
+/* --- judging an entry -------------------------------------------- */
 
-/* A finished answer, a failure or a denial of the whole name rests on more types than its own. */
+/* A finished answer, a failure or a denial of the whole name rests on more types than
+ * its own. */
 static bool type_concerned(const struct entry_head *h, uint16_t type)
 {
 	return type == 0 || type == h->type || h->kind == CACHE_ANSWER ||
 	       h->kind == CACHE_NXDOMAIN || h->kind == CACHE_FAILURE;
 }
 
-/* Lines at exactly this name. `own`: the entry's key; of a dep the types are not known. */
+/* Lines at exactly this name. `own`: the entry's key; of a dep the types are not known.
+ */
 static bool hit_at(const struct clear_index *x, const struct shared *s,
 	const struct entry_head *h, const uint8_t *name, bool whole, bool own)
 {
@@ -100,7 +102,8 @@ static bool hit_name(const struct clear_index *x, const struct shared *s,
 {
 	unsigned labels = name_labels(name);
 	for (bool whole = true;; whole = false, labels--, name = name_parent(name)) {
-		if ((bit_get(x->subtree, labels) || (whole && bit_get(x->exact, labels))) &&
+		if ((bit_get(x->subtree, labels) ||
+			    (whole && bit_get(x->exact, labels))) &&
 			hit_at(x, s, h, name, whole, own))
 			return true;
 		if (!labels)
@@ -125,7 +128,8 @@ static bool hit_below(
 	return false;
 }
 
-bool clear_hits(const struct clear_index *x, const struct shared *s, const union entry *e)
+bool clear_hits(
+	const struct clear_index *x, const struct shared *s, const union entry *e)
 {
 	const struct entry_head *h = &e->head;
 	if (h->generation == x->generation)
@@ -149,7 +153,8 @@ bool clear_hits(const struct clear_index *x, const struct shared *s, const union
 	return false;
 }
 
-/* --- writing lines ------------------------------------------------------------------ */
+/* --- writing lines ------------------------------------------------------------------
+ */
 
 void clear_name(struct shared *s, const uint8_t *name, bool subtree, uint16_t type)
 {
@@ -162,7 +167,8 @@ void clear_name(struct shared *s, const uint8_t *name, bool subtree, uint16_t ty
 		.flags = subtree ? LINE_SUBTREE : 0,
 	};
 	const uint8_t *above = name_parent(lower);
-	for (unsigned left = name_labels(above); left; left--, above = name_parent(above))
+	for (unsigned left = name_labels(above); left;
+		left--, above = name_parent(above))
 		if (left <= LINE_ABOVE)
 			line.above[left - 1] = (uint16_t)hash_name(s, above);
 	shared_clear_publish(s, line);
@@ -170,5 +176,5 @@ void clear_name(struct shared *s, const uint8_t *name, bool subtree, uint16_t ty
 
 void clear_all(struct shared *s)
 {
-	shared_clear_publish(s, (struct shared_clear){ .flags = LINE_ALL });
+	shared_clear_publish(s, (struct shared_clear){.flags = LINE_ALL});
 }

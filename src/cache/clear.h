@@ -11,21 +11,23 @@
 
 enum { CLEAR_TABLE = 2 * LIMIT_CLEAR_LINES };
 
-/* Made anew when the generation has moved: then a look-up costs a probe for each name above
- * at which something was cleared, not a walk over the lines. */
+/* Made anew when the generation has moved: then a look-up costs a probe for each name
+ * above at which something was cleared, not a walk over the lines. */
 struct clear_index {
 	uint64_t generation; /* lines up to this one are in it; 0: none */
-	uint64_t floor;      /* entries older than this are cleared */
+	uint64_t floor;	     /* entries older than this are cleared */
 	unsigned count;
 	struct shared_clear line[LIMIT_CLEAR_LINES];
 	uint16_t table[CLEAR_TABLE]; /* by name: line number + 1, 0 free */
-	uint64_t exact[2];           /* label counts (bits) at which lines are */
+	uint64_t exact[2];	     /* label counts (bits) at which lines are */
 	uint64_t subtree[2];
 };
 
 /* The generation now, the index following it. */
 uint64_t clear_follow(struct clear_index *x, struct shared *s);
-/* After clear_follow. `generation` and the names are the entry's; deps hold whole names. */
-bool clear_hits(const struct clear_index *x, const struct shared *s, const union entry *e);
+/* After clear_follow. `generation` and the names are the entry's; deps hold whole
+ * names. */
+bool clear_hits(
+	const struct clear_index *x, const struct shared *s, const union entry *e);
 void clear_name(struct shared *s, const uint8_t *name, bool subtree, uint16_t type);
 void clear_all(struct shared *s);

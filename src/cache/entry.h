@@ -3,8 +3,9 @@
  *
  *   head 64 | name (lower case) | deps | value | zeros up to a multiple of 16
  *
- * `position` is where it was written, counted over the log's whole life, and `check` is over
- * everything else: so neither an older nor a half overwritten entry passes for this one. */
+ * `position` is where it was written, counted over the log's whole life, and `check` is
+ * over everything else: so neither an older nor a half overwritten entry passes for
+ * this one. */
 #pragma once
 
 #include <assert.h>

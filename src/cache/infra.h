@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* cache/infra.h - what the host knows of servers: round-trip times, failures, oddities.
  *
- * Lies in a segment of its own beside the cache (shm/servers-v<layout>); lossy: a lost entry means
- * asking an unknown server. Writers of two instances may overwrite each other's sample,
- * never tear one. Penalties decay by themselves. */
+ * Lies in a segment of its own beside the cache (shm/servers-v<layout>); lossy: a lost
+ * entry means asking an unknown server. Writers of two instances may overwrite each
+ * other's sample, never tear one. Penalties decay by themselves. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,20 +14,24 @@
 #include "base/random.h"
 
 enum infra_flag {
-	INFRA_NO_EDNS = 1,   /* answered FORMERR, NOTIMP or BADVERS to EDNS, and well without */
-	INFRA_NO_0X20 = 2,   /* changes the case of questions */
-	INFRA_WANTS_TCP = 4, /* wrong ids came: spoofing suspected; or UDP answers are fragmented */
+	/* answered FORMERR, NOTIMP or BADVERS to EDNS, and well without */
+	INFRA_NO_EDNS = 1,
+	/* changes the case of questions */
+	INFRA_NO_0X20 = 2,
+	/* wrong ids came: spoofing suspected; or UDP answers are fragmented */
+	INFRA_WANTS_TCP = 4,
 	INFRA_NO_TCP = 8,
 	INFRA_NO_MINIMIZE = 16,
 };
 
 struct infra_server {
-	bool known;          /* a round trip was measured */
-	uint32_t srtt_us;    /* RFC 6298 smoothing; unknown servers: a default drawn around 300 ms */
+	bool known; /* a round trip was measured */
+	/* RFC 6298 smoothing; unknown servers: a default drawn around 300 ms */
+	uint32_t srtt_us;
 	uint32_t rttvar_us;
-	uint16_t timeouts;   /* in a row, since the last answer */
-	uint16_t flags;      /* of enum infra_flag, those that have not run out */
-	bool down;           /* several timeouts in a row and its probe time has not come */
+	uint16_t timeouts; /* in a row, since the last answer */
+	uint16_t flags;	   /* of enum infra_flag, those that have not run out */
+	bool down; /* several timeouts in a row and its probe time has not come */
 };
 
 struct infra;
@@ -49,10 +53,12 @@ void infra_set_lame(struct infra *i, const struct addr *server, const uint8_t *z
 	const struct now *now, uint32_t for_s);
 bool infra_is_lame(struct infra *i, const struct addr *server, const uint8_t *zone,
 	const struct now *now);
-/* A family that fails everywhere (broken IPv6) is noticed from answers and timeouts of many servers:
- * true while the family (4 or 6) should not be tried first. */
+/* A family that fails everywhere (broken IPv6) is noticed from answers and timeouts of
+ * many servers: true while the family (4 or 6) should not be tried first. */
 bool infra_family_broken(struct infra *i, uint8_t family, const struct now *now);
-/* A change of the network (interface, route): all penalties are forgotten, round trips stay. */
+/* A change of the network (interface, route): all penalties are forgotten, round trips
+ * stay. */
 void infra_network_changed(struct infra *i);
-/* Retransmission time for a server: srtt + 4 rttvar, bounded 50 ms..2 s (unknown: 400 ms..). */
+/* Retransmission time for a server: srtt + 4 rttvar, bounded 50 ms..2 s (unknown: 400
+ * ms..). */
 int64_t infra_timeout_us(const struct infra_server *s);

@@ -3,44 +3,50 @@
  *
  * The segment: head | clear lines | index | log MAIN | log YOUNG. A log is circular; a
  * position counts bytes over its whole life, so `position % size` is where it lies and
- * `tail - position` how old it is. An index slot is one word {tag 16, region 1, position
- * in units 47}; a bucket is two cache lines of them. Nothing is ever locked, freed or waited for.
+ * `tail - position` how old it is. An index slot is one word {tag 16, region 1,
+ * position in units 47}; a bucket is two cache lines of them. Nothing is ever locked,
+ * freed or waited for.
  *
- * A writer                                          if it dies or stops after this step
- *  1 builds the entry in private memory             nothing happened
- *  2 reserves: position = fetch_add(tail, size)     a gap; what lay there is dead by its age
- *  3 copies the words, relaxed, check included      bytes that no slot names
- *  4 looks whether it was overtaken by the tail     the same
- *  5 swaps the slot by CAS (release): published     the entry is there, whole
- *  6 takes away another slot with the same key      two slots for a key until its next write
- * Step 5 comes after 3, so that a slot names only what was written whole; it is a CAS against
- * what was read in the beginning, so that a slow writer never replaces a newer entry.
- * A writer that was stopped in step 3 and goes on after the log came round writes over a
- * newer entry: that one's check is wrong from then on, which costs a miss. It is never taken
- * for the older entry, as position is part of both the slot and the check.
+ * A writer                                      if it dies or stops after this step
+ *  1 builds the entry in private memory         nothing happened
+ *  2 reserves: position = fetch_add(tail)       a gap; what lay there is dead by age
+ *  3 copies the words, relaxed, with check      bytes that no slot names
+ *  4 looks whether the log came round to it     the same
+ *  5 swaps the slot by CAS: published           the entry is there, whole
+ *  6 takes away a twin in another slot          two slots, until the key's next write
  *
- * A reader
- *  1 loads the slot (acquire) and compares the tag
- *  2 loads the tail; a position that is a whole log behind it is dead
- *  3 copies the head, bounds the length by what it knows, copies the rest (relaxed)
- *  4 verifies position and check on the copy; whoever wrote meanwhile made them wrong
- *  5 when they are: the tail tells "overwritten meanwhile" (a miss) from damage (counted)
- *  6 compares the key on the copy
- * It writes nothing. Orders weaker than this would still be safe, by step 4, and only miss.
+ * 5 comes after 3, so that a slot names only what was written whole. It is a CAS
+ * against what was read in the beginning, so that a slow writer does not replace a
+ * newer entry unseen. A writer that was stopped in 3 and goes on after the log came
+ * round writes over newer entries: their check is wrong from then on, which costs
+ * misses. Nobody takes its bytes for those entries, as the position is part of both
+ * slot and check.
  *
- * Clearing writes a line, then raises the generation
- *  1 number = fetch_add(reserved) + 1               a number without a line: see below
- *  2 line[number % LINES] = the clear, with check   a line nobody expects yet: harmless
- *  3 generation: CAS up to number, release; if it   not cleared, as the caller never
- *    is higher already, again from 1                returned; entries stay
- * Line before generation: who starts at generation g can see all lines up to g, so what it finds
- * in the cache is not cleared, and what it stores bears g. An entry of generation e is judged by
- * the lines e+1 .. now. A number whose line is not there (its clearer died, a stopped clearer wrote its old
- * line over it, damage, or the ring came round) counts as "everything older is cleared".
+ * A reader writes nothing; it
+ *  1 loads the slot (acquire) and compares the tag;
+ *  2 loads the tail: a position that is a whole log behind it is dead;
+ *  3 copies the head, bounds the length by what it knows, copies the rest (relaxed);
+ *  4 verifies position and check on the copy: whoever wrote meanwhile made them wrong;
+ *  5 when they are, lets the tail tell "written over" (a miss) from damage (counted);
+ *  6 compares the key on the copy.
  *
- * The check is two lanes of a 64x64 to 128 bit multiplication, folded, over words xored with secret seeds: about
- * 10 bytes a nanosecond, mixed with copying. The seeds are random per segment, so that nobody who
- * chooses names and values can make two halves that fit. */
+ * By step 4 any order of loads is safe; a weak one only misses more.
+ *
+ * Clearing                                      if it dies or stops after this step
+ *  1 number = fetch_add(reserved) + 1           a number without a line: see below
+ *  2 line[number % LINES] = what, and check     a line nobody expects: harmless
+ *  3 generation: CAS up to number; if it is     not cleared, and the caller was not
+ *    higher already, again from 1               told that it was
+ *
+ * Line before generation: who starts at generation g sees all lines up to g, so what it
+ * finds is not cleared, and what it stores bears g. An entry of generation e is judged
+ * by the lines e+1 .. now. A number whose line is not there (its clearer died, a
+ * stopped clearer wrote its old line over it, damage, the ring came round) counts as
+ * "everything older is cleared". So death and damage cost entries, never a clear.
+ *
+ * The check is two lanes of 64x64 to 128 bit multiplication, folded, over words xored
+ * with seeds, in the same loop as the copying. The seeds are random for each segment,
+ * so that nobody who chooses names and values can make two halves that fit. */
 #include "cache/shared.h"
 
 #include <stdalign.h>
@@ -49,9 +55,10 @@
 #include "shm/shm.h"
 
 enum {
-	CREDIT_FACTOR = 4,     /* bytes that may be moved for each new one */
+	CREDIT_FACTOR = 4, /* bytes that may be moved for each new one */
 	INSERT_TRIES = 4,
-	APPEND_TRIES = 4,      /* the end of the log does not fit: once; others at work: again */
+	APPEND_TRIES =
+		4, /* the end of the log does not fit: once; others at work: again */
 	SAMPLE_BUCKETS = 8192, /* for counting */
 	SLOT_BYTES = 96,       /* of log for each slot */
 	YOUNG_SHARE = 8,
@@ -65,7 +72,8 @@ enum {
 #define GENERATION_MAX ((UINT64_C(1) << 40) - 1)
 
 struct shared_line {
-	alignas(64) uint64_t tail; /* starts at the log's size, so that no position is 0 */
+	alignas(64)
+		uint64_t tail; /* starts at the log's size, so that no position is 0 */
 	int64_t credit;
 	uint64_t inserts;
 	uint64_t evictions;
@@ -78,6 +86,7 @@ struct clear_slot {
 	uint64_t meta; /* type 16, labels 8, flags 8, check 32 */
 };
 
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): cache lines of their own */
 struct shared_segment {
 	struct shm_head head;
 	struct shared_secrets secrets;
@@ -85,7 +94,7 @@ struct shared_segment {
 	struct shared_line log[REGION_COUNT];
 	/* read by every reader, written seldom: a cache line of its own */
 	alignas(64) uint64_t generation; /* value 40, check 24 */
-	uint64_t epoch;                  /* value 32, check 32 */
+	uint64_t epoch;			 /* value 32, check 32 */
 	alignas(64) uint64_t reserved;
 	uint64_t clears;
 	alignas(64) struct clear_slot lines[LIMIT_CLEAR_LINES];
@@ -101,14 +110,15 @@ static_assert(sizeof(struct shared_segment) % 64 == 0, "the index follows");
 #define store(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 #define add(p, v) __atomic_fetch_add(p, v, __ATOMIC_RELAXED)
 
-/* Sequentially consistent: two writers of one key in two slots must not overlook each other. */
+/* Sequentially consistent: two writers of one key in two slots must not overlook each
+ * other. */
 static bool swap(uint64_t *word, uint64_t was, uint64_t is)
 {
 	return __atomic_compare_exchange_n(
 		word, &was, is, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
 }
 
-/* --- checks --------------------------------------------------------------------- */
+/* --- checks ------------------------------------------------------ */
 
 static inline uint64_t fold(uint64_t a, uint64_t b)
 {
@@ -122,7 +132,7 @@ struct lanes {
 
 static inline struct lanes lanes_begin(const uint64_t seed[4])
 {
-	return (struct lanes){ seed[0], seed[1] };
+	return (struct lanes){seed[0], seed[1]};
 }
 
 static inline uint64_t lanes_end(
@@ -132,7 +142,8 @@ static inline uint64_t lanes_end(
 }
 
 /* Words 2..7: what the head holds besides position and check. */
-static inline void lanes_head(struct lanes *l, const uint64_t *w, const uint64_t seed[4])
+static inline void lanes_head(
+	struct lanes *l, const uint64_t *w, const uint64_t seed[4])
 {
 	l->a = fold(w[2] ^ seed[2], w[3] ^ l->a);
 	l->b = fold(w[4] ^ seed[3], w[5] ^ l->b);
@@ -144,7 +155,8 @@ static inline void lanes_two(struct lanes *l, const uint64_t *w, const uint64_t 
 	l->a = fold(w[0] ^ seed[2], w[1] ^ l->a);
 }
 
-static inline void lanes_four(struct lanes *l, const uint64_t *w, const uint64_t seed[4])
+static inline void lanes_four(
+	struct lanes *l, const uint64_t *w, const uint64_t seed[4])
 {
 	l->a = fold(w[0] ^ seed[2], w[1] ^ l->a);
 	l->b = fold(w[2] ^ seed[3], w[3] ^ l->b);
@@ -168,7 +180,7 @@ static uint64_t word_check(const struct shared *s, uint64_t value)
 	return fold(value ^ s->seed[0], s->seed[1] | 1);
 }
 
-/* --- geometry --------------------------------------------------------------------- */
+/* --- geometry ---------------------------------------------------- */
 
 static void lay_out(struct shared *s, void *base, size_t size)
 {
@@ -176,7 +188,7 @@ static void lay_out(struct shared *s, void *base, size_t size)
 	const uint64_t rest = size - sizeof(struct shared_segment);
 	uint8_t *at = (uint8_t *)base + sizeof(struct shared_segment);
 	s->index = (uint64_t *)(void *)at;
-	s->buckets = rest / (SLOT_BYTES * SHARED_WAYS);
+	s->buckets = rest / SLOT_BYTES / SHARED_WAYS;
 	const uint64_t index = s->buckets * SHARED_WAYS * sizeof(uint64_t);
 	const uint64_t logs = rest - index;
 	uint64_t young = logs / YOUNG_SHARE;
@@ -185,9 +197,10 @@ static void lay_out(struct shared *s, void *base, size_t size)
 	young -= young % 64;
 	uint64_t main = logs - young;
 	main -= main % 64;
-	s->log[REGION_MAIN] = (struct shared_log){ at + index, main, &s->seg->log[REGION_MAIN] };
-	s->log[REGION_YOUNG] =
-		(struct shared_log){ at + index + main, young, &s->seg->log[REGION_YOUNG] };
+	s->log[REGION_MAIN] =
+		(struct shared_log){at + index, main, &s->seg->log[REGION_MAIN]};
+	s->log[REGION_YOUNG] = (struct shared_log){
+		at + index + main, young, &s->seg->log[REGION_YOUNG]};
 }
 
 static uint64_t secrets_sum(const struct shared_secrets *k)
@@ -198,7 +211,7 @@ static uint64_t secrets_sum(const struct shared_secrets *k)
 
 void shared_format(void *base, size_t size, const struct shared_secrets *secrets)
 {
-	struct shared s = { .key = secrets->key };
+	struct shared s = {.key = secrets->key};
 	memcpy(s.seed, secrets->seed, sizeof(s.seed));
 	lay_out(&s, base, size);
 	struct shared_segment *seg = s.seg;
@@ -206,7 +219,8 @@ void shared_format(void *base, size_t size, const struct shared_secrets *secrets
 	seg->secrets_check = secrets_sum(secrets);
 	for (unsigned i = 0; i < REGION_COUNT; i++)
 		seg->log[i].tail = s.log[i].size;
-	/* higher than that of any segment before it, so what began with that one is refused */
+	/* higher than that of any segment before it, so what began with that one is
+	 * refused */
 	const uint64_t first = (seg->head.created_s << 8 & GENERATION_MAX) | 1;
 	seg->generation = first << 24 | word_check(&s, first) >> 40;
 	seg->reserved = first;
@@ -225,7 +239,8 @@ bool shared_attach(struct shared *s, void *base, size_t size)
 	return s->seg->secrets_check == secrets_sum(&secrets);
 }
 
-/* --- index and logs: reading --------------------------------------------------------- */
+/* --- index and logs: reading ---------------------------------------------------------
+ */
 
 enum shared_region shared_region(uint64_t ref)
 {
@@ -275,7 +290,7 @@ unsigned shared_find(const struct shared *s, uint64_t hash,
 	for (unsigned i = 0; i < SHARED_WAYS; i++) {
 		const uint64_t ref = load_acquire(&slot[i]);
 		if (ref && ref >> 48 == hash >> 48 && alive(s, ref))
-			out[count++] = (struct shared_found){ &slot[i], ref };
+			out[count++] = (struct shared_found){&slot[i], ref};
 	}
 	return count;
 }
@@ -286,7 +301,7 @@ bool shared_ghost(const struct shared *s, uint64_t hash, struct shared_found *ou
 	for (unsigned i = 0; i < SHARED_WAYS; i++) {
 		const uint64_t ref = load_acquire(&slot[i]);
 		if (ref && ref >> 48 == hash >> 48 && !alive(s, ref)) {
-			*out = (struct shared_found){ &slot[i], ref };
+			*out = (struct shared_found){&slot[i], ref};
 			return true;
 		}
 	}
@@ -298,7 +313,8 @@ static bool copy_entry(const struct shared *s, const struct shared_log *log,
 {
 	const uint64_t at = position % log->size;
 	const uint64_t *from = (const uint64_t *)(const void *)(log->base + at);
-	/* most entries take three lines: fetch them together (past the end does no harm) */
+	/* most entries take three lines: fetch them together (past the end does no
+	 * harm) */
 	__builtin_prefetch((const uint8_t *)from + 64);
 	__builtin_prefetch((const uint8_t *)from + 128);
 	uint64_t *w = out->words;
@@ -340,7 +356,8 @@ enum shared_copied shared_copy(const struct shared *s, uint64_t ref, union entry
 	return alive(s, ref) ? COPY_DAMAGED : COPY_GONE;
 }
 
-/* --- index and logs: writing --------------------------------------------------------- */
+/* --- index and logs: writing ---------------------------------------------------------
+ */
 
 static bool fits(const struct shared *s, size_t size)
 {
@@ -359,7 +376,8 @@ uint64_t shared_half_laps(const struct shared *s)
 	return load(&log->line->tail) / (log->size / 2);
 }
 
-bool shared_next_victim(const struct shared *s, size_t size, uint64_t *from, union entry *out)
+bool shared_next_victim(
+	const struct shared *s, size_t size, uint64_t *from, union entry *out)
 {
 	const struct shared_log *log = &s->log[REGION_MAIN];
 	const uint64_t tail = load(&log->line->tail) / ENTRY_UNIT * ENTRY_UNIT;
@@ -377,15 +395,15 @@ bool shared_next_victim(const struct shared *s, size_t size, uint64_t *from, uni
 	return false;
 }
 
-bool shared_named(
-	const struct shared *s, uint64_t hash, const union entry *e, struct shared_found *out)
+bool shared_named(const struct shared *s, uint64_t hash, const union entry *e,
+	struct shared_found *out)
 {
 	const uint64_t ref = make_ref(hash, REGION_MAIN, e->head.position);
 	uint64_t *slot = bucket_of(s, hash);
 	for (unsigned i = 0; i < SHARED_WAYS; i++) {
 		if (load_acquire(&slot[i]) != ref)
 			continue;
-		*out = (struct shared_found){ &slot[i], ref };
+		*out = (struct shared_found){&slot[i], ref};
 		return true;
 	}
 	return false;
@@ -404,7 +422,9 @@ static void account(const struct shared_log *log, size_t size, bool again)
 		return; /* not full: nothing is overwritten yet */
 	int64_t credit = load(&log->line->credit);
 	credit += again ? -(int64_t)size : (int64_t)size * CREDIT_FACTOR;
-	store(&log->line->credit, credit > most ? most : credit < -most ? -most : credit);
+	store(&log->line->credit, credit > most	   ? most
+				  : credit < -most ? -most
+						   : credit);
 }
 
 static bool reserve(const struct shared_log *log, size_t size, uint64_t *position)
@@ -421,8 +441,8 @@ static bool reserve(const struct shared_log *log, size_t size, uint64_t *positio
 	return false;
 }
 
-uint64_t shared_append(
-	struct shared *s, enum shared_region region, union entry *e, uint64_t hash, bool again)
+uint64_t shared_append(struct shared *s, enum shared_region region, union entry *e,
+	uint64_t hash, bool again)
 {
 	const struct shared_log *log = &s->log[region];
 	const size_t used = entry_used(&e->head), size = entry_size(&e->head);
@@ -448,8 +468,8 @@ bool shared_replace(const struct shared_found *was, uint64_t ref)
 	return swap(was->slot, was->ref, ref);
 }
 
-/* Dead before YOUNG before MAIN, old before new: who floods us takes slots of his own, and
- * the dead that were here lately stay known the longest. */
+/* Dead before YOUNG before MAIN, old before new: who floods us takes slots of his own,
+ * and the dead that were here lately stay known the longest. */
 static uint64_t badness(const struct shared *s, uint64_t ref)
 {
 	const struct shared_log *log = &s->log[shared_region(ref)];
@@ -457,20 +477,21 @@ static uint64_t badness(const struct shared *s, uint64_t ref)
 		(load(&log->line->tail) / ENTRY_UNIT - (ref & REF_UNITS)) & REF_UNITS;
 	const uint64_t age = units * ENTRY_UNIT / (log->size / SHARED_AGE_FULL);
 	const bool dead = age > SHARED_AGE_FULL;
-	return age + (dead || shared_region(ref) == REGION_YOUNG ? 2 * SHARED_AGE_FULL : 0);
+	return age +
+	       (dead || shared_region(ref) == REGION_YOUNG ? 2 * SHARED_AGE_FULL : 0);
 }
 
 static struct shared_found worst_slot(const struct shared *s, uint64_t *slot)
 {
-	struct shared_found worst = { NULL, 0 };
+	struct shared_found worst = {NULL, 0};
 	uint64_t worst_is = 0;
 	for (unsigned i = 0; i < SHARED_WAYS; i++) {
 		const uint64_t ref = load_acquire(&slot[i]);
 		if (!ref)
-			return (struct shared_found){ &slot[i], 0 };
+			return (struct shared_found){&slot[i], 0};
 		const uint64_t bad = badness(s, ref);
 		if (!worst.slot || bad > worst_is) {
-			worst = (struct shared_found){ &slot[i], ref };
+			worst = (struct shared_found){&slot[i], ref};
 			worst_is = bad;
 		}
 	}
@@ -485,9 +506,9 @@ struct shared_found shared_insert(struct shared *s, uint64_t hash, uint64_t ref)
 			continue;
 		if (worst.ref)
 			add(&s->log[shared_region(ref)].line->evictions, 1);
-		return (struct shared_found){ worst.slot, ref };
+		return (struct shared_found){worst.slot, ref};
 	}
-	return (struct shared_found){ NULL, 0 };
+	return (struct shared_found){NULL, 0};
 }
 
 uint64_t shared_slots(const struct shared *s)
@@ -503,7 +524,7 @@ uint64_t shared_slot_ref(const struct shared *s, uint64_t i)
 
 void shared_count(const struct shared *s, struct shared_counts *out)
 {
-	*out = (struct shared_counts){ .clears = load(&s->seg->clears) };
+	*out = (struct shared_counts){.clears = load(&s->seg->clears)};
 	const uint64_t step = s->buckets / SAMPLE_BUCKETS + 1;
 	uint64_t seen = 0;
 	for (uint64_t b = 0; b < s->buckets; b += step, seen++)
@@ -520,7 +541,7 @@ void shared_count(const struct shared *s, struct shared_counts *out)
 	}
 }
 
-/* --- clearing ------------------------------------------------------------------------- */
+/* --- clearing ---------------------------------------------------- */
 
 static uint64_t generation_word(const struct shared *s, uint64_t value)
 {
@@ -560,16 +581,19 @@ uint64_t shared_generation_repair(struct shared *s, uint64_t at_least)
 static uint64_t line_check(const struct shared *s, const struct clear_slot *l)
 {
 	return fold(fold(l->generation ^ s->seed[0], l->name ^ s->seed[1]) ^ s->seed[2],
-		       fold(l->above ^ s->seed[3], (l->meta & UINT32_MAX) ^ s->seed[0])) >>
+		       fold(l->above ^ s->seed[3],
+			       (l->meta & UINT32_MAX) ^ s->seed[0])) >>
 	       32;
 }
 
-bool shared_clear_line(const struct shared *s, uint64_t generation, struct shared_clear *out)
+bool shared_clear_line(
+	const struct shared *s, uint64_t generation, struct shared_clear *out)
 {
 	const struct clear_slot *slot = &s->seg->lines[generation % LIMIT_CLEAR_LINES];
-	const struct clear_slot l = { load(&slot->generation), load(&slot->name),
-		load(&slot->above), load(&slot->meta) };
-	if (!l.generation || l.generation != generation || l.meta >> 32 != line_check(s, &l))
+	const struct clear_slot l = {load(&slot->generation), load(&slot->name),
+		load(&slot->above), load(&slot->meta)};
+	if (!l.generation || l.generation != generation ||
+		l.meta >> 32 != line_check(s, &l))
 		return false;
 	*out = (struct shared_clear){
 		.generation = l.generation,
@@ -584,7 +608,7 @@ bool shared_clear_line(const struct shared *s, uint64_t generation, struct share
 
 static void write_line(struct shared *s, const struct shared_clear *line)
 {
-	struct clear_slot l = { .generation = line->generation, .name = line->name };
+	struct clear_slot l = {.generation = line->generation, .name = line->name};
 	memcpy(&l.above, line->above, sizeof(l.above));
 	l.meta = (uint64_t)line->type | (uint64_t)line->labels << 16 |
 		 (uint64_t)line->flags << 24;
@@ -643,7 +667,8 @@ uint32_t shared_epoch_raise(struct shared *s, uint32_t at_least)
 		value = (value + 1) & UINT32_MAX;
 		if (!value)
 			value = 1;
-		if (swap(&s->seg->epoch, word, value << 32 | word_check(s, value) >> 32))
+		if (swap(&s->seg->epoch, word,
+			    value << 32 | word_check(s, value) >> 32))
 			return (uint32_t)value;
 	}
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* cache/shared.h - the segment that all instances write at once: index, logs, clear lines.
+/* cache/shared.h - the segment that all instances write at once: index, logs, clear
+ * lines.
  *
  * All atomics of the cache are in shared.c, with the protocol written above them. What
  * comes out of here was verified on a private copy; what it means is the caller's. */
@@ -25,8 +26,8 @@ struct shared_log {
 	struct shared_line *line; /* tail and counts, in the segment */
 };
 
-/* This process's view; geometry follows from the size alone, keys are copied at the start:
- * nothing here is read from the segment again. */
+/* This process's view; geometry follows from the size alone, keys are copied at the
+ * start: nothing here is read from the segment again. */
 struct shared {
 	struct shared_segment *seg;
 	uint64_t *index;
@@ -58,25 +59,27 @@ unsigned shared_find(const struct shared *s, uint64_t hash,
 enum shared_copied { COPIED, COPY_GONE, COPY_DAMAGED };
 enum shared_copied shared_copy(const struct shared *s, uint64_t ref, union entry *out);
 
-/* A slot with the hash's tag whose entry was written over: most likely the key was here not long
- * ago and is asked again. */
+/* A slot with the hash's tag whose entry was written over: most likely the key was here
+ * not long ago and is asked again. */
 bool shared_ghost(const struct shared *s, uint64_t hash, struct shared_found *out);
 
 /* How far towards being overwritten: 0 new .. SHARED_AGE_FULL; more: gone. */
 unsigned shared_age(const struct shared *s, uint64_t ref);
 enum shared_region shared_region(uint64_t ref);
 
-/* Writes a copy of the entry (its position and check are filled in); its ref, or 0 if it cannot
- * be. `again`: it lay in this region before, which takes from the credit for moving. */
-uint64_t shared_append(
-	struct shared *s, enum shared_region region, union entry *e, uint64_t hash, bool again);
-/* Is there credit? Bytes that come into a full MAIN earn several times their length, moved ones
- * cost theirs: so a cache does not turn itself over by being read. */
+/* Writes a copy of the entry (its position and check are filled in); its ref, or 0 if
+ * it cannot be. `again`: it lay in this region before, which takes from the credit for
+ * moving. */
+uint64_t shared_append(struct shared *s, enum shared_region region, union entry *e,
+	uint64_t hash, bool again);
+/* Is there credit? Bytes that come into a full MAIN earn several times their length,
+ * moved ones cost theirs: so a cache does not turn itself over by being read. */
 bool shared_may_move(const struct shared *s);
 bool shared_main_full(const struct shared *s);
-/* What the next `size` bytes into MAIN would be written over: the entries there one by one, whole
- * and verified, but perhaps no longer in the index. Start with *from = 0. */
-bool shared_next_victim(const struct shared *s, size_t size, uint64_t *from, union entry *out);
+/* What the next `size` bytes into MAIN would be written over: the entries there one by
+ * one, whole and verified, but perhaps no longer in the index. Start with *from = 0. */
+bool shared_next_victim(
+	const struct shared *s, size_t size, uint64_t *from, union entry *out);
 /* Is this verified copy from MAIN still what the index names for the hash? */
 bool shared_named(const struct shared *s, uint64_t hash, const union entry *e,
 	struct shared_found *out);
@@ -85,24 +88,26 @@ uint64_t shared_half_laps(const struct shared *s);
 
 /* Put `ref` where `was` is: false if it is no longer (another writer was faster). */
 bool shared_replace(const struct shared_found *was, uint64_t ref);
-/* Put it in an empty, a dead or the oldest slot of the hash's bucket. NULL slot: gave up. */
+/* Put it in an empty, a dead or the oldest slot of the hash's bucket. NULL slot: gave
+ * up. */
 struct shared_found shared_insert(struct shared *s, uint64_t hash, uint64_t ref);
 
 /* Slots one by one, for walks: 0 if the slot is empty or dead. */
 uint64_t shared_slots(const struct shared *s);
 uint64_t shared_slot_ref(const struct shared *s, uint64_t i);
 
-/* --- clearing ------------------------------------------------------------------ */
+/* --- clearing ---------------------------------------------------- */
 
 enum { LINE_SUBTREE = 1, LINE_ALL = 2, LINE_ABOVE = 4 };
 
 struct shared_clear {
 	uint64_t generation;
-	uint64_t name;      /* keyed hash of the lower-case name */
-	uint16_t above[LINE_ABOVE]; /* hashes of the names above it, of 1 label, 2 ..: a denial there counts too */
-	uint16_t type;      /* 0: all */
+	uint64_t name;		    /* keyed hash of the lower-case name */
+	uint16_t above[LINE_ABOVE]; /* hashes of the names above it, of 1 label, 2 ..: a
+				       denial there counts too */
+	uint16_t type;		    /* 0: all */
 	uint8_t labels;
-	uint8_t flags;      /* LINE_* */
+	uint8_t flags; /* LINE_* */
 };
 
 /* 0: the word is damaged (call shared_generation_repair). */
@@ -112,7 +117,8 @@ uint64_t shared_generation_repair(struct shared *s, uint64_t at_least);
 void shared_clear_publish(struct shared *s, struct shared_clear line);
 /* The line of a generation; false: it is unknown (overwritten, never written, damaged),
  * and then everything older must count as cleared. */
-bool shared_clear_line(const struct shared *s, uint64_t generation, struct shared_clear *out);
+bool shared_clear_line(
+	const struct shared *s, uint64_t generation, struct shared_clear *out);
 
 /* 0: damaged. */
 uint32_t shared_epoch(const struct shared *s);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* cache/test_help.h - what the unit tests of this folder share: a run folder, names, keys. */
+/* cache/test_help.h - what the unit tests of this folder share: a run folder, names,
+ * keys. */
 #pragma once
 
 #include <setjmp.h>
@@ -27,7 +28,7 @@ struct help {
 
 static inline struct cache *help_open(struct help *h, size_t size)
 {
-	const struct cache_conf conf = { .run_folder = h->folder, .size = size };
+	const struct cache_conf conf = {.run_folder = h->folder, .size = size};
 	struct cache *c = cache_open(&conf, &h->counters, &h->rnd);
 	assert_non_null(c);
 	return c;
@@ -37,7 +38,8 @@ static inline int help_setup_size(void **state, size_t size)
 {
 	struct help *h = calloc(1, sizeof(*h));
 	const char *tmp = getenv("TMPDIR");
-	snprintf(h->folder, sizeof(h->folder), "%s/shoal-test-XXXXXX", tmp ? tmp : "/tmp");
+	snprintf(h->folder, sizeof(h->folder), "%s/shoal-test-XXXXXX",
+		tmp ? tmp : "/tmp");
 	assert_non_null(mkdtemp(h->folder));
 	random_init(&h->rnd);
 	h->now = clock_read();
@@ -86,8 +88,10 @@ static inline const uint8_t *help_name(const char *text)
 
 static inline struct cache_key help_key(const char *name, uint16_t type)
 {
-	return (struct cache_key){
-		.kind = CACHE_RRSET, .type = type, .rclass = 1, .name = help_name(name) };
+	return (struct cache_key){.kind = CACHE_RRSET,
+		.type = type,
+		.rclass = 1,
+		.name = help_name(name)};
 }
 
 static inline struct cache_meta help_meta(const struct help *h, int64_t life_s)
@@ -102,7 +106,8 @@ static inline struct cache_meta help_meta(const struct help *h, int64_t life_s)
 	};
 }
 
-static inline bool help_put(struct help *h, const char *name, uint16_t type, const char *text)
+static inline bool help_put(
+	struct help *h, const char *name, uint16_t type, const char *text)
 {
 	const struct cache_key key = help_key(name, type);
 	const struct cache_meta meta = help_meta(h, DAY);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Writers die and stop at any moment, bytes flip, files are cut and removed: never a wrong
- * answer. The oracle: a value follows from its key and the version that it begins with. */
+/* Writers die and stop at any moment, bytes flip, files are cut and removed: never a
+ * wrong answer. The oracle: a value follows from its key and the version that it begins
+ * with. */
 #include "cache/test_help.h"
 
 #include <errno.h>
@@ -24,7 +25,8 @@ static uint64_t next(uint64_t *seed)
 	return *seed >> 33;
 }
 
-static size_t oracle_value(uint32_t key, uint32_t version, uint8_t out[static VALUE_MOST])
+static size_t oracle_value(
+	uint32_t key, uint32_t version, uint8_t out[static VALUE_MOST])
 {
 	uint64_t seed = (uint64_t)key << 32 | version;
 	const size_t len = 8 + next(&seed) % (next(&seed) % 16 ? 300 : VALUE_MOST - 8);
@@ -44,7 +46,8 @@ static struct cache_key oracle_key(uint32_t key, uint8_t name[static 16])
 	name[0] = (uint8_t)first;
 	memcpy(name + 1, text, first);
 	memcpy(name + 1 + first, "\4test", 6);
-	return (struct cache_key){ .kind = CACHE_RRSET, .type = 1, .rclass = 1, .name = name };
+	return (struct cache_key){
+		.kind = CACHE_RRSET, .type = 1, .rclass = 1, .name = name};
 }
 
 static void put_version(struct help *h, uint32_t key, uint32_t version)
@@ -53,7 +56,8 @@ static void put_version(struct help *h, uint32_t key, uint32_t version)
 	uint8_t name[16];
 	const struct cache_key k = oracle_key(key, name);
 	struct cache_meta meta = help_meta(h, DAY);
-	cache_put(h->cache, &k, &h->now, &meta, value, oracle_value(key, version, value));
+	cache_put(
+		h->cache, &k, &h->now, &meta, value, oracle_value(key, version, value));
 }
 
 struct score {
@@ -107,14 +111,15 @@ static void killed_and_stopped_writers_leave_nothing_wrong(void **state)
 	uint64_t seed = random_u64(&h->rnd);
 	for (unsigned i = 0; i < WRITERS; i++)
 		writer[i] = start_writer(h, next(&seed));
-	struct score score = { 0 };
+	struct score score = {0};
 	unsigned kills = 0, stops = 0;
 	const int64_t start = clock_read().mono_us;
 	while (since_ms(start) < 3000) {
 		for (unsigned i = 0; i < 200; i++)
 			check_key(h, (uint32_t)(next(&seed) % KEYS), &score);
 		const unsigned one = (unsigned)(next(&seed) % WRITERS);
-		if (next(&seed) % 4) { /* stopped for long: the log goes round without it */
+		if (next(&seed) %
+			4) { /* stopped for long: the log goes round without it */
 			kill(writer[one], SIGSTOP);
 			usleep((useconds_t)(next(&seed) % 5000));
 			kill(writer[one], SIGCONT);
@@ -132,19 +137,21 @@ static void killed_and_stopped_writers_leave_nothing_wrong(void **state)
 	}
 	struct cache_stats stats;
 	cache_stats(h->cache, &stats);
-	print_message("%u kills, %u stops, %lu writes: %u hits, %u misses, %u wrong, %lu torn\n",
+	print_message("%u kills, %u stops, %lu writes: %u hits, %u misses, %u wrong, "
+		      "%lu torn\n",
 		kills, stops, (unsigned long)stats.inserts, score.hits, score.misses,
 		score.wrong, (unsigned long)h->counters.cache_damaged);
 	assert_int_equal(score.wrong, 0);
 	assert_true(score.hits > 1000 && kills > 10);
 	/* and the segment is as good as before */
 	put_version(h, 1, 1);
-	struct score after = { 0 };
+	struct score after = {0};
 	check_key(h, 1, &after);
 	assert_int_equal(after.hits, 1);
 }
 
-/* The same protocol among threads, for ThreadSanitizer: each has its own handle on the file. */
+/* The same protocol among threads, for ThreadSanitizer: each has its own handle on the
+ * file. */
 struct worker {
 	struct help help;
 	pthread_t thread;
@@ -178,7 +185,8 @@ static void threads_agree_with_the_oracle(void **state)
 		workers[i].help.cache = help_open(&workers[i].help, MB);
 	}
 	for (unsigned i = 0; i < WORKERS; i++)
-		assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+		assert_int_equal(
+			pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
 	unsigned hits = 0;
 	for (unsigned i = 0; i < WORKERS; i++) {
 		pthread_join(workers[i].thread, NULL);
@@ -200,7 +208,7 @@ static void flipped_bits_are_misses(void **state)
 	uint8_t *bytes = mmap(NULL, MB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	assert_true(bytes != MAP_FAILED);
 	close(fd);
-	struct score score = { 0 };
+	struct score score = {0};
 	uint64_t seed = random_u64(&h->rnd);
 	for (uint32_t round = 0; round < 300; round++) {
 		for (unsigned i = 0; i < 100; i++)
@@ -215,8 +223,8 @@ static void flipped_bits_are_misses(void **state)
 		cache_tick(h->cache, &h->now);
 	}
 	munmap(bytes, MB);
-	print_message("%u hits, %u misses, %u wrong, %lu damaged\n", score.hits, score.misses,
-		score.wrong, (unsigned long)h->counters.cache_damaged);
+	print_message("%u hits, %u misses, %u wrong, %lu damaged\n", score.hits,
+		score.misses, score.wrong, (unsigned long)h->counters.cache_damaged);
 	assert_int_equal(score.wrong, 0);
 	assert_true(score.hits > 1000);
 	assert_true(h->counters.cache_damaged > 10);
@@ -241,12 +249,12 @@ static void a_file_cut_while_mapped_is_made_anew(void **state)
 	char path[200];
 	help_path(h, path);
 	shm_guard_install(); /* the test frame put its own handler there */
-	static const off_t sizes[] = { 0, 4096, 100000, MB - 4096 };
+	static const off_t sizes[] = {0, 4096, 100000, MB - 4096};
 	for (unsigned i = 0; i < 4; i++) {
 		for (uint32_t k = 0; k < 2000; k++)
 			put_version(h, k, 1);
 		assert_int_equal(truncate(path, sizes[i]), 0);
-		struct score score = { 0 };
+		struct score score = {0};
 		for (uint32_t k = 0; k < 2000; k++)
 			check_key(h, k, &score);
 		assert_int_equal(score.wrong, 0);
@@ -357,7 +365,8 @@ static void others_can_neither_read_nor_write_it(void **state)
 /* In a child: it takes a mount namespace of its own. Its exit status is the verdict. */
 static int on_a_tiny_disk(struct help *h)
 {
-	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	if (unshare(CLONE_NEWNS) < 0 ||
+		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		mount("tmpfs", h->folder, "tmpfs", 0, "size=512k") < 0)
 		return 77;
 	h->cache = help_open(h, MB);
@@ -409,7 +418,8 @@ static int setup_mb(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup_mb, help_teardown)
-#define T_NONE(name) cmocka_unit_test_setup_teardown(name, help_setup_none, help_teardown)
+#define T_NONE(name)                                                                   \
+	cmocka_unit_test_setup_teardown(name, help_setup_none, help_teardown)
 	const struct CMUnitTest tests[] = {
 		T(killed_and_stopped_writers_leave_nothing_wrong),
 		T(threads_agree_with_the_oracle),

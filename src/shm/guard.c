@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* shm/guard.c - a mapping whose file was truncated reads as zeros instead of killing us.
+/* shm/guard.c - a mapping whose file was truncated reads as zeros instead of killing
+ * us.
  *
  * Whoever may write a shared file may also truncate it, and then every touch of its
  * lost pages is a SIGBUS. The handler puts private zero pages over the whole mapping:
@@ -48,7 +49,8 @@ static struct guard_row *find(uintptr_t address)
 	for (unsigned i = 0; i < GUARD_MAX; i++) {
 		const uintptr_t base = __atomic_load_n(&rows[i].base, __ATOMIC_ACQUIRE);
 		if (base > 1 && address >= base &&
-			address - base < __atomic_load_n(&rows[i].size, __ATOMIC_RELAXED))
+			address - base <
+				__atomic_load_n(&rows[i].size, __ATOMIC_RELAXED))
 			return &rows[i];
 	}
 	return NULL;
@@ -73,19 +75,21 @@ static void on_sigbus(int signal, siginfo_t *info, void *context)
 	(void)context;
 	const int saved = errno;
 	struct guard_row *row = find((uintptr_t)info->si_addr);
-	/* The bare system call: a sanitizer's wrapper is not made for a signal handler. */
+	/* The bare system call: a sanitizer's wrapper is not made for a signal handler.
+	 */
 	if (row && syscall(SYS_mmap, row->base, row->size, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
 			   0) == (long)row->base)
 		__atomic_store_n(&row->cut, true, __ATOMIC_RELAXED);
 	else
-		sigaction(SIGBUS, &before, NULL); /* not ours: the same fault comes again */
+		sigaction(SIGBUS, &before,
+			NULL); /* not ours: the same fault comes again */
 	errno = saved;
 }
 
 void shm_guard_install(void)
 {
-	struct sigaction act = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
+	struct sigaction act = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
 	struct sigaction there;
 	sigemptyset(&act.sa_mask);
 	if (sigaction(SIGBUS, NULL, &there) == 0 && there.sa_flags & SA_SIGINFO &&

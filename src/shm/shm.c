@@ -46,7 +46,7 @@ static bool map(struct shm *out, int fd, size_t size, int prot)
 	return true;
 }
 
-/* --- what is there already ---------------------------------------------------- */
+/* --- what is there already --------------------------------------- */
 
 /* Why the file cannot be used, or NULL. */
 static const char *refuse_file(const struct stat *st, mode_t mode)
@@ -74,7 +74,8 @@ static const char *refuse_head(const struct shm_head *head, const struct stat *s
 	return NULL;
 }
 
-/* Nobody else has it open: every user holds a shared lock, which ends with its process. */
+/* Nobody else has it open: every user holds a shared lock, which ends with its process.
+ */
 static bool nobody_uses(int fd)
 {
 	return flock(fd, LOCK_EX | LOCK_NB) == 0;
@@ -94,7 +95,8 @@ static const char *refuse(int fd, const struct stat *st, const struct shm_want *
 	if (head.size != want->size && (!want->any_size || nobody_uses(fd)))
 		return "it has another size";
 	/* a file with holes would be SIGBUS on a full disk */
-	if ((uint64_t)st->st_blocks * 512 < head.size && posix_fallocate(fd, 0, st->st_size))
+	if ((uint64_t)st->st_blocks * 512 < head.size &&
+		posix_fallocate(fd, 0, st->st_size))
 		return "its blocks cannot be reserved";
 	return NULL;
 }
@@ -106,14 +108,16 @@ static void mark_replaced(int fd, uint64_t magic)
 	struct shm_head head;
 	const uint32_t one = 1;
 	if (pread(fd, &head, sizeof(head), 0) == sizeof(head) && head.magic == magic)
-		(void)!pwrite(fd, &one, sizeof(one), offsetof(struct shm_head, replaced));
+		(void)!pwrite(
+			fd, &one, sizeof(one), offsetof(struct shm_head, replaced));
 }
 
 /* Takes its name away, unless another process was faster. */
 static void move_away(const char *path, const struct stat *st)
 {
 	struct stat here;
-	if (lstat(path, &here) < 0 || here.st_dev != st->st_dev || here.st_ino != st->st_ino)
+	if (lstat(path, &here) < 0 || here.st_dev != st->st_dev ||
+		here.st_ino != st->st_ino)
 		return;
 	char away[sizeof(((struct shm *)0)->path) + 32];
 	snprintf(away, sizeof(away), "%s.old.%ld", path, (long)getpid());
@@ -122,9 +126,10 @@ static void move_away(const char *path, const struct stat *st)
 }
 
 /* True: mapped. False: nothing usable is there (any more). */
-static bool take_existing(struct shm *out, const struct shm_want *want, char reason[static 256])
+static bool take_existing(
+	struct shm *out, const struct shm_want *want, char reason[static 256])
 {
-	struct stat st = { 0 };
+	struct stat st = {0};
 	int fd = open(want->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0) {
 		const int err = errno;
@@ -144,7 +149,9 @@ static bool take_existing(struct shm *out, const struct shm_want *want, char rea
 			mark_replaced(fd, want->magic);
 		move_away(want->path, &st);
 	} else if (map(out, fd, (size_t)st.st_size, PROT_READ | PROT_WRITE)) {
-		flock(fd, LOCK_SH | LOCK_NB); /* nobody_uses() may have made it exclusive */
+		flock(fd,
+			LOCK_SH |
+				LOCK_NB); /* nobody_uses() may have made it exclusive */
 		return true;
 	} else {
 		say(reason, "it cannot be mapped", errno);
@@ -153,7 +160,7 @@ static bool take_existing(struct shm *out, const struct shm_want *want, char rea
 	return false;
 }
 
-/* --- a new one ----------------------------------------------------------------- */
+/* --- a new one --------------------------------------------------- */
 
 static void fill(void *base, const struct shm_want *want)
 {
@@ -169,7 +176,8 @@ static void fill(void *base, const struct shm_want *want)
 		want->format(base, want->size, want->ctx);
 }
 
-/* A file without a name vanishes with us if we die here; not every file system has it. */
+/* A file without a name vanishes with us if we die here; not every file system has it.
+ */
 static int open_unnamed(const char *path, mode_t mode)
 {
 	char folder[256];
@@ -185,7 +193,8 @@ static void temporary_name(char out[static 300], const char *path)
 	snprintf(out, 300, "%s.new.%ld", path, (long)getpid());
 }
 
-/* Gives the finished file its name. 0, or -EEXIST where another came first, or -errno. */
+/* Gives the finished file its name. 0, or -EEXIST where another came first, or -errno.
+ */
 static int name_it(int fd, bool unnamed, const struct shm_want *want)
 {
 	char temporary[300];
@@ -202,7 +211,8 @@ static int name_it(int fd, bool unnamed, const struct shm_want *want)
 			return 0;
 	}
 	const unsigned how = want->fresh ? 0 : RENAME_NOREPLACE;
-	int err = renameat2(AT_FDCWD, temporary, AT_FDCWD, want->path, how) < 0 ? -errno : 0;
+	int err = renameat2(AT_FDCWD, temporary, AT_FDCWD, want->path, how) < 0 ? -errno
+										: 0;
 	if (err == -EINVAL) /* a file system without RENAME_NOREPLACE */
 		err = rename(temporary, want->path) < 0 ? -errno : 0;
 	if (err)
@@ -217,7 +227,8 @@ static int make_new(struct shm *out, const struct shm_want *want, bool unnamed)
 	if (!unnamed)
 		unlink(temporary); /* of a process that had our number and died */
 	int fd = unnamed ? open_unnamed(want->path, want->mode)
-			 : open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, want->mode);
+			 : open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+				   want->mode);
 	if (fd < 0)
 		return -errno;
 	flock(fd, LOCK_SH | LOCK_NB);
@@ -259,15 +270,16 @@ static enum shm_result anonymous(struct shm *out, const struct shm_want *want)
 		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (base == MAP_FAILED)
 		return SHM_FAILED;
-	*out = (struct shm){ .base = base, .size = want->size, .fd = -1 };
+	*out = (struct shm){.base = base, .size = want->size, .fd = -1};
 	fill(base, want);
 	return SHM_ANONYMOUS;
 }
 
-enum shm_result shm_open_file(struct shm *out, const struct shm_want *want, char reason[static 256])
+enum shm_result shm_open_file(
+	struct shm *out, const struct shm_want *want, char reason[static 256])
 {
 	assert(want->size >= sizeof(struct shm_head));
-	*out = (struct shm){ .fd = -1 };
+	*out = (struct shm){.fd = -1};
 	reason[0] = 0;
 	if (strlen(want->path) >= sizeof(out->path)) {
 		say(reason, "the path is too long", 0);
@@ -292,9 +304,10 @@ enum shm_result shm_open_file(struct shm *out, const struct shm_want *want, char
 	return anonymous(out, want);
 }
 
-int shm_open_readonly(struct shm *out, const char *path, uint64_t magic, uint32_t layout)
+int shm_open_readonly(
+	struct shm *out, const char *path, uint64_t magic, uint32_t layout)
 {
-	*out = (struct shm){ .fd = -1 };
+	*out = (struct shm){.fd = -1};
 	if (strlen(path) >= sizeof(out->path))
 		return -ENAMETOOLONG;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -303,9 +316,8 @@ int shm_open_readonly(struct shm *out, const char *path, uint64_t magic, uint32_
 	struct stat st;
 	struct shm_head head;
 	int err = 0;
-	if (fstat(fd, &st) < 0)
-		err = -errno;
-	else if (!S_ISREG(st.st_mode) || pread(fd, &head, sizeof(head), 0) != sizeof(head) ||
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+		pread(fd, &head, sizeof(head), 0) != sizeof(head) ||
 		refuse_head(&head, &st, magic, layout))
 		err = -EPROTO;
 	else if (!map(out, fd, (size_t)st.st_size, PROT_READ))
@@ -324,7 +336,7 @@ void shm_close(struct shm *s)
 		munmap(s->base, s->size);
 	}
 	fd_close(&s->fd); /* its lock goes too */
-	*s = (struct shm){ .fd = -1 };
+	*s = (struct shm){.fd = -1};
 }
 
 bool shm_current(const struct shm *s)
@@ -332,8 +344,9 @@ bool shm_current(const struct shm *s)
 	if (!s->base || s->fd < 0)
 		return s->base;
 	struct stat st;
-	return lstat(s->path, &st) == 0 && st.st_dev == s->device && st.st_ino == s->inode &&
-	       st.st_size >= 0 && (uint64_t)st.st_size == s->size;
+	return lstat(s->path, &st) == 0 && st.st_dev == s->device &&
+	       st.st_ino == s->inode && st.st_size >= 0 &&
+	       (uint64_t)st.st_size == s->size;
 }
 
 bool shm_replaced(const struct shm *s)

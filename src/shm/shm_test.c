@@ -41,7 +41,7 @@ static int teardown(void **state)
 static struct shm_want want(size_t size)
 {
 	return (struct shm_want){
-		.path = path, .magic = MAGIC, .layout = 1, .size = size, .mode = 0600 };
+		.path = path, .magic = MAGIC, .layout = 1, .size = size, .mode = 0600};
 }
 
 static void format(void *base, size_t size, void *ctx)
@@ -182,11 +182,12 @@ static void racing_makers_agree(void **state)
 		fflush(NULL);
 		for (unsigned i = 0; i < MAKERS; i++) {
 			if (fork() == 0) {
-				const enum shm_result r = shm_open_file(&mine, &w, reason);
+				const enum shm_result r =
+					shm_open_file(&mine, &w, reason);
 				_exit((r == SHM_OPENED || r == SHM_CREATED) &&
-						      shm_current(&mine)
-					      ? 0
-					      : 1);
+							shm_current(&mine)
+						? 0
+						: 1);
 			}
 		}
 		for (unsigned i = 0; i < MAKERS; i++) {
