@@ -14,7 +14,7 @@ enum {
 
 static bool may_minimise(const struct iter *it, const struct frame *f)
 {
-	return !f->cut->forward && !f->min_off && !f->server->shy &&
+	return !f->cut->forward && !f->min_off && !f->min_never && !f->server->shy &&
 	       f->min_count < MINIMISE_MAX && !iter_flag(it, CONF_NO_MINIMIZE);
 }
 

@@ -102,8 +102,8 @@ enum step chain_follow(struct iter *it, struct frame *f, const uint8_t *target)
 	f->cut = f->given_up = NULL;
 	f->server = NULL;
 	f->cut_labels = NAME_LABELS_MAX;
-	f->min_labels = f->min_count = 0;
-	f->min_off = f->alone = false;
+	f->min_labels = f->min_count = f->min_timeouts = 0;
+	f->min_off = f->min_never = f->alone = false;
 	f->state = STATE_LOOKUP;
 	log_debug(ITERAT, "alias: on to %s", iter_text(name, f->type));
 	return STEP_ON;

@@ -103,6 +103,8 @@ static void add_glue(struct iter *it, struct cut *cut, const struct rrset *rr)
 {
 	if (rr->type != TYPE_A && rr->type != TYPE_AAAA)
 		return;
+	if (iter_flag(it, CONF_STRICT) && !name_within(rr->name, cut->zone))
+		return; /* only glue without which nobody could ask */
 	const int ns = find_ns(cut, rr->name);
 	if (ns >= 0)
 		cut_add_addresses(it, cut, ns, rr);
@@ -118,9 +120,15 @@ void cut_inherit(struct cut *cut, const struct cut *old)
 			}
 }
 
+/* A cached cut: can somebody be asked without asking the parent again? */
 static bool usable(const struct cut *cut)
 {
-	return cut && (cut->server_count > 0 || nsaddr_possible(cut));
+	if (!cut || cut->server_count > 0)
+		return cut;
+	for (unsigned i = 0; i < cut->ns_count; i++)
+		if (!name_within(cut->ns[i].name, cut->zone))
+			return true;
+	return false; /* its servers are in itself, and their addresses are lost */
 }
 
 /* --- where from ----------------------------------------------------------------- */
@@ -196,7 +204,7 @@ enum step cut_find(struct iter *it, struct frame *f)
 	if (!f->cut)
 		return iter_frame_fail(it, f, EDE_OTHER);
 	cut_inherit(f->cut, f->given_up);
-	f->min_labels = 0;
+	f->min_labels = f->min_timeouts = 0;
 	f->min_off = false;
 	f->state = STATE_SELECT;
 	log_debug(ZONCUT, "cut %s, %u servers", iter_text(f->cut->zone, TYPE_NS),
@@ -243,7 +251,7 @@ enum step cut_referral(struct iter *it, struct frame *f)
 	log_debug(ITERAT, "referral to %s, %u addresses", iter_text(cut->zone, TYPE_NS),
 		cut->server_count);
 	f->cut = cut;
-	f->min_labels = 0;
+	f->min_labels = f->min_timeouts = 0;
 	f->min_off = false;
 	f->state = STATE_SELECT;
 	return STEP_ON;

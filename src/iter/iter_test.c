@@ -227,6 +227,30 @@ static void the_parents_glue_is_the_last_resort(void **state)
 	answered(&r, "www.glueless.com. A 10.9.9.6\n");
 }
 
+/* The referral to an NS question lacks the glue that the one to an A question has. */
+static void glue_is_asked_for_where_only_it_can_help(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "192.0.2.2", MANNER_GLUE_LATE);
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	answered(&r, "www.example.com. A 10.9.9.1\n");
+}
+
+static void glue_from_elsewhere_is_for_the_permissive_only(void **state)
+{
+	struct world *w = *state;
+	world_zone(w, "test.", "192.0.2.5",
+		"glue.test. 300 NS ns.glue.org.\n"
+		"ns.glue.org. 300 A 10.3.3.3\n");
+	world_zone(w, "glue.test.", "10.3.3.3", "www.glue.test. 300 A 10.9.9.12\n");
+	assert_int_equal(world_ask(w, "www.glue.test.", TYPE_A).rcode, RCODE_SERVFAIL);
+	world_sleep(w, 400 * 1000);
+	w->flags = CONF_PERMISSIVE;
+	const struct world_result r = world_ask(w, "www.glue.test.", TYPE_A);
+	answered(&r, "www.glue.test. A 10.9.9.12\n");
+	assert_int_equal(world_ask(w, "ns.glue.org.", TYPE_A).rcode, RCODE_NXDOMAIN);
+}
+
 /* --- minimisation ---------------------------------------------------------------- */
 
 static void empty_non_terminals_are_passed(void **state)
@@ -271,6 +295,14 @@ static void servers_that_refuse_ns_are_asked_whole_and_remembered(void **state)
 	answered(&r, "a.ent.odd.com. A 10.9.9.9\n");
 	assert_int_equal(r.packets, 4);
 	assert_int_equal(world_ask(w, "b.other.odd.com.", TYPE_A).packets, 1);
+}
+
+static void servers_silent_to_ns_are_asked_whole(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.2.1", MANNER_DEAF_NS);
+	const struct world_result r = world_ask(w, "a.ent.odd.com.", TYPE_A);
+	answered(&r, "a.ent.odd.com. A 10.9.9.9\n");
 }
 
 static void minimisation_can_be_turned_off(void **state)
@@ -354,7 +386,8 @@ static void dname_leads_and_serves_its_whole_subtree_from_the_cache(void **state
 	assert_string_equal(w->log, "10.0.0.2 ns.example.net. A\n");
 }
 
-/* --- negative answers -------------------------------------------------------------- */
+/* --- negative answers --------------------------------------------------------------
+ */
 
 static void a_missing_name_is_kept_and_covers_what_is_below(void **state)
 {
@@ -387,14 +420,14 @@ static void a_missing_type_is_kept_for_that_type(void **state)
 	assert_int_equal(world_ask(w, "www.example.com.", TYPE_A).packets, 1);
 }
 
-/* --- TTLs ---------------------------------------------------------------------------- */
+/* --- TTLs ----------------------------------------------------------------------------
+ */
 
 static void ttl_zero_is_used_once(void **state)
 {
 	struct world *w = *state;
 	for (int i = 0; i < 2; i++) {
-		const struct world_result r =
-			world_ask(w, "zero.example.com.", TYPE_A);
+		const struct world_result r = world_ask(w, "zero.example.com.", TYPE_A);
 		answered(&r, "zero.example.com. A 10.9.9.2\n");
 		assert_int_equal(r.packets, i ? 1 : 3);
 		assert_false(r.cacheable);
@@ -420,7 +453,8 @@ static void a_delegation_ends_with_the_parents_ttl(void **state)
 {
 	struct world *w = *state;
 	world_ask(w, "www.example.org.", TYPE_A);
-	for (int i = 0; i < 8; i++) { /* what the child says of itself prolongs nothing */
+	for (int i = 0; i < 8;
+		i++) { /* what the child says of itself prolongs nothing */
 		world_sleep(w, 11 * 1000);
 		world_ask(w, "example.org.", TYPE_NS);
 		world_ask(w, "ns.example.org.", TYPE_A);
@@ -434,7 +468,8 @@ static void a_delegation_ends_with_the_parents_ttl(void **state)
 	assert_int_equal(world_asked(w, "192.0.2.4"), 1);
 }
 
-/* --- servers that fail --------------------------------------------------------------- */
+/* --- servers that fail ---------------------------------------------------------------
+ */
 
 static void a_silent_server_is_left_for_the_next(void **state)
 {
@@ -510,7 +545,8 @@ static void what_cannot_be_sent_is_a_failure_of_ours_alone(void **state)
 	assert_int_equal(world_ask(w, "www.example.com.", TYPE_A).rcode, RCODE_NOERROR);
 }
 
-/* --- transport ----------------------------------------------------------------------- */
+/* --- transport -----------------------------------------------------------------------
+ */
 
 static void a_truncated_answer_is_asked_for_by_tcp(void **state)
 {
@@ -569,7 +605,8 @@ static void a_server_that_changes_the_case_is_asked_by_tcp_then_marked(void **st
 	answered(&r, "www.example.com. A 10.9.9.1\n");
 	assert_int_equal(world_asked(w, "10.0.0.1 tcp"), 1);
 	world_forget_log(w);
-	assert_int_equal(world_ask(w, "zero.example.com.", TYPE_A).rcode, RCODE_NOERROR);
+	assert_int_equal(
+		world_ask(w, "zero.example.com.", TYPE_A).rcode, RCODE_NOERROR);
 	assert_string_equal(w->log, "10.0.0.1 zero.example.com. A\n");
 }
 
@@ -596,7 +633,8 @@ static void edns_is_left_out_where_it_is_an_error_only(void **state)
 	assert_int_equal(world_asked(w, "plain"), 0);
 }
 
-/* --- hostile worlds ------------------------------------------------------------------- */
+/* --- hostile worlds
+ * ------------------------------------------------------------------- */
 
 static void foreign_records_are_never_kept(void **state)
 {
@@ -611,7 +649,8 @@ static void foreign_records_are_never_kept(void **state)
 	assert_int_equal(world_cached_below(w, "victim.test."), 0);
 }
 
-/* NXNSAttack: each delegation names 20 servers elsewhere that do not exist, over several levels. */
+/* NXNSAttack: each delegation names 20 servers elsewhere that do not exist, over
+ * several levels. */
 static void a_maze_of_delegations_ends_within_the_budget(void **state)
 {
 	struct world *w = *state;
@@ -674,10 +713,11 @@ static void time_is_up_for_a_slow_world(void **state)
 	assert_int_equal(w->counters.budget_time_exhausted, 1);
 }
 
-/* --- forwarding ------------------------------------------------------------------------ */
+/* --- forwarding
+ * ------------------------------------------------------------------------ */
 
-static void forward(struct world *w, const char *suffix, const char *ip,
-	enum policy_action action)
+static void forward(
+	struct world *w, const char *suffix, const char *ip, enum policy_action action)
 {
 	static uint8_t name[NAME_MAX_LEN];
 	static const uint8_t *names[] = {name};
@@ -751,7 +791,8 @@ static void a_forwarder_that_is_ourselves_is_not_asked(void **state)
 	assert_int_equal(r.packets, 0);
 }
 
-/* --- shared fetches ----------------------------------------------------------------------- */
+/* --- shared fetches
+ * ----------------------------------------------------------------------- */
 
 static void what_another_fetched_is_taken_without_a_packet(void **state)
 {
@@ -799,11 +840,14 @@ int main(void)
 		T(priming_asks_the_hints_and_keeps_what_they_say),
 		T(a_server_of_a_family_that_is_off_is_not_asked),
 		T(the_parents_glue_is_the_last_resort),
+		T(glue_is_asked_for_where_only_it_can_help),
+		T(glue_from_elsewhere_is_for_the_permissive_only),
 		T(empty_non_terminals_are_passed),
 		T(an_underscore_label_is_not_asked_alone),
 		T(a_long_name_is_asked_whole_after_ten_steps),
 		T(servers_that_deny_empty_non_terminals_are_asked_whole),
 		T(servers_that_refuse_ns_are_asked_whole_and_remembered),
+		T(servers_silent_to_ns_are_asked_whole),
 		T(minimisation_can_be_turned_off),
 		T(an_alias_in_the_zone_needs_no_second_question),
 		T(an_alias_into_another_zone_is_resolved_there),

@@ -6,21 +6,13 @@
  * already: a cycle of delegations ends there. */
 #include "iter/state.h"
 
-/* The name lies in the zone itself and nobody of the zone can be asked: only glue could
- * have helped. */
-static bool hopeless(const struct cut *cut, const struct ns *ns)
-{
-	return cut->server_count == 0 && name_within(ns->name, cut->zone);
-}
-
 bool nsaddr_possible(const struct cut *cut)
 {
 	if (cut->forward || cut->lookups >= LIMIT_GLUELESS_PER_CUT)
 		return false;
 	for (unsigned i = 0; i < cut->ns_count; i++) {
 		const struct ns *ns = &cut->ns[i];
-		if (!ns->has_address && !(ns->asked[0] && ns->asked[1]) &&
-			!hopeless(cut, ns))
+		if (!ns->has_address && !(ns->asked[0] && ns->asked[1]))
 			return true;
 	}
 	return false;
@@ -61,7 +53,7 @@ bool nsaddr_begin(struct iter *it, struct frame *f)
 	for (unsigned i = 0; i < cut->ns_count && nsaddr_possible(cut); i++) {
 		struct ns *ns = &cut->ns[i];
 		const int which = next_type(it, ns);
-		if (ns->has_address || which < 0 || hopeless(cut, ns))
+		if (ns->has_address || which < 0)
 			continue;
 		if (waited_for(it, ns->name)) {
 			ns->asked[0] = ns->asked[1] = true;
@@ -81,6 +73,10 @@ bool nsaddr_begin(struct iter *it, struct frame *f)
 		f->want_type = above->type;
 		f->state = STATE_ADDRESS;
 		above->route.kind = ROUTE_ITERATE;
+		/* in the zone itself: perhaps the parent has glue for the whole name
+		 * only */
+		above->min_never =
+			cut->server_count == 0 && name_within(ns->name, cut->zone);
 		chain_route(it, above, ns->name, &above->route);
 		log_debug(SELECT, "address of %s", iter_text(ns->name, above->type));
 		return true;

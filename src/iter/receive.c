@@ -77,11 +77,14 @@ static enum step on_timeout(struct iter *it, struct frame *f)
 	s->tries++;
 	s->timeouts++;
 	it->other_trouble++;
+	counter_up(it->env.counters, upstream_timeouts);
 	if (!f->tcp && !s->case_seen)
 		infra_timed_out(it->env.infra, &s->addr, &it->now);
 	iter_trouble(it, &s->addr, f->tcp ? "TCP timeout" : "timeout");
 	if (++it->timeouts > LIMIT_TIMEOUTS)
 		return out_of_timeouts(it);
+	if (f->minimised && ++f->min_timeouts >= MINIMISE_TIMEOUTS)
+		f->min_off = true;
 	if (!f->tcp && (s->case_seen || s->miss_seen))
 		return try_tcp(it, f);
 	if (f->tcp && s->case_seen)
@@ -106,6 +109,7 @@ static enum step on_unreachable(struct iter *it, struct frame *f)
 {
 	it->packets--; /* none left this host */
 	it->local_trouble++;
+	counter_up(it->env.counters, upstream_unreachable);
 	it->no_route[f->server->addr.family == 6] = true;
 	f->server->failed = true;
 	iter_trouble(it, &f->server->addr, "not reachable from here");
@@ -324,6 +328,7 @@ static void read_reply(struct iter *it, struct frame *f)
 		.check_case = f->check_case,
 		.shared = it->event->shared,
 		.recursive = f->cut->forward,
+		.any_glue = iter_flag(it, CONF_PERMISSIVE),
 		.lame_fine = f->server->lame || is_last(f)};
 	reply_read(&it->reply, &q, msg, it->event->len, it->scratch, it->env.counters);
 }

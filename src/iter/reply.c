@@ -137,6 +137,15 @@ static void group_add(struct sorting *s, const struct msg_rr *rr, const uint8_t 
 		g->ttl = ttl;
 }
 
+/* The zone's servers may speak of it; of their own addresses elsewhere if that is
+ * allowed. */
+static bool belongs(const struct reply_question *q, const struct msg_rr *rr)
+{
+	const bool address = rr->type == TYPE_A || rr->type == TYPE_AAAA;
+	return name_within(rr->name, q->zone) ||
+	       (q->any_glue && address && rr->section == SECTION_ADDITIONAL);
+}
+
 static bool collect(struct sorting *s)
 {
 	static uint8_t rdata[65536]; /* one resolution steps at a time */
@@ -149,7 +158,7 @@ static bool collect(struct sorting *s)
 		s->records++;
 		s->referral |= rr.section == SECTION_AUTHORITY && rr.type == TYPE_NS;
 		if (rr.rclass != s->q->rclass || type_is_meta(rr.type) ||
-			!name_within(rr.name, s->q->zone))
+			!belongs(s->q, &rr))
 			continue;
 		const int len = msg_rdata(&s->m, &rr, rdata, sizeof(rdata));
 		if (len < 0)

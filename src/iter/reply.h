@@ -44,6 +44,9 @@ struct reply_question {
 	bool check_case; /* 0x20 was used */
 	bool shared;	 /* another's accepted answer: id and case are not compared */
 	bool recursive;	 /* a forwarder: no AA wanted, no referral followed */
+	bool any_glue;	 /* addresses of a referral's name servers from outside the zone
+			  * too
+			  */
 	bool lame_fine; /* no better server is left: an answer from a recursive server's
 			 * cache will do */
 };

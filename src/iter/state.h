@@ -46,6 +46,7 @@ enum step { STEP_ON, STEP_WISH };
 
 enum {
 	SERVERS_PER_CUT = 64,
+	MINIMISE_TIMEOUTS = 2,	  /* some servers are silent to NS questions */
 	MINIMISE_MAX = 10,	  /* RFC 9156 section 2.3: MAX_MINIMISE_COUNT */
 	NEGATIVE_TTL_MAX = 10800, /* RFC 2308 section 5: one to three hours */
 	NEGATIVE_TTL_NO_SOA = 5,  /* no SOA says how long: only dampen */
@@ -114,7 +115,9 @@ struct frame {
 
 	unsigned min_labels; /* labels that the next minimised question has at least */
 	unsigned min_count;
+	unsigned min_timeouts;
 	bool min_off;
+	bool min_never;
 
 	/* the question outstanding, or being judged */
 	struct server *server;

@@ -221,11 +221,12 @@ static const struct record *delegation(
 	return NULL;
 }
 
-static void refer(struct writer *wr, const struct world_zone *z, const uint8_t *cut)
+static void refer(
+	struct writer *wr, const struct world_zone *z, const uint8_t *cut, bool glue)
 {
 	add_set(wr, z, SECTION_AUTHORITY, cut, TYPE_NS);
 	add_set(wr, z, SECTION_AUTHORITY, cut, TYPE_DS);
-	for (unsigned i = 0; i < z->count; i++) {
+	for (unsigned i = 0; glue && i < z->count; i++) {
 		const struct record *r = &z->records[i];
 		if (r->type != TYPE_NS || !name_equal(r->name, cut))
 			continue;
@@ -267,7 +268,8 @@ static uint16_t answer(struct world *w, struct writer *wr, const struct addr *at
 		const struct record *cut = delegation(z, name, type);
 		if (cut) {
 			if (!links)
-				refer(wr, z, cut->name);
+				refer(wr, z, cut->name,
+					type == TYPE_A || !(manner & MANNER_GLUE_LATE));
 			return links ? FLAG_AA : 0;
 		}
 		const struct record *alias = dname_above(z, name);
@@ -325,7 +327,7 @@ size_t world_reply(
 	if (query_read(&q, ask->msg, ask->len) != QUERY_OK)
 		abort(); /* what we send is always a good query */
 	const unsigned manner = server_at(w, &ask->server)->manner;
-	if (manner & MANNER_SILENT)
+	if (manner & MANNER_SILENT || (manner & MANNER_DEAF_NS && q.qtype == TYPE_NS))
 		return 0;
 	uint8_t name[NAME_MAX_LEN];
 	name_copy(name, q.name);

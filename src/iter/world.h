@@ -30,6 +30,8 @@ enum manner { /* of a server; several may be set */
 	MANNER_POISON = 1 << 14,      /* adds records of victim.test. to everything */
 	MANNER_UNREACHABLE = 1 << 15, /* cannot be sent to from here */
 	MANNER_CD_ONLY = 1 << 16,     /* SERVFAIL without CD */
+	MANNER_DEAF_NS = 1 << 17,     /* silent to type NS */
+	MANNER_GLUE_LATE = 1 << 18,   /* glue for questions of type A only */
 };
 
 struct world_result {

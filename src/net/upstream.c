@@ -590,6 +590,7 @@ struct ask *upstream_ask(struct upstream *u, const struct addr *server, bool tcp
 			a, tcp && !is_local_failure(e) ? ASK_CLOSED : ASK_UNREACHABLE);
 		return a;
 	}
+	counter_up(u->counters, upstream_queries);
 	if (tcp)
 		counter_up(u->counters, upstream_tcp);
 	else
