@@ -12,7 +12,7 @@
 
 enum { KEEP_US = 1000000 }; /* results, for late comers */
 
-/* NOLINTBEGIN(clang-analyzer-unix.Malloc): it does not see a freed node leave its lists */
+/* NOLINTBEGIN(clang-analyzer-unix.Malloc): it loses sight of nodes leaving lists */
 struct link {
 	struct link *next, *prev;
 };
