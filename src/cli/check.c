@@ -9,10 +9,10 @@
 #include "cli/cli.h"
 
 static const struct option options[] = {
-	{"config", required_argument, NULL, 'c'},
-	{"instance", required_argument, NULL, 'i'},
-	{"help", no_argument, NULL, 'h'},
-	{0},
+	{ "config", required_argument, NULL, 'c' },
+	{ "instance", required_argument, NULL, 'i' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
 };
 
 int cli_check(int argc, char **argv)

@@ -11,7 +11,8 @@
 #include "config.h"
 
 const struct command commands[] = {
-#define X(name, arguments, options, help) {#name, arguments, options, help, cli_##name},
+#define X(name, arguments, options, help)                                              \
+	{ #name, arguments, options, help, cli_##name },
 	COMMANDS(X)
 #undef X
 };

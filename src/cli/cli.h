@@ -45,5 +45,6 @@ void cli_list(FILE *out);
 
 /* -c, else the system's. */
 const char *cli_conf_default(void);
-/* shoald: beside this program, where it is installed, or in PATH. False: nowhere, and said so. */
+/* shoald: beside this program, where it is installed, or in PATH. False: nowhere, and
+ * said so. */
 bool cli_find_shoald(char out[static 4096]);

@@ -13,9 +13,9 @@
 enum { EVAL_MS = 10000 }; /* an instance itself ends a line after a second */
 
 static const struct option options[] = {
-	{"instance", required_argument, NULL, 'i'},
-	{"help", no_argument, NULL, 'h'},
-	{0},
+	{ "instance", required_argument, NULL, 'i' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
 };
 
 /* Each line with the instance's name when several answer. */

@@ -24,7 +24,7 @@ static void say_none(const char *run_folder)
 bool fleet_read(struct fleet *f)
 {
 	static char names[STATS_INSTANCES_MAX][64];
-	*f = (struct fleet){.run_folder = fd_run_folder()};
+	*f = (struct fleet){ .run_folder = fd_run_folder() };
 	f->count = stats_names(f->run_folder, names, STATS_INSTANCES_MAX);
 	if (!f->count) {
 		say_none(f->run_folder);
@@ -47,7 +47,7 @@ bool fleet_read(struct fleet *f)
 void fleet_free(struct fleet *f)
 {
 	free(f->members);
-	*f = (struct fleet){0};
+	*f = (struct fleet){ 0 };
 }
 
 const struct member *fleet_find(const struct fleet *f, const char *name)

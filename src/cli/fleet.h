@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* cli/fleet.h - what all instances of a run folder show of themselves, in one reading. */
+/* cli/fleet.h - what all instances of a run folder show of themselves, in one reading.
+ */
 #pragma once
 
 #include <stdbool.h>

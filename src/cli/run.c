@@ -15,10 +15,10 @@
 #include "super/super.h"
 
 static const struct option options[] = {
-	{"config", required_argument, NULL, 'c'},
-	{"count", required_argument, NULL, 'n'},
-	{"help", no_argument, NULL, 'h'},
-	{0},
+	{ "config", required_argument, NULL, 'c' },
+	{ "count", required_argument, NULL, 'n' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
 };
 
 /* CPUs that this process may use: sched_getaffinity(2), for up to 8,192 of them. */
@@ -98,11 +98,11 @@ static int run(const char *conf, char *const *given, size_t count)
 	}
 	if (!absolute(run_folder, fd_run_folder()) || !cli_find_shoald(shoald))
 		return 1;
-	const struct super_plan plan = {.shoald = shoald,
+	const struct super_plan plan = { .shoald = shoald,
 		.conf = conf,
 		.run_folder = run_folder,
 		.names = names,
-		.count = count};
+		.count = count };
 	return super_run(&plan);
 }
 

@@ -13,11 +13,11 @@
 enum { TEXT_INSTANCES_MAX = 12 }; /* more columns nobody reads */
 
 static const struct option options[] = {
-	{"json", no_argument, NULL, 'j'},
-	{"prometheus", no_argument, NULL, 'p'},
-	{"instance", required_argument, NULL, 'i'},
-	{"help", no_argument, NULL, 'h'},
-	{0},
+	{ "json", no_argument, NULL, 'j' },
+	{ "prometheus", no_argument, NULL, 'p' },
+	{ "instance", required_argument, NULL, 'i' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
 };
 
 static void json_counters(struct json *j, const char *key, const struct counters *c)
@@ -30,7 +30,7 @@ static void json_counters(struct json *j, const char *key, const struct counters
 
 static void print_json(const struct fleet *f)
 {
-	struct json j = {0};
+	struct json j = { 0 };
 	struct counters total;
 	fleet_total(f, &total);
 	json_open(&j, NULL, '{');
@@ -87,7 +87,7 @@ static void fill_table(
 
 static bool print_text(const struct fleet *f)
 {
-	const char *heads[TABLE_COLUMNS_MAX + 1] = {"counter", ">total"};
+	const char *heads[TABLE_COLUMNS_MAX + 1] = { "counter", ">total" };
 	char names[TEXT_INSTANCES_MAX][66];
 	size_t shown[TEXT_INSTANCES_MAX], count = 0, alive = 0;
 	for (size_t i = 0; i < f->count; i++)

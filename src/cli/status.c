@@ -17,9 +17,9 @@
 enum { SAMPLE_US = 200 * 1000 };
 
 static const struct option options[] = {
-	{"json", no_argument, NULL, 'j'},
-	{"help", no_argument, NULL, 'h'},
-	{0},
+	{ "json", no_argument, NULL, 'j' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
 };
 
 /* Of the same process between two readings. */
@@ -86,7 +86,7 @@ static void json_sockets(struct json *j, const char *text)
 static void print_json(
 	const struct fleet *f, const struct fleet *before, int64_t passed_us)
 {
-	struct json j = {0};
+	struct json j = { 0 };
 	json_open(&j, NULL, '{');
 	json_text(&j, "run_folder", f->run_folder);
 	json_open(&j, "instances", '{');
@@ -218,9 +218,9 @@ static void print_notes(const struct fleet *f)
 static bool print_text(
 	const struct fleet *f, const struct fleet *before, int64_t passed_us)
 {
-	static const char *const heads[] = {"NAME", ">PID", "STATE", "SINCE", ">RST",
+	static const char *const heads[] = { "NAME", ">PID", "STATE", "SINCE", ">RST",
 		">SOCK", "KEEPER/ENGINE", ">QUERIES", ">Q/S", ">HITS", ">BUSY", ">MEM",
-		"CONFIG", NULL};
+		"CONFIG", NULL };
 	struct table t;
 	if (!table_init(&t, heads, f->count)) {
 		perror("shoal");

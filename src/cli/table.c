@@ -9,7 +9,7 @@
 
 bool table_init(struct table *t, const char *const *heads, size_t rows)
 {
-	*t = (struct table){.rows = rows};
+	*t = (struct table){ .rows = rows };
 	for (; heads[t->columns]; t->columns++) {
 		assert(t->columns < TABLE_COLUMNS_MAX);
 		t->right[t->columns] = heads[t->columns][0] == '>';
@@ -22,7 +22,7 @@ bool table_init(struct table *t, const char *const *heads, size_t rows)
 void table_fini(struct table *t)
 {
 	free(t->cells);
-	*t = (struct table){0};
+	*t = (struct table){ 0 };
 }
 
 void table_set(struct table *t, size_t row, size_t column, const char *fmt, ...)

@@ -16,7 +16,8 @@ struct table {
 };
 
 /* Heads end with NULL; one that begins with '>' stands on the right. */
-bool table_init(struct table *t, const char *const *heads, size_t rows); /* false: no memory */
+bool table_init(
+	struct table *t, const char *const *heads, size_t rows); /* false: no memory */
 void table_fini(struct table *t);
 void table_set(struct table *t, size_t row, size_t column, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

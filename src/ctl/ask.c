@@ -23,7 +23,7 @@ static int wait_for(int fd, short events, int64_t until_us)
 		const int64_t left_us = until_us - clock_read().mono_us;
 		if (left_us <= 0)
 			return -ETIMEDOUT;
-		struct pollfd p = {.fd = fd, .events = events};
+		struct pollfd p = { .fd = fd, .events = events };
 		const int n = poll(&p, 1, (int)((left_us + 999) / 1000));
 		if (n > 0)
 			return 0;
@@ -94,7 +94,7 @@ int control_ask(const char *run_folder, const char *name, const char *line,
 	int fd = sockpath_connect(folder, name, timeout_ms);
 	if (fd < 0)
 		return fd == -EAGAIN ? -ETIMEDOUT : fd;
-	struct framed r = {0};
+	struct framed r = { 0 };
 	int err = ask(fd, line, until_us, &r);
 	fd_close(&fd);
 	if (!err)

@@ -291,7 +291,7 @@ struct control *control_open(struct loop *l, const char *run_folder, const char 
 	struct control *o = calloc(1, sizeof(*o));
 	if (!o)
 		return NULL;
-	*o = (struct control){.loop = l, .fn = fn, .ctx = ctx, .counters = counters};
+	*o = (struct control){ .loop = l, .fn = fn, .ctx = ctx, .counters = counters };
 	o->watch.fd = -1;
 	int fd = open_listener(o, run_folder, name);
 	const int err =

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-	PROMPT = 2,	   /* "> ", sent before the mode was changed */
+	PROMPT = 2,        /* "> ", sent before the mode was changed */
 	HEAD = PROMPT + 4, /* and the length of what follows */
 };
 
@@ -72,5 +72,5 @@ int framed_take(const struct framed *r, char **text, bool *ok)
 void framed_fini(struct framed *r)
 {
 	free(r->buf);
-	*r = (struct framed){0};
+	*r = (struct framed){ 0 };
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* ctl/framed.h - put an answer of the control socket together from the pieces it comes in. */
+/* ctl/framed.h - put an answer of the control socket together from the pieces it comes
+ * in. */
 #pragma once
 
 #include <stdbool.h>

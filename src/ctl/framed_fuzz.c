@@ -19,7 +19,7 @@ static int add_by(struct framed *r, const uint8_t *data, size_t size, size_t pie
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct framed whole = {0}, pieces = {0};
+	struct framed whole = { 0 }, pieces = { 0 };
 	const int a = size ? framed_add(&whole, data, size) : 0;
 	const int b = add_by(&pieces, data, size, 1);
 	if ((a > 0) != (b > 0) || (a == 0) != (b == 0))

@@ -11,14 +11,14 @@ bool lines_init(struct lines *l, size_t max)
 {
 	assert(max > 0);
 	/* "\r", "\n" and a NUL stand beside the line itself */
-	*l = (struct lines){.buf = malloc(max + READ_ROOM + 3), .max = max};
+	*l = (struct lines){ .buf = malloc(max + READ_ROOM + 3), .max = max };
 	return l->buf;
 }
 
 void lines_fini(struct lines *l)
 {
 	free(l->buf);
-	*l = (struct lines){0};
+	*l = (struct lines){ 0 };
 }
 
 /* Give back the byte that the NUL of the text before stands on. */

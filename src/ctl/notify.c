@@ -19,7 +19,7 @@ enum { FDS_MAX = sizeof(((struct notify_message *)0)->fds) / sizeof(int) };
 static socklen_t address_of(struct sockaddr_un *out, const char *path)
 {
 	const size_t len = strlen(path);
-	*out = (struct sockaddr_un){.sun_family = AF_UNIX};
+	*out = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	if (len < 2 || len >= sizeof(out->sun_path) ||
 		(path[0] != '/' && path[0] != '@'))
 		return 0;
@@ -48,12 +48,12 @@ int notify_send(const char *text, const int *fds, size_t count)
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int) * FDS_MAX)];
-	} control = {0};
-	struct iovec data = {(void *)(uintptr_t)text, strlen(text)};
-	struct msghdr msg = {.msg_name = &to,
+	} control = { 0 };
+	struct iovec data = { (void *)(uintptr_t)text, strlen(text) };
+	struct msghdr msg = { .msg_name = &to,
 		.msg_namelen = to_len,
 		.msg_iov = &data,
-		.msg_iovlen = 1};
+		.msg_iovlen = 1 };
 	if (count) {
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = CMSG_SPACE(sizeof(int) * count);
@@ -165,11 +165,11 @@ int notify_receive(int fd, struct notify_message *out)
 		char bytes[CMSG_SPACE(sizeof(int) * FDS_MAX) +
 			   CMSG_SPACE(sizeof(struct ucred))];
 	} control;
-	struct iovec data = {out->text, sizeof(out->text) - 1};
-	struct msghdr msg = {.msg_iov = &data,
+	struct iovec data = { out->text, sizeof(out->text) - 1 };
+	struct msghdr msg = { .msg_iov = &data,
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes)};
+		.msg_controllen = sizeof(control.bytes) };
 	out->pid = 0;
 	out->fd_count = 0;
 	ssize_t n;

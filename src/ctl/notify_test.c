@@ -36,7 +36,7 @@ static int remove_folder(void **state)
 static void notify_tells_who_said_what(void **state)
 {
 	(void)state;
-	const char *places[] = {path, "@shoal-notify-test"};
+	const char *places[] = { path, "@shoal-notify-test" };
 	for (size_t i = 0; i < 2; i++) {
 		struct notify_message m;
 		const int fd = notify_listen(places[i]);

@@ -15,7 +15,7 @@
 static int make_address(
 	struct sockaddr_un *out, const char *folder, const char *name, int *dir)
 {
-	*out = (struct sockaddr_un){.sun_family = AF_UNIX};
+	*out = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	const int cap = sizeof(out->sun_path);
 	*dir = -1;
 	if (snprintf(out->sun_path, sizeof(out->sun_path), "%s/%s", folder, name) < cap)
@@ -70,13 +70,14 @@ int sockpath_listen(const char *folder, const char *temp, const char *name, int 
 
 int sockpath_connect(const char *folder, const char *name, int timeout_ms)
 {
-	const struct timeval limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000L};
+	const struct timeval limit = { timeout_ms / 1000, timeout_ms % 1000 * 1000L };
 	struct sockaddr_un at;
 	int dir, err = make_address(&at, folder, name, &dir);
 	if (err)
 		return err;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ||
+	if (fd < 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ||
 		connect(fd, (const struct sockaddr *)&at, sizeof(at)) < 0)
 		err = -errno;
 	fd_close(&dir);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* ctl/stats.h - what an instance shows of itself in shared memory: identity, state, counters.
+/* ctl/stats.h - what an instance shows of itself in shared memory: identity, state,
+ * counters.
  *
- * One file per instance, <run>/stats/<name>, mode 0644; the instance alone writes it, anyone reads.
- * A successor makes a new file and renames it into place; counters start at zero, `restarts` goes on. */
+ * One file per instance, <run>/stats/<name>, mode 0644; the instance alone writes it,
+ * anyone reads. A successor makes a new file and renames it into place; counters start
+ * at zero, `restarts` goes on. */
 #pragma once
 
 #include <stdbool.h>
@@ -22,40 +24,51 @@ struct stats_block {
 	struct shm_head head;
 	char name[64];
 	int32_t pid;
-	uint32_t state;        /* enum stats_state */
-	uint32_t restarts;     /* starts after the first, as far as the run folder remembers */
-	uint32_t quick_deaths; /* predecessors in a row that died within a second of their start */
+	uint32_t state;    /* enum stats_state */
+	uint32_t restarts; /* starts after the first, as far as the run folder remembers
+			    */
+	uint32_t quick_deaths; /* predecessors in a row that died within a second of
+				  their start */
 	int64_t started_wall_ms;
 	int64_t started_mono_us;
-	int64_t beat_mono_us;  /* last turn of the loop (at least once a second): tells stuck from idle */
-	uint64_t pid_start;    /* starttime of /proc/<pid>/stat: tells a reused pid */
+	int64_t beat_mono_us; /* last turn of the loop (at least once a second): tells
+				 stuck from idle */
+	uint64_t pid_start;   /* starttime of /proc/<pid>/stat: tells a reused pid */
 	uint64_t conf_hash;
 	char version[32];
-	char keeper[24];       /* who keeps the sockets: "none", "shoal run", "socket unit", "descriptor store" */
-	char engine[24];       /* "recvmmsg", ... */
-	char sockets[512];     /* one a line: "udp 127.0.0.1@53" */
-	char notes[256];       /* what does not work here, for people */
+	char keeper[24];   /* who keeps the sockets: "none", "shoal run", "socket unit",
+			      "descriptor store" */
+	char engine[24];   /* "recvmmsg", ... */
+	char sockets[512]; /* one a line: "udp 127.0.0.1@53" */
+	char notes[256];   /* what does not work here, for people */
 	uint64_t counter_count; /* COUNTER_COUNT of the writer: tells another version */
 	struct counters counters;
 };
 
-/* May a file or socket bear this name? 1 to 63 printable bytes, no '/', no '.' or '-' in front. */
+/* May a file or socket bear this name? 1 to 63 printable bytes, no '/', no '.' or '-'
+ * in front. */
 bool stats_name_valid(const char *name);
 
-/* The writer. NULL: out of memory (a private block serves where no file can be had, with a warning). */
-struct stats_block *stats_open(const char *run_folder, const char *name, struct shm *shm);
-/* For a service manager that starts us again at once: how long to wait before serving, because predecessors
- * died young. 0 for the first, then 100 ms doubling to 10 s. */
+/* The writer. NULL: out of memory (a private block serves where no file can be had,
+ * with a warning). */
+struct stats_block *stats_open(
+	const char *run_folder, const char *name, struct shm *shm);
+/* For a service manager that starts us again at once: how long to wait before serving,
+ * because predecessors died young. 0 for the first, then 100 ms doubling to 10 s. */
 int64_t stats_backoff_ms(uint32_t quick_deaths);
 
-/* Readers: a private, checked copy; its texts are printable. False: no such instance, other layout, damaged. */
+/* Readers: a private, checked copy; its texts are printable. False: no such instance,
+ * other layout, damaged. */
 bool stats_read(const char *run_folder, const char *name, struct stats_block *out);
-bool stats_parse(const void *data, size_t len, const char *name, struct stats_block *out);
-/* Names of all instances with a file, sorted (numbers by value); count. `alive` tells whether its process lives. */
+bool stats_parse(
+	const void *data, size_t len, const char *name, struct stats_block *out);
+/* Names of all instances with a file, sorted (numbers by value); count. `alive` tells
+ * whether its process lives. */
 size_t stats_names(const char *run_folder, char names[][64], size_t max);
 bool stats_alive(const struct stats_block *b);
 
 /* "<run>/stats/<name>"; false: too long. */
 bool stats_path(char out[static 4096], const char *run_folder, const char *name);
-/* The letter of the state and the start time (clock ticks after boot) of a process; false: there is none. */
+/* The letter of the state and the start time (clock ticks after boot) of a process;
+ * false: there is none. */
 bool stats_process_start(pid_t pid, char *state, uint64_t *start);

@@ -21,11 +21,11 @@ static void check_text(const char *text, size_t cap)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct stats_block b = {.head = {.magic = STATS_MAGIC,
-					.layout = STATS_LAYOUT,
-					.size = sizeof(b)},
+	struct stats_block b = { .head = { .magic = STATS_MAGIC,
+					 .layout = STATS_LAYOUT,
+					 .size = sizeof(b) },
 		.name = "1",
-		.counter_count = COUNTER_COUNT};
+		.counter_count = COUNTER_COUNT };
 	struct stats_block out;
 	if (size < 2)
 		return 0;

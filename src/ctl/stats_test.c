@@ -111,7 +111,8 @@ static void stats_count_quick_deaths_in_a_row(void **state)
 static void stats_backoff_doubles_to_ten_seconds(void **state)
 {
 	(void)state;
-	const int64_t want[] = {0, 100, 200, 400, 800, 1600, 3200, 6400, 10000, 10000};
+	const int64_t want[] = { 0, 100, 200, 400, 800, 1600, 3200, 6400, 10000,
+		10000 };
 	for (uint32_t i = 0; i < 10; i++)
 		assert_int_equal(stats_backoff_ms(i), want[i]);
 	assert_int_equal(stats_backoff_ms(UINT32_MAX), 10000);
@@ -178,7 +179,7 @@ static void stats_alive_is_not_fooled_by_a_reused_pid(void **state)
 		_exit(0);
 	siginfo_t info;
 	assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
-	struct stats_block dead = {.pid = child};
+	struct stats_block dead = { .pid = child };
 	char letter;
 	assert_true(stats_process_start(child, &letter, &dead.pid_start));
 	assert_false(stats_alive(&dead)); /* a zombie */
@@ -191,8 +192,8 @@ static void stats_alive_is_not_fooled_by_a_reused_pid(void **state)
 static void stats_names_sort_numbers_by_value(void **state)
 {
 	(void)state;
-	const char *made[] = {"10", "web", "2", "1", "dns2", "dns1", ".hidden.9"};
-	const char *want[] = {"1", "2", "10", "dns1", "dns2", "web"};
+	const char *made[] = { "10", "web", "2", "1", "dns2", "dns1", ".hidden.9" };
+	const char *want[] = { "1", "2", "10", "dns1", "dns2", "web" };
 	char names[16][64], folder[64];
 	assert_int_equal(stats_names(run, names, 16), 0);
 	snprintf(folder, sizeof(folder), "%s/stats", run);

@@ -63,11 +63,11 @@ static enum shm_result open_file(const char *run_folder, const char *name, char 
 		log_debug(SYSTEM, "%s/stats: %m", run_folder);
 	snprintf(temp, PATH_MAX, "%s/stats/.%s.%d", run_folder, name, (int)getpid());
 	unlink(temp); /* of a dead process that had our pid */
-	const struct shm_want want = {.path = temp,
+	const struct shm_want want = { .path = temp,
 		.magic = STATS_MAGIC,
 		.layout = STATS_LAYOUT,
 		.size = sizeof(struct stats_block),
-		.mode = 0644};
+		.mode = 0644 };
 	return shm_open_file(shm, &want, reason);
 }
 

@@ -10,9 +10,9 @@
 static void backoff_starts_at_once_then_doubles_to_ten_seconds(void **state)
 {
 	(void)state;
-	const int64_t want_ms[] = {
-		0, 100, 200, 400, 800, 1600, 3200, 6400, 10000, 10000};
-	struct backoff b = {0};
+	const int64_t want_ms[] = { 0, 100, 200, 400, 800, 1600, 3200, 6400, 10000,
+		10000 };
+	struct backoff b = { 0 };
 	for (size_t i = 0; i < sizeof(want_ms) / sizeof(want_ms[0]); i++)
 		assert_int_equal(backoff_after(&b, 5000), want_ms[i] * 1000);
 	for (int i = 0; i < 1000; i++)
@@ -22,7 +22,7 @@ static void backoff_starts_at_once_then_doubles_to_ten_seconds(void **state)
 static void backoff_forgets_after_ten_seconds_of_life(void **state)
 {
 	(void)state;
-	struct backoff b = {0};
+	struct backoff b = { 0 };
 	backoff_after(&b, 0);
 	backoff_after(&b, 0);
 	assert_int_equal(backoff_after(&b, 9999999), 200000);

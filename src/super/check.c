@@ -23,7 +23,7 @@ static bool read_all(int fd, char *text, size_t cap)
 	for (;;) {
 		char rest[4096];
 		const int64_t left_us = until_us - clock_read().mono_us;
-		struct pollfd p = {.fd = fd, .events = POLLIN};
+		struct pollfd p = { .fd = fd, .events = POLLIN };
 		text[len] = 0;
 		if (left_us <= 0)
 			return false;
@@ -43,12 +43,12 @@ static bool read_all(int fd, char *text, size_t cap)
 
 static bool check_one(const struct super_plan *plan, const char *name)
 {
-	const char *const argv[] = {
-		"shoald", "--check", "-c", plan->conf, "-i", name, NULL};
-	const struct child_plan child = {.program = plan->shoald,
+	const char *const argv[] = { "shoald", "--check", "-c", plan->conf, "-i", name,
+		NULL };
+	const struct child_plan child = { .program = plan->shoald,
 		.argv = argv,
 		.name = name,
-		.run_folder = plan->run_folder};
+		.run_folder = plan->run_folder };
 	char text[16384], words[CHILD_WORDS_MAX];
 	int out, status = 0;
 	const pid_t pid = child_start(&child, &out);

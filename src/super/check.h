@@ -6,5 +6,6 @@
 
 #include "super/super.h"
 
-/* `shoald --check` for each name until one fails; what that one said goes to standard error. */
+/* `shoald --check` for each name until one fails; what that one said goes to standard
+ * error. */
 bool check_plan(const struct super_plan *plan);

@@ -17,9 +17,9 @@ enum { PIPE_BYTES = 256 * 1024 }; /* what an instance may say while we look away
 
 /* systemd's own words to us are not for our children: sd_notify(3), sd_listen_fds(3).
  */
-static const char *const not_theirs[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC",
+static const char *const not_theirs[] = { "NOTIFY_SOCKET", "WATCHDOG_USEC",
 	"WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
-	"SYSTEMD_INSTANCE"};
+	"SYSTEMD_INSTANCE" };
 
 static void set_environment(const struct child_plan *plan)
 {
@@ -69,7 +69,7 @@ static _Noreturn void run(const struct child_plan *plan, int out)
 	union {
 		const char *const *in;
 		char *const *out;
-	} argv = {plan->argv};
+	} argv = { plan->argv };
 	execv(plan->program, argv.out);
 	dprintf(STDERR_FILENO, "cannot run %s: %s\n", plan->program, strerror(errno));
 	_exit(127);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* super/child.h - start a program with nothing of ours but what it needs; say how it ended. */
+/* super/child.h - start a program with nothing of ours but what it needs; say how it
+ * ended. */
 #pragma once
 
 #include <stddef.h>
@@ -15,9 +16,10 @@ struct child_plan {
 	int64_t watchdog_us;     /* WATCHDOG_USEC, 0: none */
 };
 
-/* Standard output and error go to a non-blocking pipe whose reading side is `*out`; no other
- * descriptor is handed on; signals are as at a login, SIGPIPE ignored (it outlives us). Pid or
- * -errno; a program that cannot be run says so in the pipe and ends with 127. */
+/* Standard output and error go to a non-blocking pipe whose reading side is `*out`; no
+ * other descriptor is handed on; signals are as at a login, SIGPIPE ignored (it
+ * outlives us). Pid or -errno; a program that cannot be run says so in the pipe and
+ * ends with 127. */
 pid_t child_start(const struct child_plan *plan, int *out);
 
 enum { CHILD_WORDS_MAX = 80 };

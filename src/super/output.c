@@ -21,14 +21,14 @@ enum {
 
 bool output_init(struct output *o, int fd, int width)
 {
-	*o = (struct output){.fd = fd, .width = width, .kept = malloc(KEPT_MAX)};
+	*o = (struct output){ .fd = fd, .width = width, .kept = malloc(KEPT_MAX) };
 	return o->kept;
 }
 
 /* poll(2): a pipe that is writable takes PIPE_BUF bytes without waiting. */
 static bool is_writable(int fd, int wait_ms)
 {
-	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
 	return poll(&p, 1, wait_ms) == 1;
 }
 
@@ -112,7 +112,7 @@ void output_fini(struct output *o)
 {
 	flush_waiting(o, FINI_MS);
 	free(o->kept);
-	*o = (struct output){.fd = -1};
+	*o = (struct output){ .fd = -1 };
 }
 
 void output_say(struct output *o, const char *name, const char *fmt, ...)
@@ -128,7 +128,7 @@ void output_say(struct output *o, const char *name, const char *fmt, ...)
 
 bool source_open(struct source *s, const char *name, int fd)
 {
-	*s = (struct source){.name = name, .fd = fd};
+	*s = (struct source){ .name = name, .fd = fd };
 	return lines_init(&s->lines, OUTPUT_LINE_MAX);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* super/output.h - many sources, one log stream: each line with its source's name.
  *
- * "dns1  | text"; what a long line was cut into goes on as "dns1  + text". Never waits for
- * a reader that is behind: lines are kept up to a bound, then lost and counted. */
+ * "dns1  | text"; what a long line was cut into goes on as "dns1  + text". Never waits
+ * for a reader that is behind: lines are kept up to a bound, then lost and counted. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,7 +10,9 @@
 
 #include "ctl/lines.h"
 
-enum { OUTPUT_LINE_MAX = 3500 }; /* with name and newline below PIPE_BUF: written whole or not */
+enum {
+	OUTPUT_LINE_MAX = 3500
+}; /* with name and newline below PIPE_BUF: written whole or not */
 
 struct output {
 	int fd;
@@ -25,8 +27,8 @@ struct source {
 	const char *name; /* kept pointer */
 	int fd;           /* -1: closed */
 	struct lines lines;
-	bool continued;   /* the last piece was the middle of a line */
-	char last[200];   /* words: the last line, cut */
+	bool continued; /* the last piece was the middle of a line */
+	char last[200]; /* words: the last line, cut */
 };
 
 bool output_init(struct output *o, int fd, int width); /* false: out of memory */

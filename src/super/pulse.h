@@ -2,8 +2,9 @@
 /* super/pulse.h - tell what is stuck from what was merely paused with the machine.
  *
  * Silence is counted in ticks of the supervisor, so that time in which it stood still
- * itself counts for nobody. An instance is stuck when it is silent while a sibling beats;
- * all silent at once points at the machine, and is believed only after much longer. */
+ * itself counts for nobody. An instance is stuck when it is silent while a sibling
+ * beats; all silent at once points at the machine, and is believed only after much
+ * longer. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,10 +13,10 @@
 
 enum {
 	PULSE_TICK_MS = 500,
-	PULSE_TOLD_MS = 2000,     /* an instance beats once a second: it missed one */
-	PULSE_STUCK_MS = 10000,   /* what WATCHDOG_USEC promises */
-	PULSE_ALL_MS = 30000,     /* when no sibling shows that the machine is awake */
-	PULSE_START_MS = 60000,   /* until it is ready */
+	PULSE_TOLD_MS = 2000,   /* an instance beats once a second: it missed one */
+	PULSE_STUCK_MS = 10000, /* what WATCHDOG_USEC promises */
+	PULSE_ALL_MS = 30000,   /* when no sibling shows that the machine is awake */
+	PULSE_START_MS = 60000, /* until it is ready */
 };
 
 struct pulse {

@@ -18,7 +18,8 @@ static void tick_for(struct pulse *all, size_t count, size_t beating, int64_t ms
 static void pulse_silent_while_siblings_beat_is_told_then_stuck(void **state)
 {
 	(void)state;
-	struct pulse all[3] = {{.beats = true}, {.beats = true}, {.beats = true}};
+	struct pulse all[3] = { { .beats = true }, { .beats = true },
+		{ .beats = true } };
 	tick_for(all, 3, 2, 1500);
 	assert_int_equal(pulse_judge(all, 3, 2), PULSE_FINE);
 	tick_for(all, 3, 2, 500);
@@ -35,7 +36,7 @@ static void pulse_silent_while_siblings_beat_is_told_then_stuck(void **state)
 static void pulse_all_silent_at_once_is_a_paused_machine(void **state)
 {
 	(void)state;
-	struct pulse all[2] = {{.beats = true}, {.beats = true}};
+	struct pulse all[2] = { { .beats = true }, { .beats = true } };
 	tick_for(all, 2, 0, 29500);
 	assert_int_equal(pulse_judge(all, 2, 0), PULSE_FINE);
 	assert_int_equal(pulse_judge(all, 2, 1), PULSE_FINE);
@@ -48,7 +49,7 @@ static void pulse_all_silent_at_once_is_a_paused_machine(void **state)
 static void pulse_counts_no_time_in_which_the_supervisor_stood_still(void **state)
 {
 	(void)state;
-	struct pulse all[2] = {{.beats = true}, {.beats = true}};
+	struct pulse all[2] = { { .beats = true }, { .beats = true } };
 	pulse_tick(all, 2, 3600 * 1000);
 	pulse_beat(&all[0]); /* the first to wake up */
 	assert_int_equal(pulse_judge(all, 2, 1), PULSE_FINE);
@@ -57,7 +58,7 @@ static void pulse_counts_no_time_in_which_the_supervisor_stood_still(void **stat
 static void pulse_of_a_single_instance_is_judged_by_the_supervisor(void **state)
 {
 	(void)state;
-	struct pulse one = {.beats = true};
+	struct pulse one = { .beats = true };
 	tick_for(&one, 1, 0, 9500);
 	assert_int_equal(pulse_judge(&one, 1, 0), PULSE_SILENT);
 	tick_for(&one, 1, 0, 500);
@@ -67,7 +68,7 @@ static void pulse_of_a_single_instance_is_judged_by_the_supervisor(void **state)
 static void pulse_waits_for_the_first_beat_and_for_readiness(void **state)
 {
 	(void)state;
-	struct pulse all[3] = {{.beats = true}, {0}, {.starting = true}};
+	struct pulse all[3] = { { .beats = true }, { 0 }, { .starting = true } };
 	tick_for(all, 3, 1, 59500);
 	assert_int_equal(pulse_judge(all, 3, 1), PULSE_FINE);
 	assert_int_equal(pulse_judge(all, 3, 2), PULSE_FINE);

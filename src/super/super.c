@@ -49,8 +49,8 @@ struct instance {
 	pid_t pid;
 	int64_t started_us;
 	int64_t beat_us; /* as its stats file said last */
-	bool told;	 /* its silence */
-	bool replaced;	 /* SIGABRT was sent */
+	bool told;       /* its silence */
+	bool replaced;   /* SIGABRT was sent */
 	struct backoff backoff;
 	struct source source;
 	struct watch watch;
@@ -140,13 +140,14 @@ static void instance_start(void *ctx)
 {
 	struct instance *i = ctx;
 	struct super *s = i->super;
-	const char *const argv[] = {"shoald", "-c", s->plan->conf, "-i", i->name, NULL};
-	const struct child_plan plan = {.program = s->plan->shoald,
+	const char *const argv[] = { "shoald", "-c", s->plan->conf, "-i", i->name,
+		NULL };
+	const struct child_plan plan = { .program = s->plan->shoald,
 		.argv = argv,
 		.name = i->name,
 		.run_folder = s->plan->run_folder,
 		.notify = s->notify_path,
-		.watchdog_us = PULSE_STUCK_MS * 1000LL};
+		.watchdog_us = PULSE_STUCK_MS * 1000LL };
 	int out = -1;
 	const pid_t pid = child_start(&plan, &out);
 	if (pid < 0 || !source_open(&i->source, i->name, out)) {
@@ -164,7 +165,7 @@ static void instance_start(void *ctx)
 	i->started_us = now_us(s);
 	i->told = i->replaced = false;
 	i->beat_us = 0;
-	*pulse_of(i) = (struct pulse){.starting = true};
+	*pulse_of(i) = (struct pulse){ .starting = true };
 	loop_watch(s->loop, &i->watch, out, LOOP_READ, instance_output, i);
 }
 
@@ -177,7 +178,7 @@ static void instance_ready(struct instance *i)
 		return;
 	i->state = READY;
 	s->any_ready = true;
-	*pulse_of(i) = (struct pulse){0};
+	*pulse_of(i) = (struct pulse){ 0 };
 	if (count_state(s, READY) == s->count && !s->told_ready) {
 		s->told_ready = true;
 		say(s, "all %zu instances are ready", s->count);
@@ -479,10 +480,10 @@ static bool set_up(struct super *s, const struct super_plan *plan)
 	for (size_t k = 0; k < plan->count; k++) {
 		const int len = (int)strlen(plan->names[k]);
 		width = len > width ? len : width;
-		s->instances[k] = (struct instance){.super = s,
+		s->instances[k] = (struct instance){ .super = s,
 			.name = plan->names[k],
-			.watch = {.fd = -1},
-			.source = {.fd = -1}};
+			.watch = { .fd = -1 },
+			.source = { .fd = -1 } };
 		s->pulses[k].dead = true;
 	}
 	s->loop = loop_new();
@@ -541,7 +542,7 @@ static void forget_others(const struct super_plan *plan)
 
 int super_run(const struct super_plan *plan)
 {
-	struct super s = {0};
+	struct super s = { 0 };
 	char error[1024];
 	int code = 1;
 	int claim = claim_take(plan->run_folder, error);

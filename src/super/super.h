@@ -12,5 +12,6 @@ struct super_plan {
 	size_t count;
 };
 
-/* Until told to stop. Exit code: 0 all stopped well, 1 could not start or not all did. */
+/* Until told to stop. Exit code: 0 all stopped well, 1 could not start or not all did.
+ */
 int super_run(const struct super_plan *plan);
