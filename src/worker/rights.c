@@ -86,7 +86,6 @@ static bool become(uid_t uid, gid_t gid, const char *user, char error[static 102
 bool rights_take_user(struct worker *w, char error[static 1024])
 {
 	const char *user = w->conf->user, *group = w->conf->group;
-	w->parent = getppid();
 	const int e = fd_make_folder(w->run_folder, RUN_FOLDER_MODE);
 	if (e < 0 && e != -EEXIST)
 		log_warning(SYSTEM, "run folder %s: %s", w->run_folder, strerror(-e));
@@ -118,21 +117,9 @@ bool rights_take_user(struct worker *w, char error[static 1024])
 	return become(uid, gid, user, error);
 }
 
-/* `shoal run` ended by SIGKILL takes its instances along: nobody else would look after them. A change of
- * user clears this (prctl(2)), so it is set here and not by the supervisor. */
-static void follow_supervisor(const struct worker *w)
-{
-	if (!getenv("SHOAL_SUPERVISED"))
-		return;
-	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-	if (getppid() != w->parent)
-		raise(SIGTERM); /* it was gone before */
-}
-
 void rights_give_up(const struct worker *w)
 {
 	if (w->conf->user && geteuid() != 0)
 		capabilities_set(0);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	follow_supervisor(w);
 }

@@ -49,7 +49,6 @@ struct script_timer {
 struct worker {
 	const char *name;        /* of the instance */
 	const char *run_folder;
-	pid_t parent; /* as it was at the start */
 	struct script *script;
 	const struct conf *conf;
 
