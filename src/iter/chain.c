@@ -65,13 +65,24 @@ static bool routes_equal(const struct route *a, const struct route *b)
 void chain_route(const struct iter *it, const struct frame *f, const uint8_t *name,
 	struct route *out)
 {
-	policy_route(it->env.conf, name, out);
+	const struct conf *c = it->env.conf;
+	policy_route(c, name, out);
 	/* a rule that chose by more than the name (view) holds for the targets in its
 	 * zone */
 	if (out->kind == ROUTE_ITERATE && f->route.kind != ROUTE_ITERATE &&
-		name_within(name, f->route.zone))
+		name_within(name, f->route.zone)) {
 		*out = f->route;
+		return;
+	}
+	/* the client's flags hold for all that its question causes, and what comes of
+	 * them is kept apart from what others get */
+	if (out->flags == it->q.route.flags)
+		return;
 	out->flags = it->q.route.flags;
+	out->domain = c->domain;
+	if (out->kind != ROUTE_ITERATE || out->flags != c->flags)
+		out->domain = conf_domain_route(c->domain, out->flags, (int)out->kind,
+			out->targets, out->target_count, out->zone);
 }
 
 static bool chain_loops(const struct frame *f, const uint8_t *target)
@@ -174,7 +185,7 @@ static bool has_address(const struct reply *r)
 /* Keep a priming answer as the root's cut: RFC 9609. */
 static void keep_root(struct iter *it, const struct frame *f, const struct rrset *rr)
 {
-	if (rr->type == TYPE_NS && name_is_root(rr->name) &&
+	if (rr->type == TYPE_NS && name_is_root(rr->name) && !f->cut->forward &&
 		name_is_root(f->cut->zone) && has_address(&it->reply))
 		store_cut(it, f, rr, &it->reply, INT64_MAX);
 }

@@ -468,6 +468,27 @@ static void a_delegation_ends_with_the_parents_ttl(void **state)
 	assert_int_equal(world_asked(w, "192.0.2.4"), 1);
 }
 
+/* A deeper delegation made just before the end must not outlive it (Phoenix domains).
+ */
+static void a_delegation_below_ends_with_the_one_above(void **state)
+{
+	struct world *w = *state;
+	world_zone(w, "example.org.", "10.0.0.3",
+		"example.org. 86400 NS ns.example.org.\n"
+		"sub.example.org. 86400 NS ns.sub.example.org.\n"
+		"ns.sub.example.org. 86400 A 10.0.0.4\n");
+	world_zone(w, "sub.example.org.", "10.0.0.4",
+		"www.sub.example.org. 1 A 10.9.9.13\n");
+	world_ask(w, "example.org.", TYPE_NS);
+	world_sleep(w, 90 * 1000);
+	assert_int_equal(
+		world_ask(w, "www.sub.example.org.", TYPE_A).rcode, RCODE_NOERROR);
+	world_sleep(w, 11 * 1000);
+	world_forget_log(w);
+	world_ask(w, "www.sub.example.org.", TYPE_A);
+	assert_int_equal(world_asked(w, "192.0.2.4 "), 1);
+}
+
 /* --- servers that fail ---------------------------------------------------------------
  */
 
@@ -778,6 +799,36 @@ static void a_stubs_servfail_is_final(void **state)
 	assert_int_equal(r.packets, 1);
 }
 
+static void a_forwarder_never_becomes_the_root(void **state)
+{
+	struct world *w = *state;
+	forward(w, ".", "10.7.7.7", POLICY_FORWARD);
+	world_zone(w, ".", "10.7.7.7",
+		". 3600 NS evil.\n"
+		"evil. 3600 A 6.6.6.6\n");
+	const struct world_result r = world_ask(w, ".", TYPE_NS);
+	answered(&r, ". NS evil.\n");
+	w->conf->rule_count = 0;
+	world_ask(w, "www.example.com.", TYPE_A);
+	assert_int_equal(world_asked(w, "6.6.6.6"), 0);
+}
+
+/* Glue that only permissive clients accept is not what others are led by. */
+static void what_a_clients_flags_led_to_is_kept_apart(void **state)
+{
+	struct world *w = *state;
+	world_zone(w, "test.", "192.0.2.5",
+		"glue.test. 300 NS ns.glue.org.\n"
+		"ns.glue.org. 300 A 10.3.3.3\n");
+	world_zone(w, "glue.test.", "10.3.3.3", "www.glue.test. 300 A 10.9.9.12\n");
+	world_zone(w, "example.net.", "10.0.0.2",
+		"to.example.net. 300 CNAME www.glue.test.\n");
+	w->flags = CONF_PERMISSIVE;
+	assert_int_equal(world_ask(w, "to.example.net.", TYPE_A).rcode, RCODE_NOERROR);
+	w->flags = 0;
+	assert_int_equal(world_ask(w, "www.glue.test.", TYPE_A).rcode, RCODE_SERVFAIL);
+}
+
 static void a_forwarder_that_is_ourselves_is_not_asked(void **state)
 {
 	struct world *w = *state;
@@ -861,6 +912,7 @@ int main(void)
 		T(the_shortest_ttl_of_the_configuration_raises_others),
 		T(a_ttl_over_two_to_the_31_is_large_and_capped),
 		T(a_delegation_ends_with_the_parents_ttl),
+		T(a_delegation_below_ends_with_the_one_above),
 		T(a_silent_server_is_left_for_the_next),
 		T(when_all_are_silent_the_client_is_told_who),
 		T(a_lame_server_is_left_for_the_next_and_remembered),
@@ -882,6 +934,8 @@ int main(void)
 		T(a_suffix_is_forwarded_and_its_aliases_are_resolved_anew),
 		T(a_forwarder_that_finds_bogus_is_asked_with_cd),
 		T(a_stubs_servfail_is_final),
+		T(a_forwarder_never_becomes_the_root),
+		T(what_a_clients_flags_led_to_is_kept_apart),
 		T(a_forwarder_that_is_ourselves_is_not_asked),
 		T(what_another_fetched_is_taken_without_a_packet),
 		T(waiting_in_vain_for_another_ends_in_asking_alone),
