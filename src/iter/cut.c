@@ -23,8 +23,7 @@ struct cut *cut_new(struct iter *it, const uint8_t *zone, unsigned ns_max)
 	cut->zone = name;
 	cut->expire_s = INT64_MAX;
 	cut->ns = arena_alloc(it->arena, ns_max * sizeof(*cut->ns));
-	cut->servers = arena_alloc(it->arena, SERVERS_PER_CUT * sizeof(*cut->servers));
-	return cut->ns && cut->servers ? cut : NULL;
+	return cut->ns ? cut : NULL;
 }
 
 static int find_ns(const struct cut *cut, const uint8_t *name)
@@ -42,12 +41,30 @@ int cut_add_ns(struct iter *it, struct cut *cut, const uint8_t *name)
 		return known;
 	if (cut->ns_count == LIMIT_NS_PER_CUT)
 		return -1;
-	uint8_t *copy = arena_alloc(it->arena, NAME_MAX_LEN);
+	uint8_t *copy = arena_alloc(it->arena, name_len(name));
 	if (!copy)
 		return -1;
 	name_copy_lower(copy, name);
 	cut->ns[cut->ns_count].name = copy;
 	return (int)cut->ns_count++;
+}
+
+/* Servers move when there are more: who points at one chooses anew after this. */
+static bool make_room(struct iter *it, struct cut *cut)
+{
+	if (cut->server_count < cut->server_room)
+		return true;
+	if (cut->server_room == SERVERS_PER_CUT)
+		return false;
+	const unsigned room = cut->server_room ? 2 * cut->server_room : 4;
+	struct server *more = arena_alloc(it->arena, room * sizeof(*more));
+	if (!more)
+		return false;
+	if (cut->server_count)
+		memcpy(more, cut->servers, cut->server_count * sizeof(*more));
+	cut->servers = more;
+	cut->server_room = room;
+	return true;
 }
 
 void cut_add_server(struct iter *it, struct cut *cut, int ns, const struct addr *addr,
@@ -61,10 +78,10 @@ void cut_add_server(struct iter *it, struct cut *cut, int ns, const struct addr 
 		if (addr_equal(&cut->servers[i].addr, addr))
 			return; /* overlapping names: each address once, CVE-2026-3592
 				 */
-	if (cut->server_count == SERVERS_PER_CUT)
+	if (!make_room(it, cut))
 		return;
 	struct server *s = &cut->servers[cut->server_count++];
-	*s = (struct server){.addr = *addr, .ns = (uint8_t)ns};
+	*s = (struct server){ .addr = *addr, .ns = (uint8_t)ns };
 }
 
 void cut_add_addresses(struct iter *it, struct cut *cut, int ns, const struct rrset *rr)
@@ -77,8 +94,8 @@ void cut_add_addresses(struct iter *it, struct cut *cut, int ns, const struct rr
 		i++) {
 		if (rd.len != want)
 			continue;
-		struct addr a = {
-			.family = rr->type == TYPE_A ? 4 : 6, .port = DNS_PORT};
+		struct addr a = { .family = rr->type == TYPE_A ? 4 : 6,
+			.port = DNS_PORT };
 		memcpy(a.ip, rd.bytes, want);
 		cut_add_server(it, cut, ns, &a, false);
 		cut->ns[ns].has_address = true;
@@ -135,7 +152,7 @@ static bool usable(const struct cut *cut)
 
 static struct cut *from_hints(struct iter *it)
 {
-	static const uint8_t root[] = {0};
+	static const uint8_t root[] = { 0 };
 	const struct conf *c = it->env.conf;
 	struct cut *cut = cut_new(it, root, LIMIT_NS_PER_CUT);
 	for (size_t i = 0; cut && i < c->root_count; i++) {

@@ -86,7 +86,7 @@ struct cut {
 	const uint8_t *zone;
 	struct ns *ns;
 	struct server *servers;
-	unsigned ns_count, server_count;
+	unsigned ns_count, server_count, server_room;
 	unsigned lookups; /* names without address that were looked up */
 	int64_t expire_s; /* of the parent's NS RRset; INT64_MAX for hints and
 			     forwarders */
