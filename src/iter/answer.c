@@ -44,7 +44,7 @@ static uint32_t smallest_ttl(const struct frame *f)
 void answer_build(struct iter *it, struct frame *f)
 {
 	struct iter_answer *a = &it->answer;
-	*a = (struct iter_answer){.rcode = f->rcode,
+	*a = (struct iter_answer){ .rcode = f->rcode,
 		.ede = f->ede,
 		.ede_origin = it->ede_origin,
 		.status = it->status,
@@ -52,7 +52,7 @@ void answer_build(struct iter *it, struct frame *f)
 		.record_count = f->count,
 		.ttl = smallest_ttl(f),
 		.from_cache = it->asks == 0,
-		.packets = it->packets};
+		.packets = it->packets };
 	if (f->failed) {
 		a->status = CACHE_UNCHECKED;
 		a->ede_text = it->ede_text[0] ? it->ede_text : NULL;

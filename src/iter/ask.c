@@ -139,13 +139,13 @@ enum step ask_send(struct iter *it, struct frame *f)
 	it->asks++;
 	f->state = STATE_WAIT;
 	it->wish->want = ITER_ASK;
-	it->wish->ask = (struct iter_ask){.server = f->server->addr,
+	it->wish->ask = (struct iter_ask){ .server = f->server->addr,
 		.tcp = f->tcp,
 		.msg = it->msg,
 		.len = len,
 		.timeout_us = timeout_for(it, f),
 		.joinable = !f->alone,
-		.key = key_of(it, f)};
+		.key = key_of(it, f) };
 	if (log_wants(LOG_ITERAT, LOG_LEVEL_DEBUG)) {
 		char server[ADDR_TEXT_MAX];
 		log_debug(ITERAT, "ask %s%s: %s, %lld us",

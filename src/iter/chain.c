@@ -50,7 +50,7 @@ bool chain_add(struct iter *it, struct frame *f, enum msg_section section,
 	copy.data = arena_dup(it->arena, rr->data, rr->data_len);
 	if (!copy.name || !copy.data)
 		return false;
-	f->records[f->count++] = (struct iter_record){.section = section, .rr = copy};
+	f->records[f->count++] = (struct iter_record){ .section = section, .rr = copy };
 	return true;
 }
 
@@ -134,13 +134,13 @@ bool chain_synthesize(struct iter *it, const struct rrset *dname, const uint8_t 
 	const uint16_t len16 = (uint16_t)len;
 	memcpy(data, &len16, sizeof(len16));
 	memcpy(data + sizeof(len16), target, len);
-	*out = (struct rrset){.name = name,
+	*out = (struct rrset){ .name = name,
 		.type = TYPE_CNAME,
 		.rclass = CLASS_IN,
 		.count = 1,
 		.ttl = dname->ttl,
 		.data_len = (uint32_t)(sizeof(len16) + len),
-		.data = data};
+		.data = data };
 	return true;
 }
 

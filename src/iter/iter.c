@@ -13,7 +13,7 @@ static const struct {
 	const char *name, *words;
 	enum step (*run)(struct iter *it, struct frame *f);
 } steps[STATE_COUNT] = {
-#define X(state, step, words) [STATE_##state] = {#state, words, step},
+#define X(state, step, words) [STATE_##state] = { #state, words, step },
 	ITER_STATES(X)
 #undef X
 };
@@ -108,7 +108,7 @@ static bool pay_time(struct iter *it)
 void iter_step(struct iter *it, const struct iter_event *ev, const struct now *now,
 	struct iter_wish *wish)
 {
-	*wish = (struct iter_wish){.want = ITER_DONE};
+	*wish = (struct iter_wish){ .want = ITER_DONE };
 	if (it->over)
 		return;
 	it->now = *now;

@@ -51,8 +51,8 @@ enum iter_event_kind {
 	ITER_TIMEOUT, /* the ask is over; `shared`: only the waiting for another's fetch
 			 is */
 	ITER_UNREACHABLE, /* could not be sent: a local failure */
-	ITER_CLOSED,	  /* TCP refused, reset or closed without an answer */
-	ITER_CONTINUE,	  /* after ITER_AGAIN */
+	ITER_CLOSED,      /* TCP refused, reset or closed without an answer */
+	ITER_CONTINUE,    /* after ITER_AGAIN */
 };
 
 struct iter_event {
@@ -96,15 +96,15 @@ struct iter_record {
 
 struct iter_answer {
 	uint16_t rcode;
-	int ede;		  /* -1 none */
-	int ede_origin;		  /* the error behind a cached one, else -1 */
-	const char *ede_text;	  /* NULL none; printable ASCII */
+	int ede;                  /* -1 none */
+	int ede_origin;           /* the error behind a cached one, else -1 */
+	const char *ede_text;     /* NULL none; printable ASCII */
 	enum cache_status status; /* the least of all records */
 	const struct iter_record *records;
 	size_t record_count;
 	/* for keeping it as a finished answer */
-	bool cacheable;	     /* false: failures, TTL 0 */
-	uint32_t ttl;	     /* of the whole: the smallest */
+	bool cacheable;      /* false: failures, TTL 0 */
+	uint32_t ttl;        /* of the whole: the smallest */
 	const uint8_t *deps; /* names that it hangs on besides the question: wire names
 				one behind the other */
 	uint16_t deps_len;

@@ -77,9 +77,9 @@ static void happen(struct iter *it, const struct iter_ask *ask, struct cursor *i
 	struct iter_wish *wish)
 {
 	const uint8_t what = cursor_left(in) ? cursor_u8(in) : 9;
-	struct iter_event ev = {.kind = ITER_MESSAGE,
+	struct iter_event ev = { .kind = ITER_MESSAGE,
 		.shared = what & 0x40 && ask->joinable,
-		.rtt_us = 1000};
+		.rtt_us = 1000 };
 	uint8_t *msg = NULL;
 	switch (what & 15) {
 	case 9:
@@ -149,31 +149,31 @@ static void make_world(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const uint16_t types[] = {TYPE_A, TYPE_NS, TYPE_DS, TYPE_CNAME,
-		TYPE_DNAME, TYPE_RRSIG, TYPE_AAAA, TYPE_SOA};
-	static const char *const names[] = {
-		"\1w\3com", "\1a\1b\1c\1y\3com", "", "\1x\1y\3com"};
+	static const uint16_t types[] = { TYPE_A, TYPE_NS, TYPE_DS, TYPE_CNAME,
+		TYPE_DNAME, TYPE_RRSIG, TYPE_AAAA, TYPE_SOA };
+	static const char *const names[] = { "\1w\3com", "\1a\1b\1c\1y\3com", "",
+		"\1x\1y\3com" };
 	if (!world)
 		make_world();
 	struct cursor in = cursor_over(data, size);
 	const uint8_t pick = cursor_u8(&in);
-	const struct iter_env env = {.conf = world->conf,
+	const struct iter_env env = { .conf = world->conf,
 		.cache = world->cache,
 		.infra = world->infra,
 		.random = &world->random,
-		.counters = &world->counters};
-	struct iter_query q = {.name = (const uint8_t *)names[pick >> 3 & 3],
+		.counters = &world->counters };
+	struct iter_query q = { .name = (const uint8_t *)names[pick >> 3 & 3],
 		.type = types[pick & 7],
 		.rclass = CLASS_IN,
 		.checking_disabled = pick & 0x40,
-		.no_cache = pick & 0x80};
+		.no_cache = pick & 0x80 };
 	cache_clear_all(world->cache);
 	world_sleep(world, 100 * 1000);
 	policy_route(world->conf, q.name, &q.route);
 	struct iter *it = iter_new(&env, &q, &world->now);
 	check(it);
-	const struct iter_event start = {.kind = ITER_START};
-	struct iter_ask ask = {0};
+	const struct iter_event start = { .kind = ITER_START };
+	struct iter_ask ask = { 0 };
 	struct iter_wish wish;
 	iter_step(it, &start, &world->now, &wish);
 	for (unsigned turn = 0; wish.want != ITER_DONE; turn++) {
@@ -182,7 +182,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (wish.want == ITER_ASK)
 			ask = wish.ask;
 		if (wish.want == ITER_AGAIN) {
-			const struct iter_event again = {.kind = ITER_CONTINUE};
+			const struct iter_event again = { .kind = ITER_CONTINUE };
 			iter_step(it, &again, &world->now, &wish);
 		} else {
 			happen(it, &ask, &in, &wish);

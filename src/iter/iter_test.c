@@ -741,19 +741,19 @@ static void forward(
 	struct world *w, const char *suffix, const char *ip, enum policy_action action)
 {
 	static uint8_t name[NAME_MAX_LEN];
-	static const uint8_t *names[] = {name};
+	static const uint8_t *names[] = { name };
 	static struct addr target;
 	static struct policy_rule rule;
 	assert_true(name_from_text(name, suffix));
 	assert_true(addr_from_text(&target, ip, 53));
-	rule = (struct policy_rule){.id = 1,
+	rule = (struct policy_rule){ .id = 1,
 		.filter = FILTER_SUFFIX,
 		.names = names,
 		.name_count = 1,
 		.action = action,
 		.targets = &target,
 		.target_count = 1,
-		.ede = EDE_NONE};
+		.ede = EDE_NONE };
 	w->conf->rules = &rule;
 	w->conf->rule_count = 1;
 }
@@ -833,7 +833,7 @@ static void a_forwarder_that_is_ourselves_is_not_asked(void **state)
 {
 	struct world *w = *state;
 	forward(w, "example.com.", "10.7.7.7", POLICY_FORWARD);
-	struct conf_listen own = {.kind = KIND_DNS};
+	struct conf_listen own = { .kind = KIND_DNS };
 	addr_from_text(&own.addr, "10.7.7.7", 53);
 	w->conf->listens = &own;
 	w->conf->listen_count = 1;

@@ -263,17 +263,17 @@ static const struct {
 	bool fits;     /* it is this question's reply */
 	bool accepted; /* and moves the resolution on */
 } kinds[] = {
-	[REPLY_MALFORMED] = {on_misfit, false, false},
-	[REPLY_MISMATCH] = {on_misfit, false, false},
-	[REPLY_CASE] = {on_misfit, false, false},
-	[REPLY_ANSWER] = {on_answer, true, true},
-	[REPLY_ALIAS] = {on_answer, true, true},
-	[REPLY_NODATA] = {on_negative, true, true},
-	[REPLY_NXDOMAIN] = {on_negative, true, true},
-	[REPLY_REFERRAL] = {on_referral, true, true},
-	[REPLY_TRUNCATED] = {on_truncated, true, false},
-	[REPLY_LAME] = {on_lame, true, false},
-	[REPLY_ERROR] = {on_error, true, false},
+	[REPLY_MALFORMED] = { on_misfit, false, false },
+	[REPLY_MISMATCH] = { on_misfit, false, false },
+	[REPLY_CASE] = { on_misfit, false, false },
+	[REPLY_ANSWER] = { on_answer, true, true },
+	[REPLY_ALIAS] = { on_answer, true, true },
+	[REPLY_NODATA] = { on_negative, true, true },
+	[REPLY_NXDOMAIN] = { on_negative, true, true },
+	[REPLY_REFERRAL] = { on_referral, true, true },
+	[REPLY_TRUNCATED] = { on_truncated, true, false },
+	[REPLY_LAME] = { on_lame, true, false },
+	[REPLY_ERROR] = { on_error, true, false },
 };
 
 /* Nobody else is left to ask in this cut. */
@@ -319,7 +319,7 @@ static void read_reply(struct iter *it, struct frame *f)
 {
 	arena_reset(it->scratch);
 	const uint8_t *msg = without_case(it, f);
-	const struct reply_question q = {.id = f->id,
+	const struct reply_question q = { .id = f->id,
 		.name = msg == it->event->msg ? it->sent_name : f->ask_name,
 		.type = f->ask_type,
 		.rclass = CLASS_IN,
@@ -329,7 +329,7 @@ static void read_reply(struct iter *it, struct frame *f)
 		.shared = it->event->shared,
 		.recursive = f->cut->forward,
 		.any_glue = iter_flag(it, CONF_PERMISSIVE),
-		.lame_fine = f->server->lame || is_last(f)};
+		.lame_fine = f->server->lame || is_last(f) };
 	reply_read(&it->reply, &q, msg, it->event->len, it->scratch, it->env.counters);
 }
 

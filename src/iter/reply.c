@@ -44,8 +44,8 @@ struct sorting {
 	struct group *groups;
 	unsigned count;
 	uint32_t records; /* all that came, OPT apart */
-	bool referral;	  /* an NS record in the authority section, anybody's */
-	uint32_t kept;	  /* handed out, a CNAME made of a DNAME included */
+	bool referral;    /* an NS record in the authority section, anybody's */
+	uint32_t kept;    /* handed out, a CNAME made of a DNAME included */
 	/* the answer's chain, in its order */
 	struct group *chain[2 * LIMIT_CHAIN + 1];
 	unsigned links;
@@ -85,11 +85,11 @@ static struct group *group_get(
 	if (!name)
 		return NULL;
 	g = &s->groups[s->count++];
-	*g = (struct group){.section = rr->section,
+	*g = (struct group){ .section = rr->section,
 		.type = type,
 		.name_len = rr->name_len,
 		.name = name,
-		.ttl = UINT32_MAX};
+		.ttl = UINT32_MAX };
 	g->records.end = &g->records.first;
 	g->signatures.end = &g->signatures.first;
 	return g;
@@ -224,13 +224,13 @@ static struct group *cname_of_dname(
 		return NULL;
 	struct group *g = group_find(s, SECTION_ANSWER, TYPE_CNAME, name);
 	if (g) {
-		g->records = (struct list){0};
-		g->signatures = (struct list){0};
+		g->records = (struct list){ 0 };
+		g->signatures = (struct list){ 0 };
 		g->records.end = &g->records.first;
 		g->signatures.end = &g->signatures.first;
 		g->broken = false;
 	} else {
-		struct msg_rr rr = {.section = SECTION_ANSWER};
+		struct msg_rr rr = { .section = SECTION_ANSWER };
 		rr.name_len = (uint8_t)name_copy(rr.name, name);
 		g = group_get(s, &rr, TYPE_CNAME);
 		if (!g)
@@ -447,16 +447,16 @@ static void emit(struct sorting *s, const struct group *g)
 		return;
 	uint8_t *end = flatten(flatten(data, &g->records), &g->signatures);
 	assert(end == data + len);
-	s->out->rrsets[s->out->count++] = (struct reply_rrset){.section = g->section,
+	s->out->rrsets[s->out->count++] = (struct reply_rrset){ .section = g->section,
 		.authoritative = s->out->aa,
-		.rr = {.name = g->name,
+		.rr = { .name = g->name,
 			.type = g->type,
 			.rclass = s->q->rclass,
 			.count = g->records.count,
 			.sig_count = g->signatures.count,
 			.ttl = g->ttl,
 			.data_len = len,
-			.data = data}};
+			.data = data } };
 	s->kept += g->records.count + g->signatures.count;
 }
 
@@ -531,8 +531,8 @@ static enum reply_kind judge(struct sorting *s, const uint8_t *pkt, size_t len)
 void reply_read(struct reply *out, const struct reply_question *q, const uint8_t *pkt,
 	size_t len, struct arena *arena, struct counters *counters)
 {
-	*out = (struct reply){.ede = EDE_NONE};
-	struct sorting s = {.q = q, .out = out, .arena = arena, .counters = counters};
+	*out = (struct reply){ .ede = EDE_NONE };
+	struct sorting s = { .q = q, .out = out, .arena = arena, .counters = counters };
 	out->kind = judge(&s, pkt, len);
 	if (!s.groups)
 		return;

@@ -18,15 +18,15 @@
 enum reply_kind {
 	REPLY_MALFORMED, /* no message, wrong question count, not a response: as if it
 			    had not come */
-	REPLY_MISMATCH,	 /* another id or question */
-	REPLY_CASE,	 /* the right question in another case (0x20) */
-	REPLY_ANSWER,	 /* records of the asked name and type (or ANY) */
-	REPLY_ALIAS,	 /* CNAME (or a DNAME with its CNAME, made if missing): go on at
+	REPLY_MISMATCH,  /* another id or question */
+	REPLY_CASE,      /* the right question in another case (0x20) */
+	REPLY_ANSWER,    /* records of the asked name and type (or ANY) */
+	REPLY_ALIAS,     /* CNAME (or a DNAME with its CNAME, made if missing): go on at
 			  * `target`;     the chain's later links within the zone are in the
 			  * answer too */
-	REPLY_NODATA,	 /* the name is there, the type is not: RFC 2308 section 2.2 */
+	REPLY_NODATA,    /* the name is there, the type is not: RFC 2308 section 2.2 */
 	REPLY_NXDOMAIN,
-	REPLY_REFERRAL,	 /* delegation to `cut`, strictly below the zone asked and above
+	REPLY_REFERRAL,  /* delegation to `cut`, strictly below the zone asked and above
 			    or at the name */
 	REPLY_TRUNCATED, /* TC over UDP: ask by TCP */
 	REPLY_LAME,  /* no answer, no referral down: upward or sideways referral, not
@@ -42,9 +42,9 @@ struct reply_question {
 				forwarded suffix */
 	bool tcp;
 	bool check_case; /* 0x20 was used */
-	bool shared;	 /* another's accepted answer: id and case are not compared */
-	bool recursive;	 /* a forwarder: no AA wanted, no referral followed */
-	bool any_glue;	 /* addresses of a referral's name servers from outside the zone
+	bool shared;     /* another's accepted answer: id and case are not compared */
+	bool recursive;  /* a forwarder: no AA wanted, no referral followed */
+	bool any_glue;   /* addresses of a referral's name servers from outside the zone
 			  * too
 			  */
 	bool lame_fine; /* no better server is left: an answer from a recursive server's

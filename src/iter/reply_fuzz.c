@@ -17,11 +17,11 @@ static void check(bool fine)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const uint16_t types[] = {TYPE_A, TYPE_NS, TYPE_DS, TYPE_CNAME,
-		TYPE_DNAME, TYPE_RRSIG, TYPE_TXT, TYPE_SOA};
+	static const uint16_t types[] = { TYPE_A, TYPE_NS, TYPE_DS, TYPE_CNAME,
+		TYPE_DNAME, TYPE_RRSIG, TYPE_TXT, TYPE_SOA };
 	if (size < 1)
 		return 0;
-	struct counters counters = {0};
+	struct counters counters = { 0 };
 	struct arena *arena = arena_new(4 * 1024 * 1024);
 	check(arena);
 	const struct reply_question q = {

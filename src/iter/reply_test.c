@@ -45,11 +45,11 @@ static void asked(struct scene *s, const char *name, uint16_t type, const char *
 {
 	assert_true(name_from_text(s->qname, name));
 	assert_true(name_from_text(s->zone, zone));
-	s->q = (struct reply_question){.id = 7,
+	s->q = (struct reply_question){ .id = 7,
 		.name = s->qname,
 		.type = type,
 		.rclass = CLASS_IN,
-		.zone = s->zone};
+		.zone = s->zone };
 	writer_begin(&s->w, s->pkt, sizeof(s->pkt), 7, (uint16_t)(FLAG_QR | flags));
 	writer_question(&s->w, s->qname, type, CLASS_IN);
 }

@@ -8,11 +8,11 @@
 #include "iter/state.h"
 
 enum {
-	US_TRIED = 1000 * 1000,	      /* for each try of this question */
+	US_TRIED = 1000 * 1000,       /* for each try of this question */
 	US_DOWN = 5 * 1000 * 1000,    /* silent lately, its probe is not due */
 	US_FAMILY = 10 * 1000 * 1000, /* its address family does not work here */
 	US_LAME = 30 * 1000 * 1000,   /* does not serve this zone */
-	US_BAND = 20 * 1000,	      /* about as good as the best */
+	US_BAND = 20 * 1000,          /* about as good as the best */
 	EXPLORE_ONE_IN = 20,
 };
 

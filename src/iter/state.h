@@ -46,34 +46,34 @@ enum step { STEP_ON, STEP_WISH };
 
 enum {
 	SERVERS_PER_CUT = 64,
-	MINIMISE_TIMEOUTS = 2,	  /* some servers are silent to NS questions */
-	MINIMISE_MAX = 10,	  /* RFC 9156 section 2.3: MAX_MINIMISE_COUNT */
+	MINIMISE_TIMEOUTS = 2,    /* some servers are silent to NS questions */
+	MINIMISE_MAX = 10,        /* RFC 9156 section 2.3: MAX_MINIMISE_COUNT */
 	NEGATIVE_TTL_MAX = 10800, /* RFC 2308 section 5: one to three hours */
 	NEGATIVE_TTL_NO_SOA = 5,  /* no SOA says how long: only dampen */
-	FAILURE_TTL = 5,	  /* RFC 9520 section 3.2 */
-	TURNS_PER_STEP = 64,	  /* then others have their turn: ITER_AGAIN */
-	ANCESTORS_READ = 24,	  /* for RFC 8020 and DNAME */
+	FAILURE_TTL = 5,          /* RFC 9520 section 3.2 */
+	TURNS_PER_STEP = 64,      /* then others have their turn: ITER_AGAIN */
+	ANCESTORS_READ = 24,      /* for RFC 8020 and DNAME */
 	LAME_S = 600,
-	FLAG_S = 3600,	   /* oddities of a server are tried again after this */
-	SPOOF_S = 60,	   /* TCP after a near miss */
+	FLAG_S = 3600,     /* oddities of a server are tried again after this */
+	SPOOF_S = 60,      /* TCP after a near miss */
 	RECORDS_MAX = 128, /* RRsets of one answer */
 };
 
 struct server {
 	struct addr addr;
 	struct infra_server infra; /* as read when it was first looked at */
-	uint8_t ns;		   /* index of its name */
+	uint8_t ns;                /* index of its name */
 	uint8_t tries, timeouts;   /* for the present question */
-	bool looked;		   /* infra is filled */
-	bool lame;		   /* known not to serve this zone: last choice */
-	bool failed;		   /* answered badly: no more */
-	bool tcp;		   /* next by TCP */
-	bool plain;		   /* without EDNS */
-	bool same_case;		   /* without 0x20 */
-	bool case_seen;		   /* a reply in the wrong case came */
-	bool miss_seen;		   /* a reply with a wrong id, or malformed, came */
-	bool shy;		   /* failed a minimised question */
-	bool wants_cd;		   /* forwarder: SERVFAIL without CD */
+	bool looked;               /* infra is filled */
+	bool lame;                 /* known not to serve this zone: last choice */
+	bool failed;               /* answered badly: no more */
+	bool tcp;                  /* next by TCP */
+	bool plain;                /* without EDNS */
+	bool same_case;            /* without 0x20 */
+	bool case_seen;            /* a reply in the wrong case came */
+	bool miss_seen;            /* a reply with a wrong id, or malformed, came */
+	bool shy;                  /* failed a minimised question */
+	bool wants_cd;             /* forwarder: SERVFAIL without CD */
 };
 
 struct ns {
@@ -90,9 +90,9 @@ struct cut {
 	unsigned lookups; /* names without address that were looked up */
 	int64_t expire_s; /* of the parent's NS RRset; INT64_MAX for hints and
 			     forwarders */
-	bool fresh;	  /* from a referral of this resolution */
+	bool fresh;       /* from a referral of this resolution */
 	bool glue_tried;  /* the parents' word on its servers' addresses was taken */
-	bool forward;	  /* not a cut: the targets of a rule */
+	bool forward;     /* not a cut: the targets of a rule */
 };
 
 struct frame {
@@ -155,11 +155,11 @@ struct iter {
 	unsigned steps;
 	uint64_t bytes;
 
-	unsigned asks;		/* with those joined */
+	unsigned asks;          /* with those joined */
 	unsigned local_trouble; /* asks that never left */
 	unsigned other_trouble; /* servers that failed */
-	bool error_seen;	/* a server answered, badly */
-	bool no_route[2];	/* IPv4, IPv6: could not be sent */
+	bool error_seen;        /* a server answered, badly */
+	bool no_route[2];       /* IPv4, IPv6: could not be sent */
 
 	struct frame *frames[LIMIT_DEPTH + 1];
 	unsigned depth;

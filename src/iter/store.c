@@ -36,22 +36,22 @@ bool store_is_denial(uint16_t type)
 static struct cache_meta meta_for(const struct iter *it, uint32_t ttl)
 {
 	const int64_t now_s = now_wall_s(&it->now);
-	return (struct cache_meta){.stored_s = now_s,
+	return (struct cache_meta){ .stored_s = now_s,
 		.expire_s = now_s + ttl,
 		.generation = it->generation,
 		.epoch = it->epoch,
 		.status = CACHE_UNCHECKED,
-		.ede = EDE_NONE};
+		.ede = EDE_NONE };
 }
 
 static struct cache_key key_for(
 	const struct frame *f, enum cache_kind kind, const uint8_t *name, uint16_t type)
 {
-	return (struct cache_key){.kind = (uint8_t)kind,
+	return (struct cache_key){ .kind = (uint8_t)kind,
 		.type = type,
 		.rclass = CLASS_IN,
 		.domain = f->route.domain,
-		.name = name};
+		.name = name };
 }
 
 static void put(struct iter *it, const struct cache_key *key,
@@ -93,7 +93,8 @@ void store_rrset(struct iter *it, const struct frame *f, const struct rrset *rr,
 	enum cache_rank rank, const struct reply *proofs)
 {
 	const uint32_t ttl = store_ttl(it, rr->ttl);
-	struct bundle_item items[BUNDLE_MAX] = {{.section = SECTION_ANSWER, .rr = *rr}};
+	struct bundle_item items[BUNDLE_MAX] = { { .section = SECTION_ANSWER,
+		.rr = *rr } };
 	items[0].rr.ttl = ttl;
 	const size_t count = proofs ? proofs_of(proofs, false, ttl, items, 1) : 1;
 	const struct cache_key key = key_for(f, CACHE_RRSET, rr->name, rr->type);
@@ -124,7 +125,8 @@ void store_cut(struct iter *it, const struct frame *f, const struct rrset *ns,
 	uint32_t ttl = store_ttl(it, ns->ttl);
 	if (expire_s - now_s < (int64_t)ttl)
 		ttl = expire_s > now_s ? (uint32_t)(expire_s - now_s) : 0;
-	struct bundle_item items[BUNDLE_MAX] = {{.section = SECTION_ANSWER, .rr = *ns}};
+	struct bundle_item items[BUNDLE_MAX] = { { .section = SECTION_ANSWER,
+		.rr = *ns } };
 	items[0].rr.ttl = ttl;
 	size_t count = 1;
 	for (size_t i = 0; i < r->count && count < BUNDLE_MAX; i++) {
@@ -163,11 +165,11 @@ void store_failure(
 bool store_get(struct iter *it, uint64_t domain, enum cache_kind kind,
 	const uint8_t *name, uint16_t type, struct stored *out)
 {
-	struct cache_key key = {.kind = (uint8_t)kind,
+	struct cache_key key = { .kind = (uint8_t)kind,
 		.type = type,
 		.rclass = CLASS_IN,
 		.domain = domain,
-		.name = name};
+		.name = name };
 	if (kind == CACHE_FAILURE && it->q.checking_disabled)
 		key.flags = CACHE_KEY_CD;
 	const int len = cache_get(

@@ -55,7 +55,7 @@ struct world *world_new(void)
 	assert(w);
 	w->zones = calloc(ZONES, sizeof(*w->zones));
 	w->servers = calloc(SERVERS, sizeof(*w->servers));
-	w->now = (struct now){.mono_us = 1000000, .wall_ms = 1700000000000};
+	w->now = (struct now){ .mono_us = 1000000, .wall_ms = 1700000000000 };
 	w->random.fill = scripted_fill;
 	memset(w->random.buf, 0x5a, sizeof(uint64_t));
 	strcpy(w->folder, "/tmp/iter-world-XXXXXX");
@@ -71,7 +71,8 @@ struct world *world_new(void)
 	addr_from_text(&root->addr, "192.0.2.1", 53);
 	w->conf->roots = root;
 	w->conf->root_count = 1;
-	const struct cache_conf cc = {.run_folder = w->folder, .size = CACHE_SIZE_MIN};
+	const struct cache_conf cc = { .run_folder = w->folder,
+		.size = CACHE_SIZE_MIN };
 	w->cache = cache_open(&cc, &w->counters, &w->random);
 	w->infra = infra_open(NULL, &w->random);
 	assert(w->cache && w->infra);
@@ -310,7 +311,7 @@ static uint16_t answer(struct world *w, struct writer *wr, const struct addr *at
 static void add_poison(struct writer *wr)
 {
 	uint8_t victim[NAME_MAX_LEN], www[NAME_MAX_LEN], ns[NAME_MAX_LEN];
-	const uint8_t ip[4] = {6, 6, 6, 6};
+	const uint8_t ip[4] = { 6, 6, 6, 6 };
 	name_from_text(victim, "victim.test.");
 	name_from_text(www, "www.victim.test.");
 	const size_t len = name_from_text(ns, "ns.victim.test.");
@@ -391,7 +392,8 @@ static void deliver(struct world *w, struct iter *it, const uint8_t *msg, size_t
 	uint8_t *copy = malloc(len ? len : 1);
 	memcpy(copy, msg, len);
 	const struct iter_event ev = {
-		.kind = ITER_MESSAGE, .msg = copy, .len = len, .rtt_us = RTT_US};
+		.kind = ITER_MESSAGE, .msg = copy, .len = len, .rtt_us = RTT_US
+	};
 	w->now.mono_us += RTT_US;
 	w->now.wall_ms += RTT_US / 1000;
 	iter_step(it, &ev, &w->now, wish);
@@ -401,7 +403,7 @@ static void deliver(struct world *w, struct iter *it, const uint8_t *msg, size_t
 static void step(struct world *w, struct iter *it, enum iter_event_kind kind,
 	bool shared, struct iter_wish *wish)
 {
-	const struct iter_event ev = {.kind = kind, .shared = shared};
+	const struct iter_event ev = { .kind = kind, .shared = shared };
 	iter_step(it, &ev, &w->now, wish);
 }
 
@@ -421,7 +423,8 @@ static void deliver_shared(struct world *w, struct iter *it, const struct iter_a
 	const size_t len = world_reply(w, ask, msg, sizeof(msg));
 	msg[0] ^= 0xff; /* it had another id */
 	const struct iter_event ev = {
-		.kind = ITER_MESSAGE, .shared = true, .msg = msg, .len = len};
+		.kind = ITER_MESSAGE, .shared = true, .msg = msg, .len = len
+	};
 	iter_step(it, &ev, &w->now, wish);
 }
 
@@ -478,7 +481,7 @@ static void print_records(
 		for (unsigned k = 0; k < rr->count; k++) {
 			const struct rdata rd = rrset_at(rr, k);
 			char name[NAME_TEXT_MAX], type[16], data[NAME_TEXT_MAX] = "";
-			struct addr addr = {.family = rr->type == TYPE_A ? 4 : 6};
+			struct addr addr = { .family = rr->type == TYPE_A ? 4 : 6 };
 			if (rr->type == TYPE_A || rr->type == TYPE_AAAA) {
 				memcpy(addr.ip, rd.bytes, rd.len);
 				addr_ip_text(&addr, data);
@@ -498,14 +501,14 @@ static struct world_result result_of(
 	const struct world *w, const struct iter *it, int64_t begin_us)
 {
 	const struct iter_answer *a = iter_answer(it);
-	struct world_result r = {.rcode = a->rcode,
+	struct world_result r = { .rcode = a->rcode,
 		.ede = a->ede,
 		.ede_origin = a->ede_origin,
 		.from_cache = a->from_cache,
 		.cacheable = a->cacheable,
 		.packets = a->packets,
 		.ttl = a->ttl,
-		.took_ms = (w->now.mono_us - begin_us) / 1000};
+		.took_ms = (w->now.mono_us - begin_us) / 1000 };
 	print_records(a, SECTION_ANSWER, r.text, sizeof(r.text));
 	print_records(a, SECTION_AUTHORITY, r.text, sizeof(r.text));
 	return r;
@@ -516,13 +519,14 @@ struct world_result world_resolve(
 {
 	uint8_t wire[NAME_MAX_LEN];
 	assert(name_from_text(wire, name));
-	const struct iter_env env = {.conf = w->conf,
+	const struct iter_env env = { .conf = w->conf,
 		.cache = w->cache,
 		.infra = w->infra,
 		.random = &w->random,
-		.counters = &w->counters};
+		.counters = &w->counters };
 	struct iter_query q = {
-		.name = wire, .type = type, .rclass = CLASS_IN, .no_cache = no_cache};
+		.name = wire, .type = type, .rclass = CLASS_IN, .no_cache = no_cache
+	};
 	policy_route(w->conf, wire, &q.route);
 	q.route.flags |= w->flags;
 	const int64_t begin_us = w->now.mono_us;
@@ -586,7 +590,7 @@ unsigned world_cached_below(struct world *w, const char *name)
 {
 	uint8_t wire[NAME_MAX_LEN];
 	assert(name_from_text(wire, name));
-	struct below b = {.name = wire};
+	struct below b = { .name = wire };
 	cache_walk(w->cache, &w->now, count_below, &b);
 	return b.count;
 }

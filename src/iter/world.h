@@ -16,8 +16,8 @@ enum manner { /* of a server; several may be set */
 	MANNER_SILENT = 1 << 0,
 	MANNER_SERVFAIL = 1 << 1,
 	MANNER_REFUSED = 1 << 2,
-	MANNER_UPWARD = 1 << 3,	     /* refers to the root: lame */
-	MANNER_TC = 1 << 4,	     /* truncates over UDP */
+	MANNER_UPWARD = 1 << 3,      /* refers to the root: lame */
+	MANNER_TC = 1 << 4,          /* truncates over UDP */
 	MANNER_TC_GARBLED = 1 << 5,  /* refuses TCP */
 	MANNER_WRONG_ID = 1 << 6,    /* a wrong id first, over UDP nothing else */
 	MANNER_SPOOF_FIRST = 1 << 7, /* a wrong id first, then the right answer */
@@ -64,7 +64,7 @@ struct world {
 				timeout */
 	bool join_published; /* each joinable question is answered as if another had
 				asked */
-	uint32_t flags;	     /* of the client's route */
+	uint32_t flags;      /* of the client's route */
 	unsigned agains;
 };
 
