@@ -26,12 +26,16 @@ void backoff_wait(const char *run_folder, const char *name)
 	if (!before)
 		return;
 	const struct now now = clock_read();
-	/* a clean stop, a running sibling generation, another boot: no reason to wait */
+	/* a clean stop, a running sibling generation, another boot: no reason to wait
+	 */
 	const bool died = stats_read(run_folder, name, before) &&
-		before->state != STATE_STOPPED && !stats_alive(before) &&
-		before->restarts > 1 && before->started_mono_us <= now.mono_us;
-	const int64_t lived_us = died ? before->beat_mono_us - before->started_mono_us : 0;
-	const int64_t since_us = died ? now.mono_us - before->started_mono_us : INT64_MAX;
+			  before->state != STATE_STOPPED && !stats_alive(before) &&
+			  before->restarts > 1 &&
+			  before->started_mono_us <= now.mono_us;
+	const int64_t lived_us =
+		died ? before->beat_mono_us - before->started_mono_us : 0;
+	const int64_t since_us =
+		died ? now.mono_us - before->started_mono_us : INT64_MAX;
 	free(before);
 	for (size_t i = 0; died && i < sizeof(rows) / sizeof(*rows); i++) {
 		if (lived_us >= rows[i].lived_us || since_us > 60 * INT64_C(1000000))

@@ -15,7 +15,7 @@ static struct cache_key fast_key(const struct query *q, uint64_t domain)
 	return (struct cache_key){
 		.kind = CACHE_ANSWER,
 		.flags = (uint8_t)((q->dnssec_ok ? CACHE_KEY_DO : 0) |
-			(q->flags & FLAG_CD ? CACHE_KEY_CD : 0)),
+				   (q->flags & FLAG_CD ? CACHE_KEY_CD : 0)),
 		.type = q->qtype,
 		.rclass = q->qclass,
 		.domain = domain,
@@ -53,12 +53,13 @@ size_t fast_answer(struct worker *w, const struct query *q, bool tcp, uint64_t d
 	struct cache_meta meta;
 	bool too_long = false;
 	const uint32_t rotate = w->respond.rotate ? ++w->rotate : 0;
-	size_t len = answer_get(w->cache, &key, loop_now(w->loop), q->id, q->flags, q->name,
-		rotate, out, room, &meta, &too_long);
+	size_t len = answer_get(w->cache, &key, loop_now(w->loop), q->id, q->flags,
+		q->name, rotate, out, room, &meta, &too_long);
 	if (!len && !too_long)
 		return 0;
 	if (len) {
-		if (meta.status == CACHE_SECURE && (q->dnssec_ok || q->flags & FLAG_AD)) {
+		if (meta.status == CACHE_SECURE &&
+			(q->dnssec_ok || q->flags & FLAG_AD)) {
 			out[AT_FLAGS_LOW] |= FLAG_AD;
 			counter_up(w->counters, answers_ad);
 		}

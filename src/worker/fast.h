@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* worker/fast.h - the fast path: a finished answer from the shared cache, no allocation. */
+/* worker/fast.h - the fast path: a finished answer from the shared cache, no
+ * allocation. */
 #pragma once
 
 #include <stddef.h>

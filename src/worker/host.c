@@ -32,7 +32,8 @@ static void host_stats(void *ctx, const char *prefix,
 		stat_list(w->counters, prefix, row, rowctx);
 }
 
-/* --- event.* -------------------------------------------------------------------------- */
+/* --- event.*
+ * -------------------------------------------------------------------------- */
 
 static struct script_timer *timer_find(struct worker *w, int id)
 {
@@ -48,8 +49,8 @@ static void event_fire(void *ctx)
 	struct worker *w = t->w;
 	const int id = t->id;
 	if (t->every_us)
-		loop_timer_set(w->loop, &t->timer, loop_now(w->loop)->mono_us + t->every_us,
-			event_fire, t);
+		loop_timer_set(w->loop, &t->timer,
+			loop_now(w->loop)->mono_us + t->every_us, event_fire, t);
 	else
 		t->id = 0;
 	script_event(w->script, id);
@@ -67,7 +68,8 @@ static bool host_event_set(void *ctx, int id, int64_t ms, bool recurrent)
 	t->w = w;
 	t->id = id;
 	t->every_us = recurrent ? us : 0;
-	loop_timer_set(w->loop, &t->timer, loop_now(w->loop)->mono_us + us, event_fire, t);
+	loop_timer_set(
+		w->loop, &t->timer, loop_now(w->loop)->mono_us + us, event_fire, t);
 	return true;
 }
 
@@ -81,7 +83,8 @@ static void host_event_clear(void *ctx, int id)
 	t->id = 0;
 }
 
-/* --- map() ------------------------------------------------------------------------------- */
+/* --- map()
+ * ------------------------------------------------------------------------------- */
 
 struct map_row {
 	void (*fn)(void *rowctx, const char *instance, bool ok, const char *text);
@@ -97,12 +100,12 @@ static void map_own(struct worker *w, const char *lua, const struct map_row *row
 	free(text);
 }
 
-static void map_sibling(
-	const struct worker *w, const char *name, const char *lua, const struct map_row *row)
+static void map_sibling(const struct worker *w, const char *name, const char *lua,
+	const struct map_row *row)
 {
 	struct stats_block *b = malloc(sizeof(*b));
 	const bool runs = b && stats_read(w->run_folder, name, b) && stats_alive(b) &&
-		b->state != STATE_STOPPED;
+			  b->state != STATE_STOPPED;
 	free(b);
 	char *text = NULL;
 	bool ok = false;
@@ -115,7 +118,8 @@ static void map_sibling(
 }
 
 static bool host_map(void *ctx, const char *lua,
-	void (*fn)(void *rowctx, const char *instance, bool ok, const char *text), void *rowctx)
+	void (*fn)(void *rowctx, const char *instance, bool ok, const char *text),
+	void *rowctx)
 {
 	struct worker *w = ctx;
 	const struct map_row row = { fn, rowctx };
@@ -138,7 +142,8 @@ static bool host_map(void *ctx, const char *lua,
 	return true;
 }
 
-/* --- the rest -------------------------------------------------------------------------------- */
+/* --- the rest
+ * -------------------------------------------------------------------------------- */
 
 static void host_quit(void *ctx)
 {
@@ -163,8 +168,10 @@ static void host_worker_stats(void *ctx,
 		{ "tcp", (double)c->upstream_tcp },
 		{ "dropped", (double)c->queries_dropped },
 		{ "timeout", (double)c->upstream_timeouts },
-		{ "usertime", (double)u.ru_utime.tv_sec + (double)u.ru_utime.tv_usec / 1e6 },
-		{ "systime", (double)u.ru_stime.tv_sec + (double)u.ru_stime.tv_usec / 1e6 },
+		{ "usertime",
+			(double)u.ru_utime.tv_sec + (double)u.ru_utime.tv_usec / 1e6 },
+		{ "systime",
+			(double)u.ru_stime.tv_sec + (double)u.ru_stime.tv_usec / 1e6 },
 		{ "pagefaults", (double)u.ru_majflt },
 		{ "swaps", (double)u.ru_nswap },
 		{ "csw", (double)(u.ru_nvcsw + u.ru_nivcsw) },

@@ -5,7 +5,8 @@
 #include "wire/codes.h"
 #include "wire/name.h"
 
-/* Was it asked before? Marks it. A forgotten or colliding mark costs a place or a probe, no more. */
+/* Was it asked before? Marks it. A forgotten or colliding mark costs a place or a
+ * probe, no more. */
 static bool asked_before(struct worker *w, const struct query *q, uint64_t domain)
 {
 	uint8_t name[NAME_MAX_LEN];
@@ -26,8 +27,8 @@ static bool asked_before(struct worker *w, const struct query *q, uint64_t domai
 	return false;
 }
 
-/* All of it was there already: somebody on this host asked before us. Only positive answers prove
- * that; denials of whole subtrees cover names that nobody ever asked. */
+/* All of it was there already: somebody on this host asked before us. Only positive
+ * answers prove that; denials of whole subtrees cover names that nobody ever asked. */
 static bool was_known(const struct iter_answer *a)
 {
 	if (!a->from_cache || a->rcode != RCODE_NOERROR)
@@ -38,8 +39,8 @@ static bool was_known(const struct iter_answer *a)
 	return false;
 }
 
-void keep_answer(struct worker *w, const struct query *q, const struct respond_what *what,
-	const struct resolve_result *result)
+void keep_answer(struct worker *w, const struct query *q,
+	const struct respond_what *what, const struct resolve_result *result)
 {
 	const struct iter_answer *a = result->answer;
 	if (!a->cacheable || !a->ttl)
@@ -57,7 +58,7 @@ void keep_answer(struct worker *w, const struct query *q, const struct respond_w
 	const struct cache_key key = {
 		.kind = CACHE_ANSWER,
 		.flags = (uint8_t)((q->dnssec_ok ? CACHE_KEY_DO : 0) |
-			(q->flags & FLAG_CD ? CACHE_KEY_CD : 0)),
+				   (q->flags & FLAG_CD ? CACHE_KEY_CD : 0)),
 		.type = q->qtype,
 		.rclass = q->qclass,
 		.domain = result->domain,

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* worker/keep.h - which finished answers are worth a place in the cache: those asked twice.
+/* worker/keep.h - which finished answers are worth a place in the cache: those asked
+ * twice.
  *
- * Names that are asked once (a flood of random ones) leave only a mark in a small table of this process. */
+ * Names that are asked once (a flood of random ones) leave only a mark in a small table
+ * of this process. */
 #pragma once
 
 #include "worker/worker.h"
 
 /* The answer to `q` as a resolution gave it. */
-void keep_answer(struct worker *w, const struct query *q, const struct respond_what *what,
-	const struct resolve_result *result);
+void keep_answer(struct worker *w, const struct query *q,
+	const struct respond_what *what, const struct resolve_result *result);

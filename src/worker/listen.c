@@ -14,7 +14,8 @@
 
 enum {
 	INHERITED_MAX = 512,
-	RCVBUF_WANTED = 4 * 1024 * 1024, /* what a restart of 100 ms piles up at 40,000/s */
+	RCVBUF_WANTED =
+		4 * 1024 * 1024, /* what a restart of 100 ms piles up at 40,000/s */
 };
 
 struct inherited {
@@ -23,7 +24,8 @@ struct inherited {
 	int used;
 };
 
-/* --- queries come in --------------------------------------------------------------- */
+/* --- queries come in ---------------------------------------------------------------
+ */
 
 static void udp_query(void *ctx, struct udp_server *s, struct udp_datagram *d)
 {
@@ -32,7 +34,8 @@ static void udp_query(void *ctx, struct udp_server *s, struct udp_datagram *d)
 		.udp = s, .peer = d->peer, .arrived_us = loop_now(l->w->loop)->mono_us
 	};
 	struct reply_slot slot = { .out = d->reply, .cap = d->reply_cap };
-	if (server_query(l->w, &client, d->data, d->len, d->cut, &slot) == SERVER_ANSWER)
+	if (server_query(l->w, &client, d->data, d->len, d->cut, &slot) ==
+		SERVER_ANSWER)
 		d->reply_len = slot.len;
 }
 
@@ -59,7 +62,8 @@ static void stream_query(void *ctx, struct stream_server *s, stream_id id,
 	}
 }
 
-/* --- sockets ---------------------------------------------------------------------------- */
+/* --- sockets
+ * ---------------------------------------------------------------------------- */
 
 /* In the operator's terms: what is wrong, and what to do about it. */
 static void explain(const struct conf_listen *c, int type, int error,
@@ -71,22 +75,28 @@ static void explain(const struct conf_listen *c, int type, int error,
 	if (c->where.file)
 		snprintf(where, sizeof(where), "%s:%d: ", c->where.file, c->where.line);
 	if (error == EADDRINUSE && p->owner_pid)
-		snprintf(out, 1024, "%s%s %s is in use by %s (process %d)", where, proto, addr,
-			p->owner[0] ? p->owner : "a process", p->owner_pid);
+		snprintf(out, 1024, "%s%s %s is in use by %s (process %d)", where,
+			proto, addr, p->owner[0] ? p->owner : "a process",
+			p->owner_pid);
 	else if (error == EADDRINUSE && p->owner_uid != (unsigned)-1)
 		snprintf(out, 1024,
-			"%s%s %s is in use by a process of user id %u (only root can see which)",
+			"%s%s %s is in use by a process of user id %u (only root can "
+			"see which)",
 			where, proto, addr, p->owner_uid);
 	else if (error == EADDRINUSE)
-		snprintf(out, 1024, "%s%s %s is in use by another process", where, proto, addr);
+		snprintf(out, 1024, "%s%s %s is in use by another process", where,
+			proto, addr);
 	else if (error == EADDRNOTAVAIL)
 		snprintf(out, 1024,
-			"%s%s %s: no interface has this address (freebind = true waits for it)",
+			"%s%s %s: no interface has this address (freebind = true waits "
+			"for it)",
 			where, proto, addr);
 	else if (error == EACCES && c->addr.port < 1024)
 		snprintf(out, 1024,
-			"%s%s %s: no permission for a port below 1024: start as root with user(), "
-			"give CAP_NET_BIND_SERVICE, or set sysctl net.ipv4.ip_unprivileged_port_start",
+			"%s%s %s: no permission for a port below 1024: start as root "
+			"with user(), "
+			"give CAP_NET_BIND_SERVICE, or set sysctl "
+			"net.ipv4.ip_unprivileged_port_start",
 			where, proto, addr);
 	else
 		snprintf(out, 1024, "%s%s %s: %s: %s", where, proto, addr,
@@ -169,8 +179,8 @@ static int listener_open(struct listener *l, const struct conf_listen *c,
 	char addr[ADDR_TEXT_MAX];
 	l->addr = c->addr;
 	if (!listener_serve(l, udp, tcp)) {
-		snprintf(error, 1024, "%s: cannot serve: %s", addr_to_text(&c->addr, addr),
-			strerror(errno));
+		snprintf(error, 1024, "%s: cannot serve: %s",
+			addr_to_text(&c->addr, addr), strerror(errno));
 		return -1;
 	}
 	log_notice(NET, "listening on %s, UDP and TCP", addr_to_text(&c->addr, addr));
@@ -199,7 +209,8 @@ bool listen_open(struct worker *w, char error[static 1024])
 	for (int i = 0; i < in->count; i++)
 		fd_close(&in->fds[i].fd);
 	if (fine && in->count)
-		log_notice(NET, "%d of %d inherited sockets are in use", in->used, in->count);
+		log_notice(NET, "%d of %d inherited sockets are in use", in->used,
+			in->count);
 	if (in->used && w->stats)
 		snprintf(w->stats->keeper, sizeof(w->stats->keeper), "socket unit");
 	free(in);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* worker/listen.h - the sockets that the configuration names: inherited or opened, then served. */
+/* worker/listen.h - the sockets that the configuration names: inherited or opened, then
+ * served. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,7 +8,8 @@
 
 #include "worker/worker.h"
 
-/* Bind all; the group is joined here, so call it last before serving. False: `error` says why. */
+/* Bind all; the group is joined here, so call it last before serving. False: `error`
+ * says why. */
 bool listen_open(struct worker *w, char error[static 1024]);
 void listen_close(struct worker *w);
 /* The stats block's lines. */

@@ -19,7 +19,8 @@ static const struct {
 } options[] = {
 	{ "config", 'c', "FILE", "the configuration (" SHOAL_SYSCONFDIR "/shoal.lua)" },
 	{ "instance", 'i', "NAME", "the instance's name ($SYSTEMD_INSTANCE, else 1)" },
-	{ "check", OPTION_CHECK, NULL, "read the configuration, say what is wrong, open nothing" },
+	{ "check", OPTION_CHECK, NULL,
+		"read the configuration, say what is wrong, open nothing" },
 	{ "version", 'V', NULL, "version, libraries, what this kernel offers" },
 	{ "help", 'h', NULL, "this text" },
 };
@@ -30,7 +31,8 @@ static void print_help(void)
 {
 	puts("usage: shoald [-c FILE] [-i NAME] [--check]\n"
 	     "\n"
-	     "One instance of Shoal, a caching DNS resolver. `shoal run` starts several.\n");
+	     "One instance of Shoal, a caching DNS resolver. `shoal run` starts "
+	     "several.\n");
 	for (size_t i = 0; i < OPTIONS; i++) {
 		char left[64], letter[8] = "    ";
 		if (options[i].letter < OPTION_CHECK)
@@ -98,7 +100,8 @@ int main(int argc, char **argv)
 		return usage("unexpected argument", argv[optind]);
 	o.name = start_name(name);
 	if (!o.name)
-		return usage("an instance's name has 1 to 63 of A-Z a-z 0-9 _ . : -, not",
+		return usage(
+			"an instance's name has 1 to 63 of A-Z a-z 0-9 _ . : -, not",
 			name ? name : getenv("SYSTEMD_INSTANCE"));
 	return o.check ? start_check(&o) : start_run(&o);
 }

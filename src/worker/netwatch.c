@@ -36,8 +36,8 @@ static void readable(void *ctx, unsigned events)
 		any = true;
 	}
 	if (any && !loop_timer_is_set(&w->net_timer))
-		loop_timer_set(w->loop, &w->net_timer, loop_now(w->loop)->mono_us + SETTLE_US,
-			settled, w);
+		loop_timer_set(w->loop, &w->net_timer,
+			loop_now(w->loop)->mono_us + SETTLE_US, settled, w);
 }
 
 void netwatch_start(struct worker *w)
@@ -45,10 +45,11 @@ void netwatch_start(struct worker *w)
 	const struct sockaddr_nl sa = {
 		.nl_family = AF_NETLINK,
 		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
-			RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
+			     RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
 	};
 	w->net_watch.fd = -1;
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	int fd = socket(
+		AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 	if (fd >= 0 && bind(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0 &&
 		loop_watch(w->loop, &w->net_watch, fd, LOOP_READ, readable, w) == 0)
 		return;

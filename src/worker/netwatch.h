@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* worker/netwatch.h - the host's network changed: what was learnt about silent servers is void. */
+/* worker/netwatch.h - the host's network changed: what was learnt about silent servers
+ * is void. */
 #pragma once
 
 #include "worker/worker.h"

@@ -68,9 +68,10 @@ static void prime(struct worker *w, bool no_cache)
 	static const uint8_t root[1] = { 0 };
 	struct waiter waiter = { .done = primed, .ctx = w, .q.name = root };
 	struct resolve_query q = {
-		.iter = {
-			.name = root, .type = TYPE_NS, .rclass = CLASS_IN, .no_cache = no_cache
-		},
+		.iter = { .name = root,
+			.type = TYPE_NS,
+			.rclass = CLASS_IN,
+			.no_cache = no_cache },
 	};
 	policy_route(w->conf, root, &q.iter.route);
 	if (q.iter.route.kind != ROUTE_ITERATE)

@@ -4,5 +4,6 @@
 
 #include "worker/worker.h"
 
-/* At start, and again before the answer expires; nothing if the module priming is unloaded. */
+/* At start, and again before the answer expires; nothing if the module priming is
+ * unloaded. */
 void prime_start(struct worker *w);

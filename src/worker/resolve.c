@@ -2,9 +2,10 @@
 /* worker/resolve.c - the table of resolutions and the pump between iter and the world.
  *
  * Invariants of a resolution between two steps:
- * - exactly one thing will wake it: an open ask, a place in a fetch's queue (with a timer), or its
- *   place in the ready queue; `wish.ask` is what it asks or waits for;
- * - owner is set: `fetch` is its lease on fetch_key; fetch is set without owner: it waits there. */
+ * - exactly one thing will wake it: an open ask, a place in a fetch's queue (with a
+ * timer), or its place in the ready queue; `wish.ask` is what it asks or waits for;
+ * - owner is set: `fetch` is its lease on fetch_key; fetch is set without owner: it
+ * waits there. */
 #include "worker/resolve.h"
 
 #include <assert.h>
@@ -17,10 +18,11 @@
 #include "wire/codes.h"
 
 enum {
-	BUCKETS = 16384,          /* power of two */
-	CLIENT_SLOTS = 65536,     /* counts by hashed address: a collision counts two as one */
-	READY_A_TURN = 256,       /* steps of the ready queue before others have their turn */
-	PUMP_STEPS = 64,          /* steps of one resolution without waiting */
+	BUCKETS = 16384, /* power of two */
+	CLIENT_SLOTS =
+		65536, /* counts by hashed address: a collision counts two as one */
+	READY_A_TURN = 256, /* steps of the ready queue before others have their turn */
+	PUMP_STEPS = 64,    /* steps of one resolution without waiting */
 	FETCH_TICK_US = 50 * 1000,
 	LEASE_MIN_US = 1000 * 1000,
 	LEASE_MAX_US = 5000 * 1000,
@@ -54,7 +56,8 @@ struct resolution {
 
 	struct fetch *fetch;
 	bool owner;
-	bool key_used; /* shared_key was joined once: never wait for the same thing twice */
+	bool key_used; /* shared_key was joined once: never wait for the same thing
+			  twice */
 	struct fetch_key fetch_key, shared_key;
 
 	enum pending pending;
@@ -112,10 +115,10 @@ static void question_fill(
 static bool question_equal(const struct question *a, const struct question *b)
 {
 	return a->hash == b->hash && a->type == b->type && a->rclass == b->rclass &&
-		a->cd == b->cd && a->no_cache == b->no_cache &&
-		a->cache_only == b->cache_only && a->domain == b->domain &&
-		a->flags == b->flags && a->name_len == b->name_len &&
-		memcmp(a->name, b->name, a->name_len) == 0;
+	       a->cd == b->cd && a->no_cache == b->no_cache &&
+	       a->cache_only == b->cache_only && a->domain == b->domain &&
+	       a->flags == b->flags && a->name_len == b->name_len &&
+	       memcmp(a->name, b->name, a->name_len) == 0;
 }
 
 static struct resolution *table_find(const struct resolve *r, const struct question *q)
@@ -156,7 +159,8 @@ static void table_remove(struct resolve *r, struct resolution *s)
 	counter_set(r->env.counters, resolutions_in_flight, r->in_flight);
 }
 
-/* --- the ready queue ---------------------------------------------------------------- */
+/* --- the ready queue ----------------------------------------------------------------
+ */
 
 static void ready_run(void *ctx);
 
@@ -202,7 +206,8 @@ static void pending_event(struct resolution *s, enum iter_event_kind kind, bool 
 	ready_add(s);
 }
 
-/* --- the question outstanding ---------------------------------------------------------- */
+/* --- the question outstanding
+ * ---------------------------------------------------------- */
 
 static void fetch_gone(struct resolution *s)
 {
@@ -275,11 +280,11 @@ static void ask_event(
 	if (what != ASK_MESSAGE)
 		s->ask = NULL; /* over by itself */
 	pump(s, (struct iter_event){
-		.kind = kinds[what],
-		.msg = msg,
-		.len = len,
-		.rtt_us = what == ASK_MESSAGE ? now_us(s->r) - s->sent_us : 0,
-	});
+			.kind = kinds[what],
+			.msg = msg,
+			.len = len,
+			.rtt_us = what == ASK_MESSAGE ? now_us(s->r) - s->sent_us : 0,
+		});
 }
 
 /* False: the table of asks is full, or no memory. */
@@ -288,8 +293,8 @@ static bool ask_send(struct resolution *s)
 	const struct resolve_env *env = &s->r->env;
 	const struct iter_ask *a = &s->wish.ask;
 	s->sent_us = now_us(s->r);
-	s->ask = env->ask(env->ask_ctx, &a->server, a->tcp, a->msg, a->len, a->timeout_us,
-		ask_event, s);
+	s->ask = env->ask(env->ask_ctx, &a->server, a->tcp, a->msg, a->len,
+		a->timeout_us, ask_event, s);
 	return s->ask;
 }
 
@@ -351,7 +356,8 @@ static enum joined fetch_try(struct resolution *s, struct iter_event *ev)
 	return JOINED_ASK;
 }
 
-/* --- the end ---------------------------------------------------------------------------- */
+/* --- the end
+ * ---------------------------------------------------------------------------- */
 
 static uint64_t client_hash(const struct resolve *r, const struct client *c)
 {
@@ -363,7 +369,8 @@ static uint16_t *client_count(struct resolve *r, const struct waiter *w)
 	return &r->per_client[client_hash(r, &w->client) & (CLIENT_SLOTS - 1)];
 }
 
-static void tell(struct resolve *r, struct waiter *w, const struct resolve_result *result)
+static void tell(
+	struct resolve *r, struct waiter *w, const struct resolve_result *result)
 {
 	if (w->done)
 		w->done(w->ctx, result);
@@ -420,7 +427,8 @@ static void finish_failed(struct resolution *s, int ede, const char *text)
 	finish(s, &failed);
 }
 
-/* --- the pump ------------------------------------------------------------------------------ */
+/* --- the pump
+ * ------------------------------------------------------------------------------ */
 
 /* Carry out ITER_ASK. True: `ev` says how it went already. */
 static bool ask_begin(struct resolution *s, struct iter_event *ev)
@@ -440,7 +448,8 @@ static bool ask_begin(struct resolution *s, struct iter_event *ev)
 	return true;
 }
 
-/* Waiting without anything to wait for: another's answer that did not fit. True: go on with `ev`. */
+/* Waiting without anything to wait for: another's answer that did not fit. True: go on
+ * with `ev`. */
 static bool wait_check(struct resolution *s, struct iter_event *ev)
 {
 	if (s->ask || (s->fetch && !s->owner))
@@ -557,14 +566,16 @@ static void fetch_woken(
 	}
 }
 
-/* --- for the server ------------------------------------------------------------------------- */
+/* --- for the server
+ * ------------------------------------------------------------------------- */
 
 /* The waiter's own copy at the end of the queue. False: a limit or no memory. */
 static bool waiter_add(struct resolution *s, const struct waiter *w)
 {
 	struct resolve *r = s->r;
 	uint16_t *count = client_count(r, w);
-	if (!w->done && (r->waiters >= LIMIT_WAITERS || *count >= LIMIT_WAITERS_PER_CLIENT))
+	if (!w->done &&
+		(r->waiters >= LIMIT_WAITERS || *count >= LIMIT_WAITERS_PER_CLIENT))
 		return false;
 	if (s->waiters >= LIMIT_WAITERS_PER_QUERY)
 		return false;
@@ -598,7 +609,8 @@ static bool make_room(struct resolve *r)
 	return true;
 }
 
-static struct resolution *resolution_new(struct resolve *r, const struct resolve_query *q)
+static struct resolution *resolution_new(
+	struct resolve *r, const struct resolve_query *q)
 {
 	struct resolution *s = calloc(1, sizeof(*s));
 	if (!s)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* worker/resolve.h - the resolutions under way: equal questions share one.
  *
- * Carries the wishes of iter out: joins upstream fetches, asks servers, waits, and calls
- * iter again. One resolution's step never runs inside another's: what other resolutions are told
- * goes through a queue that is drained in a turn of its own. */
+ * Carries the wishes of iter out: joins upstream fetches, asks servers, waits, and
+ * calls iter again. One resolution's step never runs inside another's: what other
+ * resolutions are told goes through a queue that is drained in a turn of its own. */
 #pragma once
 
 #include <stdbool.h>
@@ -48,9 +48,10 @@ struct resolve_result {
 struct waiter {
 	struct waiter *next;
 	struct client client;
-	struct query q;            /* q.name leads to `name` */
-	struct reply_slot *slot;   /* NULL once the asker's call is over */
-	/* an internal query: called instead of the answer hook; then the rest is unused */
+	struct query q;          /* q.name leads to `name` */
+	struct reply_slot *slot; /* NULL once the asker's call is over */
+	/* an internal query: called instead of the answer hook; then the rest is unused
+	 */
 	void (*done)(void *ctx, const struct resolve_result *result);
 	void *ctx;
 	uint8_t name[NAME_MAX_LEN];
@@ -62,12 +63,14 @@ struct resolve_env {
 	struct counters *counters;
 	struct random *random;
 	/* upstream_ask() and upstream_cancel(), or a test's own */
-	struct ask *(*ask)(void *ctx, const struct addr *server, bool tcp, const uint8_t *msg,
-		size_t len, int64_t timeout_us, ask_fn *fn, void *fn_ctx);
+	struct ask *(*ask)(void *ctx, const struct addr *server, bool tcp,
+		const uint8_t *msg, size_t len, int64_t timeout_us, ask_fn *fn,
+		void *fn_ctx);
 	void (*cancel)(void *ctx, struct ask *a);
 	void *ask_ctx;
 	/* A client's resolution has ended. */
-	void (*answer)(void *ctx, struct waiter *w, const struct resolve_result *result);
+	void (*answer)(
+		void *ctx, struct waiter *w, const struct resolve_result *result);
 	void *ctx;
 };
 
@@ -85,8 +88,8 @@ enum resolve_outcome {
 /* NULL when out of memory. */
 struct resolve *resolve_new(const struct resolve_env *env);
 void resolve_free(struct resolve *r);
-/* `w` (with q.name leading to its own name) is copied if it must wait; its slot is used only
- * during this call. */
+/* `w` (with q.name leading to its own name) is copied if it must wait; its slot is used
+ * only during this call. */
 enum resolve_outcome resolve_ask(
 	struct resolve *r, const struct resolve_query *q, struct waiter *w);
 /* SERVFAIL with this extended error to everyone who waits. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The pump with a scripted resolver core and a scripted upstream: no network, no DNS. */
+/* The pump with a scripted resolver core and a scripted upstream: no network, no DNS.
+ */
 #include "worker/resolve.h"
 
 #include <setjmp.h>
@@ -12,7 +13,8 @@
 #include "base/limits.h"
 #include "wire/codes.h"
 
-/* --- a resolver core that does as the test says ---------------------------------------- */
+/* --- a resolver core that does as the test says
+ * ---------------------------------------- */
 
 struct iter {
 	struct iter_query q;
@@ -23,7 +25,8 @@ struct iter {
 	size_t last_len;
 };
 
-typedef void script_fn(struct iter *it, const struct iter_event *ev, struct iter_wish *wish);
+typedef void script_fn(
+	struct iter *it, const struct iter_event *ev, struct iter_wish *wish);
 static script_fn *script;
 static unsigned iters_made, iters_alive;
 static struct iter_answer good_answer = { .ede = EDE_NONE };
@@ -82,22 +85,26 @@ static const uint8_t wire[] = { 1, 2, 3, 4 };
 static void want_ask(struct iter_wish *wish, uint64_t key)
 {
 	wish->want = ITER_ASK;
-	wish->ask = (struct iter_ask){ .server = { .family = 4, .ip = { 192, 0, 2, 1 }, .port = 53 },
+	wish->ask = (struct iter_ask){
+		.server = { .family = 4, .ip = { 192, 0, 2, 1 }, .port = 53 },
 		.msg = wire,
 		.len = sizeof(wire),
 		.timeout_us = 400000,
 		.joinable = key != 0,
-		.key = { { key, key } } };
+		.key = { { key, key } }
+	};
 }
 
-static void script_done(struct iter *it, const struct iter_event *ev, struct iter_wish *wish)
+static void script_done(
+	struct iter *it, const struct iter_event *ev, struct iter_wish *wish)
 {
 	(void)it, (void)ev;
 	wish->want = ITER_DONE;
 }
 
 /* Ask; the first message is the answer, everything else a failure. */
-static void script_ask(struct iter *it, const struct iter_event *ev, struct iter_wish *wish)
+static void script_ask(
+	struct iter *it, const struct iter_event *ev, struct iter_wish *wish)
 {
 	(void)it;
 	if (ev->kind == ITER_START) {
@@ -108,7 +115,8 @@ static void script_ask(struct iter *it, const struct iter_event *ev, struct iter
 	wish->accepted = ev->kind == ITER_MESSAGE;
 }
 
-/* --- an upstream that remembers ----------------------------------------------------------- */
+/* --- an upstream that remembers
+ * ----------------------------------------------------------- */
 
 struct ask {
 	ask_fn *fn;
@@ -120,8 +128,8 @@ static struct ask asks[64];
 static unsigned asked;
 static bool upstream_full;
 
-static struct ask *fake_ask(void *ctx, const struct addr *server, bool tcp, const uint8_t *msg,
-	size_t len, int64_t timeout_us, ask_fn *fn, void *fn_ctx)
+static struct ask *fake_ask(void *ctx, const struct addr *server, bool tcp,
+	const uint8_t *msg, size_t len, int64_t timeout_us, ask_fn *fn, void *fn_ctx)
 {
 	(void)ctx, (void)server, (void)tcp, (void)timeout_us;
 	assert_int_equal(len, sizeof(wire));
@@ -149,7 +157,8 @@ static void upstream_says(struct ask *a, enum ask_event what)
 		what == ASK_MESSAGE ? sizeof(wire) : 0);
 }
 
-/* --- the set-up ------------------------------------------------------------------------------ */
+/* --- the set-up
+ * ------------------------------------------------------------------------------ */
 
 static struct {
 	struct loop *loop;
@@ -212,7 +221,9 @@ static enum resolve_outcome ask_as(uint8_t letter, uint8_t client, bool cache_on
 {
 	struct reply_slot slot = { 0 };
 	struct waiter w = {
-		.client.peer.from = { .family = 4, .ip = { 10, 0, 0, client }, .port = 999 },
+		.client.peer.from = { .family = 4,
+			.ip = { 10, 0, 0, client },
+			.port = 999 },
 		.slot = &slot,
 	};
 	const uint8_t name[] = { 1, letter, 0 };
@@ -231,7 +242,8 @@ static enum resolve_outcome ask(uint8_t letter)
 	return ask_as(letter, 1, false);
 }
 
-/* --- the stories -------------------------------------------------------------------------------- */
+/* --- the stories
+ * -------------------------------------------------------------------------------- */
 
 static void answer_from_the_cache_comes_within_the_call(void **state)
 {
@@ -358,7 +370,8 @@ static void failing_at_once_gives_others_a_turn(void **state)
 	assert_int_equal(t.answers, 1);
 }
 
-static void script_long_work(struct iter *it, const struct iter_event *ev, struct iter_wish *wish)
+static void script_long_work(
+	struct iter *it, const struct iter_event *ev, struct iter_wish *wish)
 {
 	if (it->steps == 3) {
 		assert_int_equal(ev->kind, ITER_CONTINUE);

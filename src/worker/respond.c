@@ -18,8 +18,9 @@ enum {
 	KEEPALIVE_UNIT_MS = 100,
 };
 
-static_assert(OPT_FIXED + OPTION_HEAD + NSID_MAX + 3 * (OPTION_HEAD + 2) + EDE_TEXT_MAX <=
-			RESPOND_OPT_MAX,
+static_assert(
+	OPT_FIXED + OPTION_HEAD + NSID_MAX + 3 * (OPTION_HEAD + 2) + EDE_TEXT_MAX <=
+		RESPOND_OPT_MAX,
 	"all options fit");
 
 void respond_setup(struct respond_env *env, const struct conf *conf)
@@ -65,7 +66,8 @@ static bool tells_nsid(const struct respond_env *env, const struct query *q)
 	return q->wants_nsid && env->nsid;
 }
 
-static bool tells_keepalive(const struct respond_env *env, const struct query *q, bool tcp)
+static bool tells_keepalive(
+	const struct respond_env *env, const struct query *q, bool tcp)
 {
 	return tcp && q->has_keepalive && env->keepalive;
 }
@@ -137,7 +139,8 @@ size_t respond_opt(const struct respond_env *env, const struct query *q, bool tc
 			memcpy(at, what->ede_text, text);
 		at += text;
 		if (what->ede_origin > 0)
-			put16(put_option(at, OPTION_EDE, 2), (unsigned)what->ede_origin);
+			put16(put_option(at, OPTION_EDE, 2),
+				(unsigned)what->ede_origin);
 	}
 	const unsigned additional = (unsigned)out[10] << 8 | out[11];
 	put16(out + 10, additional + 1);
@@ -146,16 +149,18 @@ size_t respond_opt(const struct respond_env *env, const struct query *q, bool tc
 
 /* --- records ------------------------------------------------------------------ */
 
-/* RFC 4035 section 3.2.1: without DO no signatures and proofs, unless asked for by type. */
+/* RFC 4035 section 3.2.1: without DO no signatures and proofs, unless asked for by
+ * type. */
 static bool is_unwanted(const struct query *q, const struct iter_record *r)
 {
 	if (q->dnssec_ok || r->rr.type == q->qtype || q->qtype == TYPE_ANY)
 		return false;
 	return r->rr.type == TYPE_RRSIG || r->rr.type == TYPE_NSEC ||
-		r->rr.type == TYPE_NSEC3;
+	       r->rr.type == TYPE_NSEC3;
 }
 
-/* False: a record that must be there does not fit. Additional ones may be missing (RFC 2181 section 9). */
+/* False: a record that must be there does not fit. Additional ones may be missing (RFC
+ * 2181 section 9). */
 static bool put_section(struct writer *w, const struct query *q,
 	const struct respond_what *what, enum msg_section section)
 {
@@ -174,20 +179,20 @@ static bool put_records(
 	struct writer *w, const struct query *q, const struct respond_what *what)
 {
 	return put_section(w, q, what, SECTION_ANSWER) &&
-		put_section(w, q, what, SECTION_AUTHORITY) &&
-		put_section(w, q, what, SECTION_ADDITIONAL);
+	       put_section(w, q, what, SECTION_AUTHORITY) &&
+	       put_section(w, q, what, SECTION_ADDITIONAL);
 }
 
-static void begin(struct writer *w, const struct query *q, const struct respond_what *what,
-	uint8_t *out, size_t cap)
+static void begin(struct writer *w, const struct query *q,
+	const struct respond_what *what, uint8_t *out, size_t cap)
 {
 	writer_begin(w, out, cap, q->id, respond_flags(q, what));
 	if (q->question_len)
 		writer_question(w, q->name, q->qtype, q->qclass);
 }
 
-size_t respond_body(
-	const struct query *q, const struct respond_what *what, uint8_t *out, size_t cap)
+size_t respond_body(const struct query *q, const struct respond_what *what,
+	uint8_t *out, size_t cap)
 {
 	struct writer w;
 	begin(&w, q, what, out, cap);

@@ -17,8 +17,8 @@ enum {
 
 /* What of the configuration every answer needs, ready to use. */
 struct respond_env {
-	uint16_t udp_size;  /* told to clients; no answer over UDP is longer */
-	const char *nsid;   /* NULL: not told */
+	uint16_t udp_size; /* told to clients; no answer over UDP is longer */
+	const char *nsid;  /* NULL: not told */
 	uint16_t nsid_len;
 	uint16_t keepalive; /* RFC 7828, units of 100 ms; 0: not told */
 	bool extended_error;
@@ -41,21 +41,23 @@ struct respond_what {
 /* The longest answer that may go to this client. */
 size_t respond_limit(const struct respond_env *env, const struct query *q, bool tcp);
 
-/* The whole answer. `cap` >= 12 + question + RESPOND_OPT_MAX. Never fails: what does not fit turns
- * into a truncated answer. `tc`, if not NULL, tells that. Returns its length. */
+/* The whole answer. `cap` >= 12 + question + RESPOND_OPT_MAX. Never fails: what does
+ * not fit turns into a truncated answer. `tc`, if not NULL, tells that. Returns its
+ * length. */
 size_t respond_write(const struct respond_env *env, const struct query *q, bool tcp,
 	const struct respond_what *what, uint8_t *out, size_t cap, bool *tc);
 
-/* Header, question and records without OPT, as the cache keeps them; 0 if longer than cap. */
-size_t respond_body(const struct query *q, const struct respond_what *what, uint8_t *out,
-	size_t cap);
+/* Header, question and records without OPT, as the cache keeps them; 0 if longer than
+ * cap. */
+size_t respond_body(const struct query *q, const struct respond_what *what,
+	uint8_t *out, size_t cap);
 
 /* Header with TC and question, to which respond_opt() may follow. */
 size_t respond_cut(
 	const struct query *q, uint16_t rcode, bool aa, uint8_t *out, size_t cap);
 
-/* Append OPT if the client used EDNS. Texts that would not fit below `limit` are left out; 0 if
- * not even the bare OPT fits. Returns the new length. */
+/* Append OPT if the client used EDNS. Texts that would not fit below `limit` are left
+ * out; 0 if not even the bare OPT fits. Returns the new length. */
 size_t respond_opt(const struct respond_env *env, const struct query *q, bool tcp,
 	const struct respond_what *what, uint8_t *out, size_t len, size_t limit);
 /* How long OPT is without optional text; 0 without EDNS. */

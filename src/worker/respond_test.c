@@ -75,7 +75,8 @@ static void answer_echoes_id_flags_and_case(void **state)
 	const struct iter_record r = { SECTION_ANSWER, four_addresses(&rows) };
 	const struct respond_what what = { .ede = EDE_NONE, .records = &r, .count = 1 };
 	bool tc = true;
-	const size_t len = respond_write(&plain, &q, false, &what, out, sizeof(out), &tc);
+	const size_t len =
+		respond_write(&plain, &q, false, &what, out, sizeof(out), &tc);
 	const struct msg m = parsed(out, len);
 	assert_false(tc);
 	assert_int_equal(m.flags, FLAG_QR | FLAG_RD | FLAG_RA | FLAG_CD);
@@ -153,15 +154,17 @@ static void additional_records_may_be_missing_without_tc(void **state)
 	const struct query q = question(false);
 	struct iter_record r[9];
 	for (size_t i = 0; i < 9; i++)
-		r[i] = (struct iter_record){
-			i ? SECTION_ADDITIONAL : SECTION_ANSWER, four_addresses(&rows) };
+		r[i] = (struct iter_record){ i ? SECTION_ADDITIONAL : SECTION_ANSWER,
+			four_addresses(&rows) };
 	const struct respond_what what = { .ede = EDE_NONE, .records = r, .count = 9 };
 	bool tc = true;
-	const size_t len = respond_write(&plain, &q, false, &what, out, sizeof(out), &tc);
+	const size_t len =
+		respond_write(&plain, &q, false, &what, out, sizeof(out), &tc);
 	const struct msg m = parsed(out, len);
 	assert_false(tc);
 	assert_int_equal(m.count[SECTION_ANSWER], 4);
-	assert_true(m.count[SECTION_ADDITIONAL] > 0 && m.count[SECTION_ADDITIONAL] < 32);
+	assert_true(
+		m.count[SECTION_ADDITIONAL] > 0 && m.count[SECTION_ADDITIONAL] < 32);
 }
 
 /* Offset of the option's data in OPT, which is the last record; 0: not there. */
@@ -186,9 +189,9 @@ static void options_are_told_only_to_who_asked(void **state)
 		.nsid_len = 4,
 		.keepalive = 100,
 		.extended_error = true };
-	const struct respond_what what = { .rcode = RCODE_REFUSED,
-		.ede = EDE_PROHIBITED,
-		.ede_text = "no" };
+	const struct respond_what what = {
+		.rcode = RCODE_REFUSED, .ede = EDE_PROHIBITED, .ede_text = "no"
+	};
 	struct query q = question(true);
 	const size_t opt = 12 + sizeof(asked_as) + 4;
 	size_t len = respond_write(&env, &q, true, &what, out, sizeof(out), NULL);
@@ -218,7 +221,8 @@ static void badvers_is_split_between_header_and_opt(void **state)
 	uint8_t out[4096];
 	const struct respond_what what = { .rcode = RCODE_BADVERS, .ede = EDE_NONE };
 	const struct query q = question(true);
-	const size_t len = respond_write(&plain, &q, false, &what, out, sizeof(out), NULL);
+	const size_t len =
+		respond_write(&plain, &q, false, &what, out, sizeof(out), NULL);
 	assert_int_equal(parsed(out, len).rcode, RCODE_BADVERS);
 }
 
@@ -250,7 +254,9 @@ static void body_has_no_opt(void **state)
 	uint8_t out[4096];
 	const struct query q = question(true);
 	const struct iter_record r = { SECTION_ANSWER, four_addresses(&rows) };
-	const struct respond_what what = { .ede = EDE_OTHER, .records = &r, .count = 1 };
+	const struct respond_what what = {
+		.ede = EDE_OTHER, .records = &r, .count = 1
+	};
 	const size_t len = respond_body(&q, &what, out, sizeof(out));
 	assert_false(parsed(out, len).edns);
 	assert_int_equal(respond_body(&q, &what, out, len - 1), 0);
@@ -262,7 +268,8 @@ static void unread_question_still_gets_an_answer(void **state)
 	uint8_t out[4096];
 	const struct query q = { .id = 0x1234, .udp_size = 512 };
 	const struct respond_what what = { .rcode = RCODE_FORMERR, .ede = EDE_NONE };
-	const size_t len = respond_write(&plain, &q, false, &what, out, sizeof(out), NULL);
+	const size_t len =
+		respond_write(&plain, &q, false, &what, out, sizeof(out), NULL);
 	assert_int_equal(len, 12);
 	assert_int_equal(parsed(out, len).rcode, RCODE_FORMERR);
 }

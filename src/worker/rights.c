@@ -27,14 +27,16 @@ static bool fail(char error[static 1024], const char *what, const char *which)
 	return false;
 }
 
-/* Folders and segments that an earlier start as another user left: ours to use from now on. */
+/* Folders and segments that an earlier start as another user left: ours to use from now
+ * on. */
 static void give_folder(const char *path, uid_t uid, gid_t gid)
 {
 	const int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return;
 	if (fchown(fd, uid, gid) < 0)
-		log_warning(SYSTEM, "cannot give %s to the user: %s", path, strerror(errno));
+		log_warning(SYSTEM, "cannot give %s to the user: %s", path,
+			strerror(errno));
 	DIR *d = fdopendir(fd);
 	if (!d) {
 		close(fd);
@@ -43,8 +45,8 @@ static void give_folder(const char *path, uid_t uid, gid_t gid)
 	for (struct dirent *e; (e = readdir(d));)
 		if (e->d_type == DT_REG || e->d_type == DT_SOCK)
 			if (fchownat(fd, e->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
-				log_warning(SYSTEM, "cannot give %s/%s to the user: %s", path,
-					e->d_name, strerror(errno));
+				log_warning(SYSTEM, "cannot give %s/%s to the user: %s",
+					path, e->d_name, strerror(errno));
 	closedir(d);
 }
 
@@ -53,7 +55,8 @@ static void give_run_folder(const char *run, uid_t uid, gid_t gid)
 	static const char *const ours[] = { "control", "stats", "shm" };
 	char path[4096];
 	if (chown(run, uid, gid) < 0)
-		log_warning(SYSTEM, "cannot give %s to the user: %s", run, strerror(errno));
+		log_warning(
+			SYSTEM, "cannot give %s to the user: %s", run, strerror(errno));
 	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++) {
 		snprintf(path, sizeof(path), "%s/%s", run, ours[i]);
 		give_folder(path, uid, gid);
@@ -63,18 +66,22 @@ static void give_run_folder(const char *run, uid_t uid, gid_t gid)
 /* capset(2) of exactly these, permitted and effective. */
 static bool capabilities_set(uint32_t wanted)
 {
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = { { .effective = wanted, .permitted = wanted } };
+	struct __user_cap_header_struct head = { .version =
+							 _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { { .effective = wanted,
+		.permitted = wanted } };
 	return syscall(SYS_capset, &head, data) == 0;
 }
 
 static bool become(uid_t uid, gid_t gid, const char *user, char error[static 1024])
 {
-	const uint32_t binding = 1u << CAP_NET_BIND_SERVICE, buffers = 1u << CAP_NET_ADMIN;
+	const uint32_t binding = 1u << CAP_NET_BIND_SERVICE,
+		       buffers = 1u << CAP_NET_ADMIN;
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || initgroups(user, gid) < 0 ||
 		setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
 		return fail(error, "cannot become user", user);
-	/* in a container there may be less than all: then ports decide what is missing */
+	/* in a container there may be less than all: then ports decide what is missing
+	 */
 	if (!capabilities_set(binding | buffers) && !capabilities_set(binding))
 		capabilities_set(0);
 	prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
@@ -102,7 +109,8 @@ bool rights_take_user(struct worker *w, char error[static 1024])
 	if (group) {
 		const struct group *gr = getgrnam(group);
 		if (!gr) {
-			snprintf(error, 1024, "user('%s', '%s'): no such group", user, group);
+			snprintf(error, 1024, "user('%s', '%s'): no such group", user,
+				group);
 			return false;
 		}
 		gid = gr->gr_gid;
@@ -110,7 +118,8 @@ bool rights_take_user(struct worker *w, char error[static 1024])
 	if (geteuid() == uid && getegid() == gid)
 		return true;
 	if (geteuid() != 0) {
-		snprintf(error, 1024, "user('%s'): only root can become another user", user);
+		snprintf(error, 1024, "user('%s'): only root can become another user",
+			user);
 		return false;
 	}
 	give_run_folder(w->run_folder, uid, gid);

@@ -6,8 +6,9 @@
 
 #include "worker/worker.h"
 
-/* Become user(): the run folder is made and given to it. Only binding of low ports and big
- * receive buffers remain, until rights_give_up(). Files made from here on belong to the user. False: `error`. */
+/* Become user(): the run folder is made and given to it. Only binding of low ports and
+ * big receive buffers remain, until rights_give_up(). Files made from here on belong to
+ * the user. False: `error`. */
 bool rights_take_user(struct worker *w, char error[static 1024]);
 /* The sockets are open: nothing more is needed. */
 void rights_give_up(const struct worker *w);

@@ -32,8 +32,8 @@ static enum server_outcome answer_with(
 {
 	struct counters *c = a->w->counters;
 	bool cut = false;
-	a->slot->len = respond_write(&a->w->respond, a->q, a->tcp, what, a->slot->out,
-		a->slot->cap, &cut);
+	a->slot->len = respond_write(
+		&a->w->respond, a->q, a->tcp, what, a->slot->out, a->slot->cap, &cut);
 	bool data = false;
 	for (size_t i = 0; i < what->count && !data; i++)
 		data = what->records[i].section == SECTION_ANSWER;
@@ -48,13 +48,17 @@ static enum server_outcome answer_with(
 static enum server_outcome answer_code(
 	const struct asked *a, uint16_t rcode, int ede, const char *text)
 {
-	const struct respond_what what = { .rcode = rcode, .ede = ede, .ede_text = text };
+	const struct respond_what what = {
+		.rcode = rcode, .ede = ede, .ede_text = text
+	};
 	return answer_with(a, &what, 0);
 }
 
-/* --- what is refused before anything else ------------------------------------------- */
+/* --- what is refused before anything else -------------------------------------------
+ */
 
-static enum server_outcome refuse_verdict(const struct asked *a, enum query_verdict verdict)
+static enum server_outcome refuse_verdict(
+	const struct asked *a, enum query_verdict verdict)
 {
 	struct counters *c = a->w->counters;
 	if (verdict == QUERY_NOTIMP) {
@@ -99,13 +103,16 @@ static enum server_outcome refuse_type(const struct asked *a, uint16_t rcode)
 	return refuse_verdict(a, rcode == RCODE_NOTIMP ? QUERY_NOTIMP : QUERY_FORMERR);
 }
 
-/* --- policy ----------------------------------------------------------------------------- */
+/* --- policy
+ * ----------------------------------------------------------------------------- */
 
-static enum server_outcome answer_local(const struct asked *a, const struct policy_verdict *v)
+static enum server_outcome answer_local(
+	const struct asked *a, const struct policy_verdict *v)
 {
 	struct iter_record records[sizeof(v->records) / sizeof(*v->records)];
 	for (size_t i = 0; i < v->record_count; i++)
-		records[i] = (struct iter_record){ v->records[i].section, v->records[i].rr };
+		records[i] =
+			(struct iter_record){ v->records[i].section, v->records[i].rr };
 	const struct respond_what what = {
 		.rcode = v->rcode,
 		.aa = v->aa,
@@ -124,7 +131,8 @@ static enum server_outcome answer_truncated(const struct asked *a)
 	struct worker *w = a->w;
 	const size_t limit = respond_limit(&w->respond, a->q, a->tcp);
 	const struct respond_what what = { .ede = EDE_NONE };
-	const size_t len = respond_cut(a->q, RCODE_NOERROR, false, a->slot->out, a->slot->cap);
+	const size_t len =
+		respond_cut(a->q, RCODE_NOERROR, false, a->slot->out, a->slot->cap);
 	a->slot->len = respond_opt(&w->respond, a->q, a->tcp, &what, a->slot->out, len,
 		limit < a->slot->cap ? limit : a->slot->cap);
 	counter_up(w->counters, answers_truncated);
@@ -158,7 +166,8 @@ static void decide(const struct asked *a, struct policy_verdict *v)
 	}
 }
 
-/* --- resolving --------------------------------------------------------------------------- */
+/* --- resolving
+ * --------------------------------------------------------------------------- */
 
 static enum server_outcome resolve(const struct asked *a, const struct route *route)
 {
@@ -232,9 +241,11 @@ static enum server_outcome slow_path(const struct asked *a)
 	return SERVER_SILENT;
 }
 
-/* --- the way in ------------------------------------------------------------------------------ */
+/* --- the way in
+ * ------------------------------------------------------------------------------ */
 
-/* Our own address as the sender, or a port nobody has: answers would go round in circles. */
+/* Our own address as the sender, or a port nobody has: answers would go round in
+ * circles. */
 static bool is_loop(const struct worker *w, const struct client *client)
 {
 	const struct addr *from = &client->peer.from;
@@ -243,7 +254,8 @@ static bool is_loop(const struct worker *w, const struct client *client)
 	for (size_t i = 0; i < w->listener_count; i++) {
 		const struct addr *own = &w->listeners[i].addr;
 		if (own->port == from->port &&
-			(addr_same_ip(own, from) || addr_same_ip(&client->peer.to, from)))
+			(addr_same_ip(own, from) ||
+				addr_same_ip(&client->peer.to, from)))
 			return true;
 	}
 	return false;
@@ -272,7 +284,7 @@ static enum server_outcome serve(const struct asked *a)
 		conf_module_on(w->conf, MODULE_refuse_nord))
 		return refuse(a, EDE_NOT_AUTHORITATIVE, "recursion only: set RD");
 	const bool plain = !w->conf->has_callbacks &&
-		policy_is_plain(w->conf, q->name, q->qtype, q->qclass);
+			   policy_is_plain(w->conf, q->name, q->qtype, q->qclass);
 	if (plain && !(w->conf->flags & CONF_NO_CACHE)) {
 		a->slot->len = fast_answer(
 			w, q, a->tcp, w->conf->domain, a->slot->out, a->slot->cap);
@@ -308,9 +320,11 @@ enum server_outcome server_query(struct worker *w, const struct client *client,
 	return verdict == QUERY_OK ? serve(&a) : refuse_verdict(&a, verdict);
 }
 
-/* --- the way out ------------------------------------------------------------------------------ */
+/* --- the way out
+ * ------------------------------------------------------------------------------ */
 
-/* An answer that came too late is thrown away: who piles them up can't have them fired at once. */
+/* An answer that came too late is thrown away: who piles them up can't have them fired
+ * at once. */
 static bool too_late(struct worker *w, const struct client *client, int64_t took_us)
 {
 	if (client->stream || took_us <= (LIMIT_QUERY_TIME_MS + 1000) * INT64_C(1000))
@@ -327,7 +341,8 @@ static void send_reply(const struct client *client, const struct reply_slot *slo
 		udp_server_reply(client->udp, &client->peer, slot->out, slot->len);
 }
 
-void server_deliver(void *ctx, struct waiter *waiter, const struct resolve_result *result)
+void server_deliver(
+	void *ctx, struct waiter *waiter, const struct resolve_result *result)
 {
 	struct worker *w = ctx;
 	const struct iter_answer *answer = result->answer;
@@ -339,7 +354,7 @@ void server_deliver(void *ctx, struct waiter *waiter, const struct resolve_resul
 	const struct respond_what what = {
 		.rcode = answer->rcode,
 		.ad = answer->status == CACHE_SECURE &&
-			(q->dnssec_ok || q->flags & FLAG_AD),
+		      (q->dnssec_ok || q->flags & FLAG_AD),
 		.ede = answer->ede,
 		.ede_text = answer->ede_text,
 		.ede_origin = answer->ede_origin > 0 ? answer->ede_origin : 0,

@@ -19,4 +19,5 @@ enum server_outcome server_query(struct worker *w, const struct client *client,
 	const uint8_t *pkt, size_t len, bool cut, struct reply_slot *slot);
 
 /* A resolution has ended: resolve_env.answer, ctx is the worker. */
-void server_deliver(void *ctx, struct waiter *waiter, const struct resolve_result *result);
+void server_deliver(
+	void *ctx, struct waiter *waiter, const struct resolve_result *result);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Any bytes from a client, over UDP or TCP: whatever leaves is a whole, valid answer to them. No network:
- * every server is unreachable, one finished answer lies in the cache.
+/* Any bytes from a client, over UDP or TCP: whatever leaves is a whole, valid answer to
+ * them. No network: every server is unreachable, one finished answer lies in the cache.
  * The first byte of the input chooses the circumstances. */
 #include "worker/server.h"
 
@@ -43,14 +43,15 @@ static void check_answer(const uint8_t *out, size_t len)
 }
 
 /* Answers outside the call; these stand in for net's. */
-void udp_server_reply(struct udp_server *s, const struct udp_peer *to, const uint8_t *data,
-	size_t len)
+void udp_server_reply(struct udp_server *s, const struct udp_peer *to,
+	const uint8_t *data, size_t len)
 {
 	(void)s, (void)to;
 	check_answer(data, len);
 }
 
-bool stream_reply(struct stream_server *s, stream_id id, const uint8_t *data, size_t len)
+bool stream_reply(
+	struct stream_server *s, stream_id id, const uint8_t *data, size_t len)
 {
 	(void)s, (void)id;
 	check_answer(data, len);
@@ -126,14 +127,16 @@ static void set_up(void)
 	w.counters = &counters;
 	w.loop = loop_new();
 	log_set_level(LOG_LEVEL_CRIT);
-	const struct cache_conf cc = { .run_folder = "/nonexistent/run", .size = CACHE_SIZE_MIN };
+	const struct cache_conf cc = { .run_folder = "/nonexistent/run",
+		.size = CACHE_SIZE_MIN };
 	w.cache = cache_open(&cc, &counters, &w.random);
 	w.infra = infra_open(NULL, &w.random);
 	w.arena = arena_new(1024 * 1024);
 	w.keep_seen = calloc(KEEP_SLOTS, sizeof(*w.keep_seen));
 	w.scratch = malloc(SCRATCH_LEN);
 	w.reply = malloc(SCRATCH_LEN);
-	listener.addr = (struct addr){ .family = 4, .ip = { 127, 0, 0, 1 }, .port = 53 };
+	listener.addr =
+		(struct addr){ .family = 4, .ip = { 127, 0, 0, 1 }, .port = 53 };
 	w.listeners = &listener;
 	w.listener_count = 1;
 	const struct resolve_env env = {
@@ -148,7 +151,8 @@ static void set_up(void)
 	};
 	w.resolve = resolve_new(&env);
 	respond_setup(&w.respond, conf);
-	must(w.cache && w.infra && w.arena && w.keep_seen && w.scratch && w.reply && w.resolve);
+	must(w.cache && w.infra && w.arena && w.keep_seen && w.scratch && w.reply &&
+		w.resolve);
 	put_finished_answer();
 }
 
@@ -170,7 +174,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (how & OWN_ADDRESS)
 		client.peer.from = listener.addr;
 	if (how & BY_TCP)
-		client.stream = (struct stream_server *)(void *)out; /* never looked into */
+		client.stream =
+			(struct stream_server *)(void *)out; /* never looked into */
 	else
 		client.udp = (struct udp_server *)(void *)out;
 	conf->modules |= 1u << MODULE_refuse_nord;
@@ -178,7 +183,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		conf->modules &= ~(1u << MODULE_refuse_nord);
 	limit = how & BY_TCP ? 65535 : 1232;
 
-	struct reply_slot slot = { .out = out, .cap = how & BY_TCP ? sizeof(out) : 4096 };
+	struct reply_slot slot = { .out = out,
+		.cap = how & BY_TCP ? sizeof(out) : 4096 };
 	const enum server_outcome got =
 		server_query(&w, &client, asked, asked_len, how & CUT, &slot);
 	if (got == SERVER_ANSWER)

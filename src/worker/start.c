@@ -43,7 +43,8 @@ const char *start_name(const char *given)
 	return setenv("SYSTEMD_INSTANCE", name, 1) == 0 ? name : NULL;
 }
 
-/* --- the steps, in the order of the table below: false and a line that says why ---------- */
+/* --- the steps, in the order of the table below: false and a line that says why
+ * ---------- */
 
 static bool say(char error[static TEXT], const char *text)
 {
@@ -51,7 +52,8 @@ static bool say(char error[static TEXT], const char *text)
 	return false;
 }
 
-static bool make_loop(struct worker *w, const struct start_options *o, char error[static TEXT])
+static bool make_loop(
+	struct worker *w, const struct start_options *o, char error[static TEXT])
 {
 	(void)o;
 	signal(SIGPIPE, SIG_IGN);
@@ -79,7 +81,8 @@ static bool kinds_served(const struct conf *conf, char error[static TEXT])
 	return true;
 }
 
-static bool read_conf(struct worker *w, const struct start_options *o, char error[static TEXT])
+static bool read_conf(
+	struct worker *w, const struct start_options *o, char error[static TEXT])
 {
 	const struct script_host host = host_of(w);
 	int warnings = 0;
@@ -90,29 +93,34 @@ static bool read_conf(struct worker *w, const struct start_options *o, char erro
 	return kinds_served(w->conf, error);
 }
 
-static bool raise_limits(struct worker *w, const struct start_options *o, char error[static TEXT])
+static bool raise_limits(
+	struct worker *w, const struct start_options *o, char error[static TEXT])
 {
 	(void)w, (void)o, (void)error;
 	const size_t fds = fd_raise_limit();
 	if (fds < LIMIT_ASKS + LIMIT_TCP_CLIENTS)
-		log_info(SYSTEM, "%zu descriptors at most: fewer queries at a time", fds);
+		log_info(SYSTEM, "%zu descriptors at most: fewer queries at a time",
+			fds);
 	return true;
 }
 
-static bool wait_if_young(struct worker *w, const struct start_options *o, char error[static TEXT])
+static bool wait_if_young(
+	struct worker *w, const struct start_options *o, char error[static TEXT])
 {
 	(void)error;
 	backoff_wait(w->run_folder, o->name);
 	return true;
 }
 
-static bool take_user(struct worker *w, const struct start_options *o, char error[static TEXT])
+static bool take_user(
+	struct worker *w, const struct start_options *o, char error[static TEXT])
 {
 	(void)o;
 	return rights_take_user(w, error);
 }
 
-static bool open_stats(struct worker *w, const struct start_options *o, char error[static TEXT])
+static bool open_stats(
+	struct worker *w, const struct start_options *o, char error[static TEXT])
 {
 	shm_guard_install();
 	w->stats = stats_open(w->run_folder, o->name, &w->stats_shm);
@@ -126,12 +134,12 @@ static bool open_stats(struct worker *w, const struct start_options *o, char err
 	return true;
 }
 
-static bool open_memory(struct worker *w, const struct start_options *o, char error[static TEXT])
+static bool open_memory(
+	struct worker *w, const struct start_options *o, char error[static TEXT])
 {
 	(void)o;
-	const struct cache_conf conf = {
-		.run_folder = w->run_folder, .size = w->conf->cache_size
-	};
+	const struct cache_conf conf = { .run_folder = w->run_folder,
+		.size = w->conf->cache_size };
 	w->cache = cache_open(&conf, w->counters, &w->random);
 	w->infra = infra_open(w->run_folder, &w->random);
 	w->arena = arena_new(POLICY_ARENA);
@@ -155,7 +163,8 @@ static void cancel_upstream(void *ctx, struct ask *a)
 	upstream_cancel(ctx, a);
 }
 
-static bool open_resolver(struct worker *w, const struct start_options *o, char error[static TEXT])
+static bool open_resolver(
+	struct worker *w, const struct start_options *o, char error[static TEXT])
 {
 	(void)o;
 	const struct upstream_conf up = {
@@ -182,7 +191,8 @@ static bool open_resolver(struct worker *w, const struct start_options *o, char 
 	return w->resolve ? true : say(error, "out of memory");
 }
 
-static bool catch_signals(struct worker *w, const struct start_options *o, char error[static TEXT])
+static bool catch_signals(
+	struct worker *w, const struct start_options *o, char error[static TEXT])
 {
 	(void)o;
 	static const int signals[] = { SIGTERM, SIGINT };
@@ -196,7 +206,8 @@ static bool catch_signals(struct worker *w, const struct start_options *o, char 
 	return true;
 }
 
-static bool open_sockets(struct worker *w, const struct start_options *o, char error[static TEXT])
+static bool open_sockets(
+	struct worker *w, const struct start_options *o, char error[static TEXT])
 {
 	(void)o;
 	if (!listen_open(w, error))
@@ -213,35 +224,39 @@ static bool eval_line(void *ctx, const char *line, char **out)
 }
 
 /* An instance that serves without it is better than none: a warning. */
-static bool open_control(struct worker *w, const struct start_options *o, char error[static TEXT])
+static bool open_control(
+	struct worker *w, const struct start_options *o, char error[static TEXT])
 {
 	(void)error;
-	w->control = control_open(w->loop, w->run_folder, o->name, eval_line, w, w->counters);
+	w->control = control_open(
+		w->loop, w->run_folder, o->name, eval_line, w, w->counters);
 	if (!w->control) {
-		log_warning(CONTRL, "no control socket in %s/control: %s", w->run_folder,
-			strerror(errno));
+		log_warning(CONTRL, "no control socket in %s/control: %s",
+			w->run_folder, strerror(errno));
 		snprintf(w->stats->notes, sizeof(w->stats->notes), "no control socket");
 	}
 	return true;
 }
 
 static const struct {
-	bool (*fn)(struct worker *w, const struct start_options *o, char error[static TEXT]);
+	bool (*fn)(struct worker *w, const struct start_options *o,
+		char error[static TEXT]);
 } steps[] = {
-	{ make_loop },     /* events of the script have a place to go */
+	{ make_loop }, /* events of the script have a place to go */
 	{ read_conf },
 	{ raise_limits },
 	{ wait_if_young },
-	{ take_user },     /* before the first file, for all belong to the user */
+	{ take_user }, /* before the first file, for all belong to the user */
 	{ open_stats },
 	{ open_memory },
 	{ open_resolver },
 	{ catch_signals },
-	{ open_sockets },  /* last: who is in the group must answer */
+	{ open_sockets }, /* last: who is in the group must answer */
 	{ open_control },
 };
 
-/* --- serving ------------------------------------------------------------------------------ */
+/* --- serving
+ * ------------------------------------------------------------------------------ */
 
 static void ready(struct worker *w, const struct start_options *o)
 {
@@ -251,10 +266,12 @@ static void ready(struct worker *w, const struct start_options *o)
 	tick_start(w);
 	netwatch_start(w);
 	script_running(w->script);
-	snprintf(text, sizeof(text), "READY=1\nMAINPID=%d\nSTATUS=serving, configuration %016" PRIx64,
+	snprintf(text, sizeof(text),
+		"READY=1\nMAINPID=%d\nSTATUS=serving, configuration %016" PRIx64,
 		(int)getpid(), w->conf->hash);
 	notify_send(text, NULL, 0);
-	log_notice(SYSTEM, "shoald %s, instance %s, serves; configuration %s, hash %016" PRIx64,
+	log_notice(SYSTEM,
+		"shoald %s, instance %s, serves; configuration %s, hash %016" PRIx64,
 		SHOAL_VERSION, o->name, o->file, w->conf->hash);
 	prime_start(w);
 }
@@ -326,10 +343,10 @@ int start_check(const struct start_options *o)
 		return 1;
 	}
 	const struct conf *conf = script_conf(s);
-	printf("%s: fine for instance %s (%zu listeners, %zu rules, %d warnings, hash %016" PRIx64
-	       ")\n",
-		o->file, o->name, conf->listen_count, conf->rule_count + conf->view_count,
-		warnings, conf->hash);
+	printf("%s: fine for instance %s (%zu listeners, %zu rules, %d warnings, hash "
+	       "%016" PRIx64 ")\n",
+		o->file, o->name, conf->listen_count,
+		conf->rule_count + conf->view_count, warnings, conf->hash);
 	script_free(s);
 	return 0;
 }

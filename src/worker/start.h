@@ -12,10 +12,12 @@ struct start_options {
 	bool check;
 };
 
-/* The instance's name: `given`, else $SYSTEMD_INSTANCE, else "1"; NULL if it has characters that no
- * name may have. It is put into $SYSTEMD_INSTANCE for the configuration. */
+/* The instance's name: `given`, else $SYSTEMD_INSTANCE, else "1"; NULL if it has
+ * characters that no name may have. It is put into $SYSTEMD_INSTANCE for the
+ * configuration. */
 const char *start_name(const char *given);
 /* --check: 0 or 1; prints. */
 int start_check(const struct start_options *o);
-/* Until the instance stops: 0, or 1 when it could not start (one line on standard error). */
+/* Until the instance stops: 0, or 1 when it could not start (one line on standard
+ * error). */
 int start_run(const struct start_options *o);

@@ -4,7 +4,10 @@
 #include <stddef.h>
 #include <string.h>
 
-#define ROW(text, id) { text, offsetof(struct counters, id) / sizeof(uint64_t) }
+#define ROW(text, id)                                                                  \
+	{                                                                              \
+		text, offsetof(struct counters, id) / sizeof(uint64_t)                 \
+	}
 
 static const struct {
 	const char *name;
@@ -57,7 +60,8 @@ void stat_list(const struct counters *c, const char *prefix,
 	const size_t len = prefix ? strlen(prefix) : 0;
 	for (unsigned i = 0; i < DIALECT_COUNT; i++)
 		if (!len || strncmp(dialect[i].name, prefix, len) == 0)
-			row(ctx, dialect[i].name, (double)counter_get(c, dialect[i].index));
+			row(ctx, dialect[i].name,
+				(double)counter_get(c, dialect[i].index));
 	for (unsigned i = 0; i < COUNTER_COUNT; i++)
 		if (!len || strncmp(counter_rows[i].name, prefix, len) == 0)
 			row(ctx, counter_rows[i].name, (double)counter_get(c, i));

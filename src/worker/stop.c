@@ -53,8 +53,8 @@ static void settle(void *ctx)
 		return;
 	}
 	resolve_give_up(w->resolve, EDE_NOT_READY, "shutting down");
-	loop_timer_set(
-		w->loop, &w->stop_timer, now_us + (w->streams_open ? FLUSH_US : 0), gone, w);
+	loop_timer_set(w->loop, &w->stop_timer,
+		now_us + (w->streams_open ? FLUSH_US : 0), gone, w);
 }
 
 void stop_begin(struct worker *w)
@@ -64,7 +64,8 @@ void stop_begin(struct worker *w)
 	w->stopping = true;
 	w->stats->state = STATE_STOPPING;
 	notify_send("STOPPING=1\nSTATUS=stopping", NULL, 0);
-	log_notice(SYSTEM, "stopping, %zu queries are waiting", resolve_waiting(w->resolve));
+	log_notice(SYSTEM, "stopping, %zu queries are waiting",
+		resolve_waiting(w->resolve));
 	for (size_t i = 0; i < w->listener_count; i++)
 		leave(w, &w->listeners[i]);
 	/* in a later turn: what this one has answered still leaves */

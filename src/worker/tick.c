@@ -11,7 +11,7 @@
 #include "ctl/notify.h"
 
 enum {
-	TICK_US = 500 * 1000,   /* a heart that stands still for a second is seen */
+	TICK_US = 500 * 1000, /* a heart that stands still for a second is seen */
 	TICKS_A_SECOND = 1000 * 1000 / TICK_US,
 	TICKS_IDLE_GAUGES = 20, /* an idle instance looks at itself every 10 s only */
 	JUMP_MS = 10 * 60 * 1000,
@@ -55,7 +55,8 @@ static void watch_clock(struct worker *w, const struct now *now)
 	const int64_t offset_ms = now->wall_ms - now->mono_us / 1000;
 	const int64_t jump_ms = offset_ms - w->clock_offset_ms;
 	w->clock_offset_ms = offset_ms;
-	if (llabs(jump_ms) < JUMP_MS || !conf_module_on(w->conf, MODULE_detect_time_jump))
+	if (llabs(jump_ms) < JUMP_MS ||
+		!conf_module_on(w->conf, MODULE_detect_time_jump))
 		return;
 	log_warning(TIMEJM, "the clock jumped by %" PRId64 " s%s", jump_ms / 1000,
 		jump_ms < 0 ? ": what was cached before is asked for again" : "");
@@ -87,7 +88,8 @@ static void watchdog(void *ctx)
 	struct worker *w = ctx;
 	notify_send("WATCHDOG=1", NULL, 0);
 	loop_timer_set(w->loop, &w->watchdog_timer,
-		loop_now(w->loop)->mono_us + (int64_t)(notify_watchdog_us() / 2), watchdog, w);
+		loop_now(w->loop)->mono_us + (int64_t)(notify_watchdog_us() / 2),
+		watchdog, w);
 }
 
 void tick_start(struct worker *w)

@@ -20,8 +20,8 @@ void version_print(void)
 		{ SHARD_CAN_IO_URING, "io_uring" },
 	};
 	const unsigned can = shard_features();
-	printf("shoald %s\nlibraries: libshard %s, " SHOAL_LIBRARIES "\n", SHOAL_VERSION,
-		shard_version());
+	printf("shoald %s\nlibraries: libshard %s, " SHOAL_LIBRARIES "\n",
+		SHOAL_VERSION, shard_version());
 	for (int usable = 1; usable >= 0; usable--) {
 		printf(usable ? "kernel: usable:" : "kernel: not usable:");
 		for (size_t i = 0; i < sizeof(features) / sizeof(*features); i++)

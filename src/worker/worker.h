@@ -42,12 +42,12 @@ struct listener {
 struct script_timer {
 	struct worker *w;
 	struct timer timer;
-	int id;         /* 0: free */
+	int id;           /* 0: free */
 	int64_t every_us; /* 0: once */
 };
 
 struct worker {
-	const char *name;        /* of the instance */
+	const char *name; /* of the instance */
 	const char *run_folder;
 	struct script *script;
 	const struct conf *conf;
