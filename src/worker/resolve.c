@@ -664,8 +664,11 @@ enum resolve_outcome resolve_ask(
 
 void resolve_give_up(struct resolve *r, int ede, const char *text)
 {
-	while (r->oldest)
-		finish_failed(r->oldest, ede, text);
+	while (r->oldest) {
+		struct resolution *s = r->oldest;
+		finish_failed(s, ede, text);
+		assert(r->oldest != s);
+	}
 }
 
 size_t resolve_in_flight(const struct resolve *r)
@@ -707,6 +710,7 @@ void resolve_free(struct resolve *r)
 			free(w);
 		}
 		resolution_free(s);
+		assert(r->oldest != s);
 	}
 	loop_timer_clear(r->env.loop, &r->ready_timer);
 	loop_timer_clear(r->env.loop, &r->tick_timer);
