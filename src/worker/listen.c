@@ -24,8 +24,7 @@ struct inherited {
 	int used;
 };
 
-/* --- queries come in ---------------------------------------------------------------
- */
+/* --- queries come in ----------------------------------------------------- */
 
 static void udp_query(void *ctx, struct udp_server *s, struct udp_datagram *d)
 {

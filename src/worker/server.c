@@ -54,8 +54,7 @@ static enum server_outcome answer_code(
 	return answer_with(a, &what, 0);
 }
 
-/* --- what is refused before anything else -------------------------------------------
- */
+/* --- what is refused before anything else -------------------------------- */
 
 static enum server_outcome refuse_verdict(
 	const struct asked *a, enum query_verdict verdict)
