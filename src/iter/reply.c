@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "wire/codes.h"
+#include "wire/lower.h"
 #include "wire/name.h"
 
 /* Records are collected into groups (one per section, owner and type) as linked items,
@@ -63,13 +64,15 @@ static uint32_t digest_of(const uint8_t *bytes, size_t len)
 	return d;
 }
 
-static struct group *group_find(
-	struct sorting *s, enum msg_section section, uint16_t type, const uint8_t *name)
+/* Once for each of thousands of records: two compressed names differ in their first
+ * bytes, so this costs less than walking their labels. */
+static struct group *group_find(struct sorting *s, enum msg_section section,
+	uint16_t type, const uint8_t *name, size_t len)
 {
 	for (unsigned i = 0; i < s->count; i++) {
 		struct group *g = &s->groups[i];
-		if (g->section == section && g->type == type &&
-			name_equal(g->name, name))
+		if (g->section == section && g->type == type && g->name_len == len &&
+			lower_equal(g->name, name, len))
 			return g;
 	}
 	return NULL;
@@ -78,7 +81,7 @@ static struct group *group_find(
 static struct group *group_get(
 	struct sorting *s, const struct msg_rr *rr, uint16_t type)
 {
-	struct group *g = group_find(s, rr->section, type, rr->name);
+	struct group *g = group_find(s, rr->section, type, rr->name, rr->name_len);
 	if (g || s->count == REPLY_RRSETS_MAX)
 		return g;
 	const uint8_t *name = arena_dup(s->arena, rr->name, rr->name_len);
@@ -180,7 +183,7 @@ static struct group *usable(struct group *g)
 static struct group *find(
 	struct sorting *s, enum msg_section section, uint16_t type, const uint8_t *name)
 {
-	return usable(group_find(s, section, type, name));
+	return usable(group_find(s, section, type, name, name_len(name)));
 }
 
 /* --- the answer's chain ------------------------------------------------------- */
@@ -222,7 +225,8 @@ static struct group *cname_of_dname(
 		target, name, dname->name, dname->records.first->bytes);
 	if (!len)
 		return NULL;
-	struct group *g = group_find(s, SECTION_ANSWER, TYPE_CNAME, name);
+	struct group *g =
+		group_find(s, SECTION_ANSWER, TYPE_CNAME, name, name_len(name));
 	if (g) {
 		g->records = (struct list){ 0 };
 		g->signatures = (struct list){ 0 };
@@ -240,7 +244,15 @@ static struct group *cname_of_dname(
 	return list_add(s, &g->records, target, len) ? g : NULL;
 }
 
-enum link { LINK_NONE, LINK_ONE, LINK_TOO_LONG };
+enum link { LINK_NONE, LINK_ONE, LINK_TOO_LONG, LINK_BROKEN };
+
+/* What is asked for came, but is more than is taken: that is no "no such data". */
+static bool is_broken(struct sorting *s, uint16_t type, const uint8_t *name)
+{
+	const struct group *g =
+		group_find(s, SECTION_ANSWER, type, name, name_len(name));
+	return g && g->broken;
+}
 
 /* One step along the chain from s->end. */
 static enum link chain_step(struct sorting *s)
@@ -284,6 +296,9 @@ static enum link chain_follow(struct sorting *s)
 			chain_add(s, s->data);
 			return LINK_ONE;
 		}
+		if (is_broken(s, s->q->type, s->end) ||
+			is_broken(s, TYPE_CNAME, s->end))
+			return LINK_BROKEN;
 		const enum link link = chain_step(s);
 		if (link == LINK_TOO_LONG)
 			return link;
@@ -521,6 +536,9 @@ static enum reply_kind judge(struct sorting *s, const uint8_t *pkt, size_t len)
 		return judge_answer(s);
 	case LINK_TOO_LONG: /* RFC 6672 section 2.2 */
 		r->rcode = RCODE_YXDOMAIN;
+		return REPLY_ERROR;
+	case LINK_BROKEN:
+		r->rcode = RCODE_SERVFAIL;
 		return REPLY_ERROR;
 	case LINK_NONE:
 		break;

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/limits.h"
 #include "wire/codes.h"
 #include "wire/name.h"
 #include "wire/writer.h"
@@ -15,7 +16,7 @@
 /* A message under construction, and what became of it. */
 struct scene {
 	struct writer w;
-	uint8_t pkt[4096];
+	uint8_t pkt[65535];
 	struct arena *arena;
 	struct counters counters;
 	struct reply_question q;
@@ -270,6 +271,23 @@ static void every_truncation_is_malformed_and_tc_means_tcp(void **state)
 	assert_int_equal(judged(s), REPLY_TRUNCATED);
 }
 
+static void more_records_than_are_taken_are_an_error_not_no_data(void **state)
+{
+	struct scene *s = *state;
+	asked(s, "www.example.com", TYPE_TXT, "example.com", FLAG_AA);
+	for (unsigned i = 0; i <= LIMIT_RRSET_RECORDS; i++) {
+		const uint8_t txt[] = { 2, (uint8_t)(i >> 8), (uint8_t)i };
+		assert_true(writer_rr(&s->w, SECTION_ANSWER, s->qname, TYPE_TXT,
+			CLASS_IN, 300, txt, sizeof(txt)));
+	}
+	assert_int_equal(judged(s), REPLY_ERROR);
+	assert_int_equal(s->r.rcode, RCODE_SERVFAIL);
+	assert_int_equal(s->counters.rrset_too_large, 1);
+	s->q.type = TYPE_A; /* for another type it is not in the way */
+	s->pkt[12 + name_len(s->qname) + 1] = TYPE_A;
+	assert_int_equal(judged(s), REPLY_NODATA);
+}
+
 int main(void)
 {
 #define story(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -288,6 +306,7 @@ int main(void)
 		story(anothers_cache_is_no_authority),
 		story(what_was_not_asked_is_waited_past),
 		story(every_truncation_is_malformed_and_tc_means_tcp),
+		story(more_records_than_are_taken_are_an_error_not_no_data),
 	};
 #undef story
 	return cmocka_run_group_tests(tests, NULL, NULL);
