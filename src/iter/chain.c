@@ -239,5 +239,6 @@ enum step chain_take(struct iter *it, struct frame *f)
 	/* the zone's own server says that the chain ends in nothing */
 	if (r->soa_zone && name_within(r->target, r->soa_zone))
 		return negative_finish(it, f, r->target, r->rcode == RCODE_NXDOMAIN);
+	f->chain -= f->chain > 0; /* the last link is counted when it is followed */
 	return chain_follow(it, f, r->target);
 }

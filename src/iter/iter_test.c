@@ -714,6 +714,27 @@ static void a_chain_of_many_aliases_ends_within_the_budget(void **state)
 	assert_int_equal(w->counters.chain_too_long, 1);
 }
 
+/* Each alias leads to the other zone, so each is a question of its own. */
+static void as_many_aliases_as_allowed_are_followed_over_zones_too(void **state)
+{
+	struct world *w = *state;
+	char text[2][4096], *at[2] = {text[0], text[1]};
+	for (unsigned i = 0; i < LIMIT_CHAIN; i++)
+		at[i % 2] += sprintf(at[i % 2], "c%u.%c.test. 300 CNAME c%u.%c.test.\n",
+			i, "ab"[i % 2], i + 1, "ab"[(i + 1) % 2]);
+	sprintf(at[LIMIT_CHAIN % 2], "c%d.%c.test. 300 A 192.0.2.9\n", LIMIT_CHAIN,
+		"ab"[LIMIT_CHAIN % 2]);
+	world_zone(w, "test.", "192.0.2.5",
+		"a.test. 3600 NS ns.a.test.\n"
+		"ns.a.test. 3600 A 10.1.0.1\n"
+		"b.test. 3600 NS ns.b.test.\n"
+		"ns.b.test. 3600 A 10.1.0.2\n");
+	world_zone(w, "a.test.", "10.1.0.1", text[0]);
+	world_zone(w, "b.test.", "10.1.0.2", text[1]);
+	assert_int_equal(world_ask(w, "c0.a.test.", TYPE_A).rcode, RCODE_NOERROR);
+	assert_int_equal(w->counters.chain_too_long, 0);
+}
+
 static void time_is_up_for_a_slow_world(void **state)
 {
 	struct world *w = *state;
@@ -930,6 +951,7 @@ int main(void)
 		T(foreign_records_are_never_kept),
 		T(a_maze_of_delegations_ends_within_the_budget),
 		T(a_chain_of_many_aliases_ends_within_the_budget),
+		T(as_many_aliases_as_allowed_are_followed_over_zones_too),
 		T(time_is_up_for_a_slow_world),
 		T(a_suffix_is_forwarded_and_its_aliases_are_resolved_anew),
 		T(a_forwarder_that_finds_bogus_is_asked_with_cd),
