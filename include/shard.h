@@ -66,6 +66,77 @@ SHARD_API int shard_group_size(int fd);
  * group while its queue stays readable. Final: drain and close it. Waits one RCU grace period (membarrier(2)). */
 SHARD_API int shard_park(int fd);
 
+/* --- the in-flight ring ---------------------------------------------------------------
+ *
+ * Datagrams are received straight into memory that outlives the process (a sealed memfd, to be handed to
+ * whoever keeps the socket). An entry is free only after its answer left; who comes next takes over what a
+ * dead process held and handles it again. Several processes may share one ring and its socket (a successor
+ * overlapping with its predecessor): each entry names its owner. */
+struct shard_ring;
+
+enum {
+	SHARD_RING_BATCH = 32,         /* datagrams of one shard_ring_receive() */
+	SHARD_RING_DATAGRAM = 4096 + 512, /* longest: a query with a PROXY header; the rest is cut */
+	SHARD_RING_OWNERS = 4,         /* processes that share a ring */
+};
+
+struct shard_datagram {
+	struct msghdr head; /* msg_name, msg_control, msg_flags as recvmsg(2) left them */
+	const uint8_t *data;
+	size_t len;
+	int64_t received_us; /* CLOCK_MONOTONIC, not later than it was received */
+	unsigned tries;      /* how many processes died while they worked on it */
+	uint32_t slot;       /* where it is kept; 0: in the batch only */
+};
+
+/* A new ring for the UDP socket of this address with room for `slots` datagrams whose answer takes longer (0:
+ * 4096). Descriptor of the memfd, or -errno. Since Linux 3.17. */
+SHARD_API int shard_ring_create(const struct sockaddr *addr, socklen_t len, unsigned slots);
+/* Is this descriptor a ring of this library's version, made for this address? 1 or 0. */
+SHARD_API int shard_ring_matches(int memfd, const struct sockaddr *addr, socklen_t len);
+/* Join. NULL with errno: EPROTO no such ring (or of another version), EBUSY too many processes in it, ENOMEM.
+ * The descriptor stays the caller's. */
+SHARD_API struct shard_ring *shard_ring_open(int memfd);
+/* Leave: what this process still kept is dropped. */
+SHARD_API void shard_ring_close(struct shard_ring *r);
+
+/* recvmmsg(2) without waiting. The number of datagrams (0: none), or -errno. What the batch before held and
+ * shard_ring_keep() did not save is gone. */
+SHARD_API int shard_ring_receive(struct shard_ring *r, int fd, int64_t now_us);
+/* The i-th of the batch. */
+SHARD_API void shard_ring_at(const struct shard_ring *r, unsigned i, struct shard_datagram *out);
+/* "I begin with the i-th": known to the successor when this process dies. */
+SHARD_API void shard_ring_work(struct shard_ring *r, unsigned i);
+/* Its answer takes longer: copied to the table of pending ones. The slot, or 0: the table is full. */
+SHARD_API uint32_t shard_ring_keep(struct shard_ring *r, unsigned i);
+/* The batch is answered or kept. */
+SHARD_API void shard_ring_batch_done(struct shard_ring *r);
+/* A kept datagram was answered, or dropped on purpose. */
+SHARD_API void shard_ring_release(struct shard_ring *r, uint32_t slot);
+
+/* Take over what dead processes held. How many datagrams wait for shard_ring_replay() now. */
+SHARD_API unsigned shard_ring_take_over(struct shard_ring *r);
+/* The next of them, oldest first, not received before `oldest_us`; it is kept (out->slot) and under work until the next
+ * call of shard_ring_replay() or shard_ring_receive(). 1, or 0: none left. */
+SHARD_API int shard_ring_replay(struct shard_ring *r, int64_t oldest_us, struct shard_datagram *out);
+/* How many other living processes share the ring and are not leaving. */
+SHARD_API unsigned shard_ring_others(const struct shard_ring *r);
+/* "I receive no more": others no longer count this process. */
+SHARD_API void shard_ring_leaving(struct shard_ring *r);
+
+struct shard_ring_numbers {
+	uint64_t kept;        /* now */
+	uint64_t full;        /* not kept: no slot was free */
+	uint64_t taken_over;  /* from dead processes */
+	uint64_t replayed;
+	uint64_t stale;       /* too old to be replayed */
+	uint64_t lost;        /* of dead processes, no slot was free */
+};
+SHARD_API void shard_ring_count(const struct shard_ring *r, struct shard_ring_numbers *out);
+
+/* Is this UDP socket parked (connected)? 1 or 0. */
+SHARD_API int shard_parked(int fd);
+
 /* What this kernel and these rights allow. */
 enum {
 	SHARD_CAN_REUSEPORT = 1 << 0,

@@ -67,3 +67,10 @@ int shard_park(int fd)
 	wait_grace_period();
 	return 0;
 }
+
+int shard_parked(int fd)
+{
+	union shard_name peer;
+	socklen_t len = sizeof(peer);
+	return getpeername(fd, &peer.sa, &len) == 0;
+}

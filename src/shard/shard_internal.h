@@ -47,4 +47,8 @@ bool shard_name_same_ip(const union shard_name *a, const union shard_name *b);
 /* Options that can be set before and after bind(2). 0 or -errno. */
 int shard_socket_set_options(int fd, int family, int type, const char **what);
 
+/* Start time of a process (0: none, or dead), and whether that very one is alive. */
+uint64_t shard_process_start(uint32_t pid);
+bool shard_process_alive(uint32_t pid, uint64_t start);
+
 #endif
