@@ -4,7 +4,11 @@
  * All buffers are made once per server. An answer written in the callback stays in its
  * datagram's reply buffer and leaves with the batch; a later one, or one that the
  * kernel did not take, is copied into a ring of bounded size and leaves at the end of
- * the turn or when the socket is writable. */
+ * the turn or when the socket is writable.
+ *
+ * With a ring (shard.h) queries are received into memory that outlives the process; one
+ * that is not answered in its batch is kept there in a slot, which is freed when its
+ * answer has left or will never come. */
 #include "net/udp.h"
 
 #include <assert.h>
@@ -17,6 +21,7 @@
 
 #include "base/fd.h"
 #include "base/limits.h"
+#include "shard.h"
 
 enum {
 	BATCH = 32,		/* datagrams a system call */
@@ -24,7 +29,11 @@ enum {
 	BATCHES_A_DRAIN = 2048, /* a queue that never ends is not drained for ever */
 	REPLY_CAP = 4096,
 	CONTROL_CAP = 64,
+	REPLAYS_A_TURN = 16, /* what a dead process left must not crowd out what comes now */
+	REPLAY_US = 1000,    /* from one such turn to the next */
 };
+
+static_assert((int)BATCH == (int)SHARD_RING_BATCH, "one vector for both");
 
 static_assert(LIMIT_UDP_OUT_BYTES >= 4 * REPLY_CAP, "room for some answers");
 
@@ -72,6 +81,11 @@ struct udp_server {
 	bool busy;  /* in a batch */
 	bool dying; /* freed in a callback */
 
+	struct shard_ring *shard; /* NULL: queries are received into `in` */
+	int at;			  /* entry of the batch under work, -1: none */
+	uint32_t at_slot;	  /* the replayed one under work, 0: none */
+	struct timer replay;
+
 	/* Ring of struct waiting; a head never wraps: the rest before the end is
 	 * skipped. */
 	size_t ring_head; /* oldest */
@@ -115,15 +129,14 @@ static void peer_take_pktinfo(
 	}
 }
 
-static bool peer_read(struct udp_server *s, unsigned i)
+static bool peer_read(struct udp_server *s, struct udp_peer *peer, struct msghdr *m)
 {
-	struct udp_peer *peer = &s->peer[i];
 	*peer = (struct udp_peer){0};
-	if (!addr_from_sockaddr(&peer->from, &s->in.name[i].sa) || !peer->from.port)
+	if (m->msg_namelen < sizeof(struct sockaddr_in) ||
+		!addr_from_sockaddr(&peer->from, m->msg_name) || !peer->from.port)
 		return false; /* an answer to port 0 can't be sent */
 	if (!s->wildcard)
 		peer->to = s->bound;
-	struct msghdr *m = &s->in.head[i].msg_hdr;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c))
 		peer_take_pktinfo(s, peer, c);
 	return true;
@@ -243,6 +256,12 @@ static size_t ring_span(struct udp_server *s, size_t at, bool *entry)
 	return ring_at(s, at)->span;
 }
 
+void udp_server_forget(struct udp_server *s, const struct udp_peer *peer)
+{
+	if (s->shard && peer->slot)
+		shard_ring_release(s->shard, peer->slot);
+}
+
 void udp_server_reply(struct udp_server *s, const struct udp_peer *to,
 	const uint8_t *data, size_t len)
 {
@@ -251,6 +270,7 @@ void udp_server_reply(struct udp_server *s, const struct udp_peer *to,
 	struct waiting *w = len <= UINT16_MAX ? ring_put(s, len) : NULL;
 	if (!w) {
 		s->dropped++;
+		udp_server_forget(s, to);
 		return;
 	}
 	w->to = *to;
@@ -270,6 +290,7 @@ static void udp_want(struct udp_server *s)
 static bool udp_flush_batch(struct udp_server *s)
 {
 	size_t at = s->ring_head, spans[BATCH], walked = 0;
+	const struct udp_peer *to[BATCH];
 	unsigned count = 0;
 	while (count < BATCH && walked < s->ring_used) {
 		bool entry;
@@ -277,6 +298,7 @@ static bool udp_flush_batch(struct udp_server *s)
 		if (entry) {
 			struct waiting *w = ring_at(s, at);
 			udp_put(s, count, &w->to, (const uint8_t *)(w + 1), w->len);
+			to[count] = &w->to;
 		}
 		walked += span;
 		at = (at + span) % sizeof(s->ring);
@@ -284,6 +306,8 @@ static bool udp_flush_batch(struct udp_server *s)
 			spans[count++] = walked; /* with what was skipped before it */
 	}
 	const unsigned done = udp_send_batch(s, count);
+	for (unsigned i = 0; i < done; i++)
+		udp_server_forget(s, to[i]);
 	const size_t gone = done == count ? walked : done ? spans[done - 1] : 0;
 	s->ring_head = (s->ring_head + gone) % sizeof(s->ring);
 	s->ring_used -= gone;
@@ -318,9 +342,14 @@ static void udp_answer_batch(struct udp_server *s, unsigned received)
 	unsigned done = 0;
 	if (!(s->watch.events & LOOP_WRITE)) /* else the kernel's queue is full */
 		done = udp_send_batch(s, count);
-	for (unsigned i = done; i < count; i++)
-		udp_server_reply(
-			s, &s->peer[from[i]], s->reply[from[i]], s->reply_len[from[i]]);
+	for (unsigned i = 0; i < done; i++)
+		udp_server_forget(s, &s->peer[from[i]]);
+	for (unsigned i = done; i < count; i++) {
+		struct udp_peer *peer = &s->peer[from[i]];
+		if (s->shard && !peer->slot)
+			peer->slot = shard_ring_keep(s->shard, from[i]);
+		udp_server_reply(s, peer, s->reply[from[i]], s->reply_len[from[i]]);
+	}
 }
 
 /* --- in -------------------------------------------------------------------- */
@@ -336,48 +365,134 @@ static void udp_prepare(struct udp_server *s)
 	}
 }
 
-static void udp_handle(struct udp_server *s, unsigned i)
+/* One query to the callback; its answer, if any, is in s->reply[i]. */
+static void udp_handle(struct udp_server *s, unsigned i, struct udp_peer *peer,
+	const struct shard_datagram *from)
 {
-	s->reply_len[i] = 0;
-	if (!peer_read(s, i))
-		return;
 	struct udp_datagram d = {
-		.peer = s->peer[i],
-		.data = s->data[i],
-		.len = s->in.head[i].msg_len,
-		.cut = (s->in.head[i].msg_hdr.msg_flags & MSG_TRUNC) != 0,
+		.peer = *peer,
+		.data = from->data,
+		.len = from->len < LIMIT_CLIENT_UDP ? from->len : LIMIT_CLIENT_UDP,
+		.cut = (from->head.msg_flags & MSG_TRUNC) || from->len > LIMIT_CLIENT_UDP,
 		.reply = s->reply[i],
 		.reply_cap = REPLY_CAP,
+		.tries = from->tries,
 	};
+	s->at = (int)i;
+	s->at_slot = from->slot;
+	s->peer[i].slot = from->slot;
 	s->fn(s->ctx, s, &d);
+	s->at = -1;
 	assert(d.reply_len <= REPLY_CAP);
 	s->reply_len[i] = d.reply_len;
+	if (!d.reply_len && !d.later)
+		udp_server_forget(s, &s->peer[i]);
+}
+
+void udp_server_keep(struct udp_server *s, struct udp_peer *peer)
+{
+	if (!s->shard || s->at < 0)
+		return;
+	struct udp_peer *own = &s->peer[s->at];
+	if (!own->slot)
+		own->slot = shard_ring_keep(s->shard, (unsigned)s->at);
+	peer->slot = own->slot;
+}
+
+/* The i-th of the batch, wherever it was received. */
+static void udp_read(struct udp_server *s, unsigned i, struct shard_datagram *out)
+{
+	if (s->shard) {
+		shard_ring_work(s->shard, i);
+		shard_ring_at(s->shard, i, out);
+		return;
+	}
+	*out = (struct shard_datagram){
+		.head = s->in.head[i].msg_hdr,
+		.data = s->data[i],
+		.len = s->in.head[i].msg_len,
+	};
+}
+
+/* How many came, or -errno. */
+static int udp_receive(struct udp_server *s)
+{
+	if (s->shard)
+		return shard_ring_receive(s->shard, s->fd, loop_now(s->loop)->mono_us);
+	udp_prepare(s);
+	const int n = recvmmsg(s->fd, s->in.head, BATCH, 0, NULL);
+	return n >= 0 ? n : errno == EAGAIN ? 0 : -errno;
 }
 
 /* Returns how many came. */
 static unsigned udp_batch(struct udp_server *s)
 {
-	udp_prepare(s);
 	int n = -1;
 	/* an error is a signal, or what an ICMP message left on a parked socket: read
 	 * on */
-	for (int tries = 0; tries < 4 && n < 0; tries++) {
-		n = recvmmsg(s->fd, s->in.head, BATCH, 0, NULL);
-		if (n < 0 && errno == EAGAIN)
-			return 0;
-	}
+	for (int tries = 0; tries < 4 && n < 0; tries++)
+		n = udp_receive(s);
 	if (n <= 0)
 		return 0;
 	s->busy = true;
-	for (unsigned i = 0; i < (unsigned)n; i++)
-		udp_handle(s, i);
+	for (unsigned i = 0; i < (unsigned)n; i++) {
+		struct shard_datagram d;
+		udp_read(s, i, &d);
+		s->reply_len[i] = 0;
+		if (peer_read(s, &s->peer[i], &d.head))
+			udp_handle(s, i, &s->peer[i], &d);
+	}
 	udp_answer_batch(s, (unsigned)n);
+	if (s->shard)
+		shard_ring_batch_done(s->shard);
 	s->busy = false;
 	if (s->dying) {
 		udp_server_free(s);
 		return 0;
 	}
 	return (unsigned)n;
+}
+
+/* --- what a dead process held ---------------------------------------------- */
+
+static bool udp_replay_one(struct udp_server *s)
+{
+	struct shard_datagram d;
+	const int64_t oldest_us = loop_now(s->loop)->mono_us - UDP_REPLAY_US;
+	if (!shard_ring_replay(s->shard, oldest_us, &d))
+		return false;
+	struct udp_peer *peer = &s->peer[0];
+	s->reply_len[0] = 0;
+	if (!peer_read(s, peer, &d.head)) {
+		shard_ring_release(s->shard, d.slot);
+		return true;
+	}
+	udp_handle(s, 0, peer, &d);
+	if (s->reply_len[0])
+		udp_server_reply(s, peer, s->reply[0], s->reply_len[0]);
+	return true;
+}
+
+static void udp_replay(void *ctx)
+{
+	struct udp_server *s = ctx;
+	bool more = true;
+	s->busy = true;
+	for (int i = 0; more && i < REPLAYS_A_TURN && !s->dying; i++)
+		more = udp_replay_one(s);
+	s->busy = false;
+	if (s->dying)
+		udp_server_free(s);
+	else if (more)
+		loop_timer_set(s->loop, &s->replay,
+			loop_now(s->loop)->mono_us + REPLAY_US, udp_replay, s);
+}
+
+void udp_server_take_over(struct udp_server *s)
+{
+	if (s->shard && shard_ring_take_over(s->shard))
+		loop_timer_set(s->loop, &s->replay, loop_now(s->loop)->mono_us,
+			udp_replay, s);
 }
 
 static void udp_ready(void *ctx, unsigned events)
@@ -429,6 +544,7 @@ struct udp_server *udp_server_new(struct loop *l, int fd, udp_query_fn *fn, void
 	s->fn = fn;
 	s->ctx = ctx;
 	s->fd = fd;
+	s->at = -1;
 	s->defer = (struct defer){.fn = udp_defer, .ctx = s};
 	if (getsockname(fd, &name.sa, &name_len) < 0 ||
 		!addr_from_sockaddr(&s->bound, &name.sa)) {
@@ -464,9 +580,15 @@ void udp_server_free(struct udp_server *s)
 	}
 	udp_flush(s);
 	loop_undefer(s->loop, &s->defer);
+	loop_timer_clear(s->loop, &s->replay);
 	loop_unwatch(s->loop, &s->watch);
 	fd_close(&s->fd);
 	free(s);
+}
+
+void udp_server_use_ring(struct udp_server *s, struct shard_ring *ring)
+{
+	s->shard = ring;
 }
 
 int udp_server_fd(const struct udp_server *s)

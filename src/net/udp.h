@@ -19,6 +19,7 @@ struct udp_peer {
 	struct addr from;  /* the client */
 	struct addr to;    /* our address that it asked (port 0 if unknown) */
 	uint32_t ifindex;  /* the interface it came by, for link-local */
+	uint32_t slot;     /* where the query is kept until the answer left; 0: nowhere */
 };
 
 struct udp_datagram {
@@ -29,12 +30,26 @@ struct udp_datagram {
 	uint8_t *reply;     /* write the answer here and set reply_len: it leaves with the batch */
 	size_t reply_cap;   /* at least 4096 */
 	size_t reply_len;   /* 0: nothing now */
+	bool later;         /* it will be answered or forgotten by the slot that udp_server_keep() gave */
+	unsigned tries;     /* how many processes died while they worked on it */
 };
+
+struct shard_ring;
 
 typedef void udp_query_fn(void *ctx, struct udp_server *s, struct udp_datagram *d);
 
 /* `fd` is bound, non-blocking, and owned from here on. NULL with errno (fd stays the caller's). */
 struct udp_server *udp_server_new(struct loop *l, int fd, udp_query_fn *fn, void *ctx);
+/* Receive into this ring (the caller's, given before the first turn of the loop, closed after the server is freed): no query is
+ * lost when the process dies. */
+void udp_server_use_ring(struct udp_server *s, struct shard_ring *ring);
+/* In the callback: keep the datagram at hand until it is answered; peer->slot says where. */
+void udp_server_keep(struct udp_server *s, struct udp_peer *peer);
+/* A kept query gets no answer, on purpose. */
+void udp_server_forget(struct udp_server *s, const struct udp_peer *peer);
+/* Handle again what dead processes held, paced, by the callback; what is older than UDP_REPLAY_US is dropped. */
+enum { UDP_REPLAY_US = 3000 * 1000 };
+void udp_server_take_over(struct udp_server *s);
 /* An answer outside the callback: copied, leaves at the end of the turn. */
 void udp_server_reply(struct udp_server *s, const struct udp_peer *to, const uint8_t *data,
 	size_t len);
