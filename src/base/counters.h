@@ -87,6 +87,7 @@
 	X(loop_longest_us, GAUGE, "Longest turn of the event loop, microseconds")      \
 	X(fd_exhausted, COUNTER, "Times that no descriptor was left")                  \
 	X(udp_kernel_drops, GAUGE, "Datagrams dropped by the kernel: queue full")      \
+	X(sockets_parked, COUNTER, "Sockets replaced: parked while this instance stood still") \
 	X(control_commands, COUNTER, "Lines of Lua run by the control socket")         \
 	X(memory_rss, GAUGE, "Resident memory, bytes")                                 \
 	X(cpu_user_us, GAUGE, "CPU time in user mode, microseconds")                   \

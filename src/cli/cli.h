@@ -10,6 +10,8 @@
 #define COMMANDS(X)                                                                    \
 	X(run, "[-c FILE] [-n N | NAME...]", "-c -n --config --count --help",          \
 		"run instances in the foreground, start again what dies")              \
+	X(restart, "[NAME...]", "--help",                                              \
+		"restart instances one after the other, without losing a query")       \
 	X(status, "[--json]", "--json --help", "one row per instance")                 \
 	X(stats, "[--json | --prometheus] [-i NAME]",                                  \
 		"--json --prometheus -i --instance --help",                            \

@@ -84,7 +84,8 @@ int control_ask(const char *run_folder, const char *name, const char *line,
 	int timeout_ms, char **out, bool *ok)
 {
 	char folder[PATH_MAX];
-	if (!stats_name_valid(name) || strlen(line) > LIMIT_CONTROL_LINE ||
+	/* a leading dot: no instance, but the supervisor */
+	if (!stats_name_valid(name + (name[0] == '.')) || strlen(line) > LIMIT_CONTROL_LINE ||
 		strpbrk(line, "\r\n"))
 		return -EINVAL;
 	if (snprintf(folder, sizeof(folder), "%s/control", run_folder) >=

@@ -19,6 +19,9 @@
 
 struct control;
 
+/* The supervisor's socket among those of the instances, whose names never begin with a dot. */
+#define CONTROL_SUPERVISOR ".supervisor"
+
 /* Runs a line; returns malloc'ed text and whether it was fine. */
 typedef bool control_eval_fn(void *ctx, const char *line, char **out);
 

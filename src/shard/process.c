@@ -11,8 +11,8 @@
 
 enum { FIELDS_BEFORE_START = 19 }; /* between the state and starttime */
 
-/* Start time in clock ticks after boot, which tells a reused pid; 0: no such process, or
- * dead and not yet waited for. */
+/* Start time in clock ticks after boot, which tells a reused pid; 0: no such process,
+ * or dead and not yet waited for. */
 uint64_t shard_process_start(uint32_t pid)
 {
 	char path[32], text[1024];
@@ -42,6 +42,7 @@ bool shard_process_alive(uint32_t pid, uint64_t start)
 	if (now)
 		return !start || now == start;
 	/* without /proc only the pid itself can be asked for */
-	return shard_process_start(1) == 0 && shard_process_start((uint32_t)getpid()) == 0 &&
+	return shard_process_start(1) == 0 &&
+	       shard_process_start((uint32_t)getpid()) == 0 &&
 	       (kill((pid_t)pid, 0) == 0 || errno == EPERM);
 }

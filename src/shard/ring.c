@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* shard/ring.c - datagrams in memory that outlives the process: batch and pending table. */
+/* shard/ring.c - datagrams in memory that outlives the process: batch and pending
+ * table. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,8 +20,9 @@ static size_t states_size(unsigned slots)
 
 static size_t size_of(unsigned slots)
 {
-	return sizeof(struct ring_head) + SHARD_RING_OWNERS * sizeof(struct ring_owner) +
-	       states_size(slots) + slots * (sizeof(struct ring_slot) + RING_SMALL) +
+	return sizeof(struct ring_head) +
+	       SHARD_RING_OWNERS * sizeof(struct ring_owner) + states_size(slots) +
+	       slots * (sizeof(struct ring_slot) + RING_SMALL) +
 	       RING_LARGE_SLOTS * (sizeof(struct ring_slot) + SHARD_RING_DATAGRAM);
 }
 
@@ -74,20 +76,19 @@ static size_t at_most(size_t value, size_t max)
 	return value < max ? value : max;
 }
 
-void ring_batch_read(
-	const struct ring_owner *o, unsigned i, struct shard_datagram *out)
+void ring_batch_read(const struct ring_owner *o, unsigned i, struct shard_datagram *out)
 {
 	union {
 		const struct ring_owner *in;
 		struct ring_owner *out;
-	} u = {.in = o}; /* msghdr has no const */
+	} u = { .in = o }; /* msghdr has no const */
 	const struct msghdr *m = &o->head[i].msg_hdr;
 	*out = (struct shard_datagram){
-		.head = {.msg_name = u.out->name[i],
+		.head = { .msg_name = u.out->name[i],
 			.msg_namelen = (socklen_t)at_most(m->msg_namelen, RING_NAME),
 			.msg_control = u.out->control[i],
 			.msg_controllen = at_most(m->msg_controllen, RING_CONTROL),
-			.msg_flags = m->msg_flags},
+			.msg_flags = m->msg_flags },
 		.data = o->data[i],
 		.len = at_most(RING_LOAD(o->head[i].msg_len), SHARD_RING_DATAGRAM),
 		.received_us = o->batch_us,
@@ -98,11 +99,11 @@ void ring_slot_read(const struct shard_ring *r, unsigned i, struct shard_datagra
 {
 	struct ring_slot *s = ring_slot_at(r, i);
 	*out = (struct shard_datagram){
-		.head = {.msg_name = s->name,
+		.head = { .msg_name = s->name,
 			.msg_namelen = (socklen_t)at_most(s->name_len, RING_NAME),
 			.msg_control = s->control,
 			.msg_controllen = at_most(s->control_len, RING_CONTROL),
-			.msg_flags = s->flags},
+			.msg_flags = s->flags },
 		.data = ring_slot_data(r, i),
 		.len = at_most(s->len, ring_slot_cap(r, i)),
 		.received_us = s->received_us,
@@ -147,8 +148,8 @@ int ring_slot_claim(struct shard_ring *r, size_t len, uint32_t state)
 	return -1;
 }
 
-void ring_slot_fill(
-	struct shard_ring *r, unsigned i, const struct shard_datagram *d, unsigned tries)
+void ring_slot_fill(struct shard_ring *r, unsigned i, const struct shard_datagram *d,
+	unsigned tries)
 {
 	struct ring_slot *s = ring_slot_at(r, i);
 	s->tries = tries;
@@ -178,7 +179,7 @@ void ring_slot_free(struct shard_ring *r, unsigned i)
 static void batch_prepare(struct ring_owner *o)
 {
 	for (unsigned i = 0; i < SHARD_RING_BATCH; i++) {
-		o->iov[i] = (struct iovec){o->data[i], SHARD_RING_DATAGRAM};
+		o->iov[i] = (struct iovec){ o->data[i], SHARD_RING_DATAGRAM };
 		o->head[i].msg_hdr = (struct msghdr){
 			.msg_name = o->name[i],
 			.msg_namelen = RING_NAME,
@@ -235,8 +236,7 @@ void shard_ring_batch_done(struct shard_ring *r)
 void shard_ring_release(struct shard_ring *r, uint32_t slot)
 {
 	if (!slot || slot > ring_slot_count(r) ||
-		(RING_LOAD(*ring_state_at(r, slot - 1)) & SLOT_OWNER_MASK) !=
-			r->me + 1)
+		(RING_LOAD(*ring_state_at(r, slot - 1)) & SLOT_OWNER_MASK) != r->me + 1)
 		return;
 	ring_slot_free(r, slot - 1);
 	r->numbers.kept -= r->numbers.kept > 0;
@@ -254,11 +254,11 @@ int shard_ring_create(const struct sockaddr *addr, socklen_t len, unsigned slots
 	if (!addr || len > RING_NAME || slots > RING_SLOTS_MAX)
 		return -EINVAL;
 	slots = slots ? slots : RING_SLOTS_DEFAULT;
-	struct ring_head head = {.magic = RING_MAGIC,
+	struct ring_head head = { .magic = RING_MAGIC,
 		.layout = RING_LAYOUT,
 		.slots = slots,
 		.size = size_of(slots),
-		.addr_len = (uint32_t)len};
+		.addr_len = (uint32_t)len };
 	memcpy(head.addr, addr, len);
 	const int fd = memfd_create("shard-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
@@ -280,15 +280,16 @@ static bool head_read(int memfd, struct ring_head *head)
 	const int seals = fcntl(memfd, F_GET_SEALS);
 	return seals >= 0 && seals & F_SEAL_SHRINK && fstat(memfd, &st) == 0 &&
 	       pread(memfd, head, sizeof(*head), 0) == (ssize_t)sizeof(*head) &&
-	       head->magic == RING_MAGIC && head->layout == RING_LAYOUT && head->slots &&
-	       head->slots <= RING_SLOTS_MAX && head->size == size_of(head->slots) &&
+	       head->magic == RING_MAGIC && head->layout == RING_LAYOUT &&
+	       head->slots && head->slots <= RING_SLOTS_MAX &&
+	       head->size == size_of(head->slots) &&
 	       (uint64_t)st.st_size == head->size && head->addr_len <= RING_NAME;
 }
 
 int shard_ring_matches(int memfd, const struct sockaddr *addr, socklen_t len)
 {
 	struct ring_head head;
-	union shard_name have = {0}, wanted = {0};
+	union shard_name have = { 0 }, wanted = { 0 };
 	if (!addr || len > sizeof(wanted) || !head_read(memfd, &head))
 		return 0;
 	memcpy(&wanted, addr, len);
@@ -302,8 +303,8 @@ static int ring_map(struct shard_ring *r, int memfd)
 	struct ring_head head;
 	if (!head_read(memfd, &head))
 		return EPROTO;
-	void *base = mmap(
-		NULL, head.size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	void *base =
+		mmap(NULL, head.size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 	if (base == MAP_FAILED)
 		return errno;
 	r->base = base;

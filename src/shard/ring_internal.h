@@ -9,15 +9,16 @@
  * use while its msg_len is not 0. It is cleared after the answer left.
  *
  * A slot keeps one datagram whose answer takes longer. Its state is 0 (free), or
- * the owner's number + 1, with SLOT_ADOPTED while it waits to be replayed. Free to owned
- * and owner to owner are compare-and-swap: two generations take from one table. Length,
- * names and bytes are written between claim and fill (len != 0); a claimed
- * slot with len 0 holds nothing.
+ * the owner's number + 1, with SLOT_ADOPTED while it waits to be replayed. Free to
+ *owned and owner to owner are compare-and-swap: two generations take from one table.
+ *Length, names and bytes are written between claim and fill (len != 0); a claimed slot
+ *with len 0 holds nothing.
  *
  * What a death at each point leaves:
  * - joining: pid without start: taken for alive while that pid lives, then cleaned;
  * - before, in or after recvmmsg: entries with msg_len, replayed;
- * - between keep's copy and the clearing of the batch: the datagram twice: answered twice;
+ * - between keep's copy and the clearing of the batch: the datagram twice: answered
+ *twice;
  * - between the answer's leaving and the clearing: answered twice;
  * - between claim and fill: an empty slot, freed by who takes over;
  * - while taking over: `reaper` names a dead owner: the next one starts over, what was
@@ -61,9 +62,9 @@ struct ring_head {
 struct ring_owner {
 	uint32_t pid; /* 0: free */
 	uint32_t leaving;
-	uint64_t start; /* of the process */
-	uint32_t reaper; /* owner + 1 who takes this dead one's entries over */
-	uint32_t working; /* entry of the batch + 1, or 0 */
+	uint64_t start;        /* of the process */
+	uint32_t reaper;       /* owner + 1 who takes this dead one's entries over */
+	uint32_t working;      /* entry of the batch + 1, or 0 */
 	uint32_t working_slot; /* slot + 1, or 0 */
 	uint32_t unused;
 	int64_t batch_us; /* before the batch was received */
@@ -92,8 +93,8 @@ _Static_assert(sizeof(struct sockaddr_in6) <= RING_NAME, "fits");
 struct shard_ring {
 	uint8_t *base;
 	size_t size;
-	unsigned slots;	 /* small; the large ones follow */
-	unsigned me;	 /* index of our owner */
+	unsigned slots;  /* small; the large ones follow */
+	unsigned me;     /* index of our owner */
 	unsigned filled; /* of the batch */
 	/* free small and large slots, as far as this process knows: a stack each */
 	uint32_t *free[2];
@@ -117,8 +118,8 @@ void ring_slot_read(const struct shard_ring *r, unsigned i, struct shard_datagra
 /* A free slot of ours with room for len bytes, or -1. */
 int ring_slot_claim(struct shard_ring *r, size_t len, uint32_t state);
 /* Copies; the slot is ours. */
-void ring_slot_fill(
-	struct shard_ring *r, unsigned i, const struct shard_datagram *d, unsigned tries);
+void ring_slot_fill(struct shard_ring *r, unsigned i, const struct shard_datagram *d,
+	unsigned tries);
 void ring_slot_free(struct shard_ring *r, unsigned i);
 
 int ring_owner_join(struct shard_ring *r);

@@ -42,8 +42,7 @@ static void batch_take_over(struct shard_ring *r, struct ring_owner *dead)
 		ring_batch_read(dead, i, &d);
 		if (!d.len)
 			continue;
-		const int slot =
-			ring_slot_claim(r, d.len, (r->me + 1) | SLOT_ADOPTED);
+		const int slot = ring_slot_claim(r, d.len, (r->me + 1) | SLOT_ADOPTED);
 		if (slot >= 0) {
 			ring_slot_fill(r, (unsigned)slot, &d, working == i + 1);
 			adopt(r, (unsigned)slot);
@@ -116,9 +115,10 @@ int shard_ring_replay(
 	RING_STORE(o->working_slot, 0);
 	while (r->adopted_count) {
 		const uint32_t i = r->adopted[--r->adopted_count];
-		/* ours no longer: given up for dead while the machine slept, and taken */
-		if (!ring_swap(ring_state_at(r, i), (r->me + 1) | SLOT_ADOPTED,
-			    r->me + 1))
+		/* ours no longer: given up for dead while the machine slept, and taken
+		 */
+		if (!ring_swap(
+			    ring_state_at(r, i), (r->me + 1) | SLOT_ADOPTED, r->me + 1))
 			continue;
 		ring_slot_read(r, i, out);
 		if (out->received_us >= oldest_us) {
@@ -132,7 +132,8 @@ int shard_ring_replay(
 	return 0;
 }
 
-/* --- coming and going -------------------------------------------------------------- */
+/* --- coming and going --------------------------------------------------------------
+ */
 
 int ring_owner_join(struct shard_ring *r)
 {

@@ -18,7 +18,7 @@
 
 #include "shard/ring_internal.h"
 
-static const struct sockaddr_in home = {.sin_family = AF_INET, .sin_port = 0x3500};
+static const struct sockaddr_in home = { .sin_family = AF_INET, .sin_port = 0x3500 };
 #define HOME (const struct sockaddr *)&home, sizeof(home)
 
 struct world {
@@ -28,8 +28,8 @@ struct world {
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	struct sockaddr_in at = {.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(at);
 	w->memfd = shard_ring_create(HOME, 64);
 	w->server = socket(AF_INET, SOCK_DGRAM, 0);
@@ -97,8 +97,7 @@ static void ring_gives_the_successor_what_the_dead_one_held(void **state)
 	assert_true(first || says(&d, "two"));
 	assert_int_equal(d.tries, first ? 0 : 1);
 	assert_int_equal(d.received_us, 1000);
-	assert_int_equal(
-		((struct sockaddr_in *)d.head.msg_name)->sin_family, AF_INET);
+	assert_int_equal(((struct sockaddr_in *)d.head.msg_name)->sin_family, AF_INET);
 	shard_ring_release(r, d.slot);
 	assert_int_equal(shard_ring_replay(r, 0, &d), 1);
 	assert_int_equal(d.tries, first ? 1 : 0);
@@ -244,8 +243,8 @@ static void ring_keeps_the_longest_datagram_whole(void **state)
 	struct shard_ring *r = shard_ring_open(w->memfd);
 	struct shard_datagram d;
 	memset(text, 'x', sizeof(text));
-	assert_int_equal(send(w->client, text, SHARD_RING_DATAGRAM, 0),
-		SHARD_RING_DATAGRAM);
+	assert_int_equal(
+		send(w->client, text, SHARD_RING_DATAGRAM, 0), SHARD_RING_DATAGRAM);
 	assert_int_equal(send(w->client, text, sizeof(text), 0), sizeof(text));
 	assert_int_equal(shard_ring_receive(r, w->server, 1), 2);
 	shard_ring_at(r, 0, &d);
@@ -316,7 +315,8 @@ static void ring_survives_damage(void **state)
 					  (size_t)rand_r(&seed) %
 						  (r->size - sizeof(struct ring_head));
 			if (at < sizeof(struct ring_head) +
-					 SHARD_RING_OWNERS * sizeof(struct ring_owner) &&
+						SHARD_RING_OWNERS *
+							sizeof(struct ring_owner) &&
 				(at - sizeof(struct ring_head)) %
 						sizeof(struct ring_owner) <
 					offsetof(struct ring_owner, leaving))

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "super/keep.h"
 
 enum { PIPE_BYTES = 256 * 1024 }; /* what an instance may say while we look away */
 
@@ -50,6 +51,37 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* As 3, 4, 5...: sd_listen_fds(3). First above all of those numbers, for one may
+ * stand where another must go. Returns how many. */
+static int hand_on(const struct keep *keep)
+{
+	const int count = keep ? (int)keep->count : 0;
+	const int above = STDERR_FILENO + 1 + count;
+	int fds[KEEP_MAX];
+	for (int i = 0; i < count; i++)
+		fds[i] = fcntl(keep->rows[i].fd, F_DUPFD_CLOEXEC, above);
+	for (int i = 0; i < count; i++)
+		dup2(fds[i], STDERR_FILENO + 1 + i);
+	return count;
+}
+
+static void set_listen(const struct keep *keep, int count)
+{
+	char number[32];
+	static char names[KEEP_MAX * KEEP_NAME_MAX];
+	size_t len = 0;
+	if (!count)
+		return;
+	for (int i = 0; i < count; i++)
+		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s",
+			i ? ":" : "", keep->rows[i].name);
+	setenv("LISTEN_FDNAMES", names, 1);
+	snprintf(number, sizeof(number), "%d", count);
+	setenv("LISTEN_FDS", number, 1);
+	snprintf(number, sizeof(number), "%d", (int)getpid());
+	setenv("LISTEN_PID", number, 1);
+}
+
 /* Between fork and exec of a single-threaded process: anything may be called. */
 static _Noreturn void run(const struct child_plan *plan, int out)
 {
@@ -61,10 +93,13 @@ static _Noreturn void run(const struct child_plan *plan, int out)
 		dup2(null, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	dup2(out, STDERR_FILENO);
-	if (close_range(STDERR_FILENO + 1, ~0U, 0) < 0)
-		for (int fd = STDERR_FILENO + 1; fd < 1024; fd++)
+	const int count = hand_on(plan->keep);
+	const int first = STDERR_FILENO + 1 + count;
+	if (close_range((unsigned)first, ~0U, 0) < 0)
+		for (int fd = first; fd < first + 1024; fd++)
 			close(fd);
 	set_environment(plan);
+	set_listen(plan->keep, count);
 	/* execv promises not to change them: the prototype is older than const */
 	union {
 		const char *const *in;

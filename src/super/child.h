@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct keep;
+
 struct child_plan {
 	const char *program;
 	const char *const *argv; /* NULL at the end */
@@ -14,12 +16,13 @@ struct child_plan {
 	const char *run_folder;  /* SHOAL_RUN */
 	const char *notify;      /* NOTIFY_SOCKET, NULL: none */
 	int64_t watchdog_us;     /* WATCHDOG_USEC, 0: none */
+	const struct keep *keep; /* handed on as LISTEN_FDS, NULL: none */
 };
 
 /* Standard output and error go to a non-blocking pipe whose reading side is `*out`; no
- * other descriptor is handed on; signals are as at a login, SIGPIPE ignored (it
- * outlives us). Pid or -errno; a program that cannot be run says so in the pipe and
- * ends with 127. */
+ * other descriptor than the kept ones is handed on; signals are as at a login, SIGPIPE
+ * ignored (it outlives us). Pid or -errno; a program that cannot be run says so in the
+ * pipe and ends with 127. */
 pid_t child_start(const struct child_plan *plan, int *out);
 
 enum { CHILD_WORDS_MAX = 80 };

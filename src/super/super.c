@@ -8,11 +8,13 @@
  *ENDED
  *
  * An instance is known to the kernel by `pid` (0 in WAITING and ENDED). The supervisor
- *holds nothing that the instances need: killed, it leaves them serving. */
-#include "super/super.h"
+ * keeps a duplicate of each of its sockets, so that what waits in their queues finds
+ *the successor; killed, it leaves the instances serving. */
+#include "super/internal.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,70 +27,26 @@
 #include "ctl/notify.h"
 #include "ctl/stats.h"
 #include "loop/loop.h"
-#include "super/backoff.h"
 #include "super/check.h"
-#include "super/child.h"
 #include "super/claim.h"
-#include "super/output.h"
-#include "super/pulse.h"
 
 enum {
 	STOP_US = 5 * 1000 * 1000,  /* from SIGTERM to SIGKILL */
 	ABORT_US = 2 * 1000 * 1000, /* from SIGABRT to SIGKILL: time for a core file */
-	NOTIFY_MAX = 108,
+	ORPHAN_US = 20 * 1000,      /* longer without a successor: siblings take over */
 };
 
-enum instance_state { WAITING, STARTING, READY, ENDED };
-
-struct super;
-
-struct instance {
-	struct super *super;
-	const char *name;
-	enum instance_state state;
-	pid_t pid;
-	int64_t started_us;
-	int64_t beat_us; /* as its stats file said last */
-	bool told;       /* its silence */
-	bool replaced;   /* SIGABRT was sent */
-	struct backoff backoff;
-	struct source source;
-	struct watch watch;
-	struct timer timer; /* WAITING: start; replaced: SIGKILL */
-};
-
-struct super {
-	const struct super_plan *plan;
-	struct loop *loop;
-	struct output out;
-	char notify_path[NOTIFY_MAX];
-	struct watch notify;
-	struct timer tick;
-	struct timer stop;
-	int64_t tick_us;   /* when the last one was */
-	int64_t parent_us; /* when our own watchdog was last fed */
-	bool stopping;
-	bool any_ready; /* some instance, some time: the configuration can work */
-	bool told_ready;
-	int code;
-	struct instance *instances;
-	struct pulse *pulses; /* beside the instances */
-	size_t count;
-};
-
-#define say(s, ...) output_say(&(s)->out, "shoal", __VA_ARGS__)
-
-static struct pulse *pulse_of(const struct instance *i)
+struct pulse *pulse_of(const struct instance *i)
 {
 	return &i->super->pulses[i - i->super->instances];
 }
 
-static int64_t now_us(const struct super *s)
+int64_t now_us(const struct super *s)
 {
 	return loop_now(s->loop)->mono_us;
 }
 
-static size_t count_state(const struct super *s, enum instance_state state)
+size_t count_state(const struct super *s, enum instance_state state)
 {
 	size_t count = 0;
 	for (size_t i = 0; i < s->count; i++)
@@ -120,7 +78,7 @@ static void feed_parent(struct super *s)
 static void stop_all(struct super *s);
 static void instance_start(void *ctx);
 
-static void instance_output(void *ctx, unsigned events)
+void instance_output(void *ctx, unsigned events)
 {
 	struct instance *i = ctx;
 	(void)events;
@@ -136,9 +94,8 @@ static void wait_to_start(struct instance *i, int64_t delay_us)
 	loop_timer_set(s->loop, &i->timer, now_us(s) + delay_us, instance_start, i);
 }
 
-static void instance_start(void *ctx)
+pid_t instance_spawn(struct instance *i, struct source *source)
 {
-	struct instance *i = ctx;
 	struct super *s = i->super;
 	const char *const argv[] = { "shoald", "-c", s->plan->conf, "-i", i->name,
 		NULL };
@@ -147,35 +104,44 @@ static void instance_start(void *ctx)
 		.name = i->name,
 		.run_folder = s->plan->run_folder,
 		.notify = s->notify_path,
-		.watchdog_us = PULSE_STUCK_MS * 1000LL };
+		.watchdog_us = PULSE_STUCK_MS * 1000LL,
+		.keep = &i->keep };
 	int out = -1;
 	const pid_t pid = child_start(&plan, &out);
-	if (pid < 0 || !source_open(&i->source, i->name, out)) {
-		say(s, "instance %s cannot be started: %s", i->name,
-			strerror(pid < 0 ? -pid : ENOMEM));
-		if (pid > 0)
-			kill(pid, SIGKILL);
-		fd_close(&out);
-		i->source.fd = -1;
+	if (pid > 0 && source_open(source, i->name, out))
+		return pid;
+	say(s, "instance %s cannot be started: %s", i->name,
+		strerror(pid < 0 ? -pid : ENOMEM));
+	if (pid > 0)
+		kill(pid, SIGKILL);
+	fd_close(&out);
+	source->fd = -1;
+	return pid < 0 ? pid : -ENOMEM;
+}
+
+static void instance_start(void *ctx)
+{
+	struct instance *i = ctx;
+	struct super *s = i->super;
+	const pid_t pid = instance_spawn(i, &i->source);
+	if (pid < 0) {
 		wait_to_start(i, backoff_after(&i->backoff, 0));
 		return;
 	}
 	i->state = STARTING;
 	i->pid = pid;
 	i->started_us = now_us(s);
-	i->told = i->replaced = false;
+	i->told = i->replaced = i->parked = false;
 	i->beat_us = 0;
 	*pulse_of(i) = (struct pulse){ .starting = true };
-	loop_watch(s->loop, &i->watch, out, LOOP_READ, instance_output, i);
+	loop_watch(s->loop, &i->watch, i->source.fd, LOOP_READ, instance_output, i);
 }
 
 /* --- what instances say ------------------------------------------------------- */
 
-static void instance_ready(struct instance *i)
+void instance_became_ready(struct instance *i)
 {
 	struct super *s = i->super;
-	if (i->state != STARTING)
-		return;
 	i->state = READY;
 	s->any_ready = true;
 	*pulse_of(i) = (struct pulse){ 0 };
@@ -210,12 +176,41 @@ static void instance_replace(struct instance *i)
 	loop_timer_set(s->loop, &i->timer, now_us(s) + ABORT_US, kill_stuck, i);
 }
 
-static void instance_says(struct instance *i, const char *text)
+static void instance_ready(struct instance *i, pid_t pid)
 {
+	if (i->other.pid == pid)
+		restart_ready(i);
+	else if (i->state == STARTING)
+		instance_became_ready(i);
+}
+
+/* FDSTORE=1, FDSTOREREMOVE=1: what its successor shall have. FDPOLL=0 is how we do it
+ * anyway. */
+static void instance_keeps(struct instance *i, struct notify_message *m)
+{
+	char value[16], name[KEEP_NAME_MAX] = "stored";
+	notify_value(m->text, "FDNAME", name, sizeof(name));
+	if (notify_value(m->text, "FDSTORE", value, sizeof(value)) &&
+		strcmp(value, "1") == 0) {
+		for (size_t k = 0; k < m->fd_count; k++)
+			if (!keep_add(&i->keep, name, m->fds[k]))
+				say(i->super, "instance %s: %s is not kept: too many",
+					i->name, name);
+		m->fd_count = 0;
+	}
+	if (notify_value(m->text, "FDSTOREREMOVE", value, sizeof(value)) &&
+		strcmp(value, "1") == 0)
+		keep_remove(&i->keep, name);
+}
+
+static void instance_says(struct instance *i, struct notify_message *m)
+{
+	const char *text = m->text;
 	char value[16];
+	instance_keeps(i, m);
 	if (notify_value(text, "READY", value, sizeof(value)) &&
 		strcmp(value, "1") == 0)
-		instance_ready(i);
+		instance_ready(i, m->pid);
 	if (notify_value(text, "WATCHDOG", value, sizeof(value))) {
 		if (strcmp(value, "trigger") == 0)
 			instance_replace(i);
@@ -231,21 +226,23 @@ static void notify_event(void *ctx, unsigned events)
 	(void)events;
 	/* bounded: anyone may send here */
 	for (int n = 0; n < 256 && notify_receive(s->notify.fd, &m) == 1; n++) {
-		/* descriptors to keep (FDSTORE=1): not kept by this version */
+		for (size_t k = 0; m.pid > 0 && k < s->count; k++)
+			if (s->instances[k].pid == m.pid ||
+				s->instances[k].other.pid == m.pid)
+				instance_says(&s->instances[k], &m);
 		for (size_t k = 0; k < m.fd_count; k++)
-			close(m.fds[k]);
-		for (size_t k = 0; k < s->count; k++)
-			if (m.pid > 0 && s->instances[k].pid == m.pid)
-				instance_says(&s->instances[k], m.text);
+			close(m.fds[k]); /* of a stranger, or without FDSTORE=1 */
 	}
 }
 
 /* --- dying -------------------------------------------------------------------- */
 
-static void end_if_all_ended(struct super *s)
+void end_if_all_ended(struct super *s)
 {
-	if (count_state(s, ENDED) == s->count)
-		loop_stop(s->loop, s->code);
+	for (size_t k = 0; k < s->count; k++)
+		if (s->instances[k].state != ENDED || s->instances[k].other.pid)
+			return;
+	loop_stop(s->loop, s->code);
 }
 
 /* Asked to go: anything but going is worth a line. */
@@ -288,6 +285,7 @@ static void died_running(struct instance *i, pid_t pid, int status)
 		say(s, "instance %s (pid %d) ended by itself after %.1f s", i->name,
 			(int)pid, lived_s);
 		i->state = ENDED;
+		keep_close(&i->keep); /* it emptied them: nobody comes to read them */
 		tell_parent(s, "");
 		return;
 	}
@@ -297,6 +295,9 @@ static void died_running(struct instance *i, pid_t pid, int status)
 	say(s, "instance %s (pid %d) died after %.1f s: %s; started again %s%s%s",
 		i->name, (int)pid, lived_s, words, when,
 		i->source.last[0] ? "; last words: " : "", i->source.last);
+	if (delay_us > ORPHAN_US && keep_park(&i->keep))
+		say(s, "instance %s: its siblings serve its clients meanwhile",
+			i->name);
 	wait_to_start(i, delay_us);
 	tell_parent(s, "");
 }
@@ -313,7 +314,7 @@ static void instance_died(struct instance *i, int status)
 	source_close(&i->source, &s->out);
 	if (s->stopping)
 		died_stopping(i, pid, status);
-	else
+	else if (!restart_promote(i))
 		died_running(i, pid, status);
 	end_if_all_ended(s);
 }
@@ -326,9 +327,12 @@ static void on_child(void *ctx, int signo)
 	loop_refresh(s->loop);
 	notify_event(s, LOOP_READ); /* what they said before they died */
 	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
-		for (size_t k = 0; k < s->count; k++)
+		for (size_t k = 0; k < s->count; k++) {
 			if (s->instances[k].pid == pid)
 				instance_died(&s->instances[k], status);
+			else if (s->instances[k].other.pid == pid)
+				restart_other_died(&s->instances[k], status);
+		}
 }
 
 /* --- stopping ----------------------------------------------------------------- */
@@ -350,6 +354,7 @@ static void stop_all(struct super *s)
 {
 	s->stopping = true;
 	notify_send("STOPPING=1", NULL, 0);
+	restart_stop(s);
 	for (size_t k = 0; k < s->count; k++) {
 		struct instance *i = &s->instances[k];
 		loop_timer_clear(s->loop, &i->timer);
@@ -432,6 +437,7 @@ static void on_tick(void *ctx)
 			instance_judge(&s->instances[k]);
 	output_flush(&s->out);
 	feed_parent(s);
+	restart_next(s);
 	loop_timer_set(s->loop, &s->tick, now + PULSE_TICK_MS * 1000LL, on_tick, s);
 }
 
@@ -483,7 +489,8 @@ static bool set_up(struct super *s, const struct super_plan *plan)
 		s->instances[k] = (struct instance){ .super = s,
 			.name = plan->names[k],
 			.watch = { .fd = -1 },
-			.source = { .fd = -1 } };
+			.source = { .fd = -1 },
+			.other = { .watch = { .fd = -1 }, .source = { .fd = -1 } } };
 		s->pulses[k].dead = true;
 	}
 	s->loop = loop_new();
@@ -498,6 +505,15 @@ static void tear_down(struct super *s)
 	if (fd >= 0 && s->notify_path[0] == '/')
 		unlink(s->notify_path);
 	fd_close(&fd);
+	if (s->control) {
+		char folder[PATH_MAX];
+		control_close(s->control);
+		snprintf(
+			folder, sizeof(folder), "%.4000s/control", s->plan->run_folder);
+		rmdir(folder); /* with nobody's socket in it */
+	}
+	for (size_t k = 0; s->instances && k < s->count; k++)
+		keep_close(&s->instances[k].keep);
 	if (s->out.kept)
 		output_fini(&s->out);
 	loop_free(s->loop);
@@ -515,6 +531,8 @@ static int run(struct super *s)
 		return 1;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	fd_raise_limit();
+	restart_listen(s);
 	say(s, "starting %zu instances with %s, run folder %s", s->count, s->plan->conf,
 		s->plan->run_folder);
 	s->tick_us = now_us(s);

@@ -10,18 +10,14 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "shard.h"
+#include "worker/kept.h"
 #include "worker/server.h"
 
 enum {
-	INHERITED_MAX = 512,
 	RCVBUF_WANTED =
 		4 * 1024 * 1024, /* what a restart of 100 ms piles up at 40,000/s */
-};
-
-struct inherited {
-	struct shard_inherited fds[INHERITED_MAX];
-	int count;
-	int used;
+	LEAVE_US = (LIMIT_QUERY_TIME_MS + 2000) *
+		   1000, /* later answers are thrown away anyway */
 };
 
 /* --- queries come in ----------------------------------------------------- */
@@ -33,9 +29,16 @@ static void udp_query(void *ctx, struct udp_server *s, struct udp_datagram *d)
 		.udp = s, .peer = d->peer, .arrived_us = loop_now(l->w->loop)->mono_us
 	};
 	struct reply_slot slot = { .out = d->reply, .cap = d->reply_cap };
-	if (server_query(l->w, &client, d->data, d->len, d->cut, &slot) ==
-		SERVER_ANSWER)
+	switch (server_query(l->w, &client, d->data, d->len, d->cut, &slot)) {
+	case SERVER_ANSWER:
 		d->reply_len = slot.len;
+		break;
+	case SERVER_LATER:
+		d->later = true;
+		break;
+	case SERVER_SILENT:
+		break;
+	}
 }
 
 static void stream_query(void *ctx, struct stream_server *s, stream_id id,
@@ -102,35 +105,11 @@ static void explain(const struct conf_listen *c, int type, int error,
 			p->what[0] ? p->what : "socket", strerror(error));
 }
 
-/* The descriptor that was handed to us for this address, or -1. */
-static int inherited_take(
-	struct inherited *in, const struct sockaddr *sa, socklen_t len, int type)
-{
-	for (int i = 0; i < in->count; i++) {
-		const int fd = in->fds[i].fd;
-		if (fd < 0 || !shard_matches(fd, sa, len, type))
-			continue;
-		in->fds[i].fd = -1;
-		if (shard_adopt(fd) < 0) {
-			int gone = fd;
-			fd_close(&gone);
-			continue;
-		}
-		in->used++;
-		return fd;
-	}
-	return -1;
-}
-
-/* Descriptor, or -errno and `error`. */
-static int socket_get(const struct conf_listen *c, int type, struct inherited *in,
-	char error[static 1024])
+/* A new one. Descriptor, or -errno and `error`. */
+static int socket_open(const struct conf_listen *c, int type, char error[static 1024])
 {
 	struct sockaddr_storage sa;
 	const socklen_t len = addr_to_sockaddr(&c->addr, &sa);
-	int fd = inherited_take(in, (const struct sockaddr *)&sa, len, type);
-	if (fd >= 0)
-		return fd;
 	const struct shard_opt opt = {
 		.addr = (const struct sockaddr *)&sa,
 		.addr_len = len,
@@ -139,35 +118,74 @@ static int socket_get(const struct conf_listen *c, int type, struct inherited *i
 		.rcvbuf = type == SOCK_DGRAM ? RCVBUF_WANTED : 0,
 	};
 	struct shard_problem problem = { .owner_uid = (unsigned)-1 };
-	fd = shard_open(&opt, &problem);
+	const int fd = shard_open(&opt, &problem);
 	if (fd < 0)
 		explain(c, type, -fd, &problem, error);
+	else
+		kept_store(type == SOCK_DGRAM ? "udp" : "tcp", &c->addr, fd);
 	return fd;
 }
 
-static bool listener_serve(struct listener *l, int udp, int tcp)
+/* The inherited one, else a new one. */
+static int socket_get(const struct conf_listen *c, int type, struct kept *k, bool *unit,
+	char error[static 1024])
 {
-	struct worker *w = l->w;
-	const struct stream_conf conf = {
+	const int fd = kept_take_socket(k, &c->addr, type, unit);
+	return fd >= 0 ? fd : socket_open(c, type, error);
+}
+
+/* Without a keeper nobody could give the ring to a successor. */
+static void ring_get(struct listener *l, struct kept *k)
+{
+	int fd = kept_take_ring(k, &l->addr);
+	if (fd < 0 && kept_is_possible()) {
+		struct sockaddr_storage sa;
+		const socklen_t len = addr_to_sockaddr(&l->addr, &sa);
+		fd = shard_ring_create((const struct sockaddr *)&sa, len, 0);
+		if (fd >= 0)
+			kept_store("ring", &l->addr, fd);
+	}
+	if (fd < 0)
+		return;
+	l->ring = shard_ring_open(fd);
+	if (!l->ring)
+		log_warning(NET, "no ring: %s: what a crash interrupts is lost",
+			strerror(errno));
+	fd_close(&fd);
+}
+
+static struct stream_conf stream_conf_of(const struct worker *w)
+{
+	return (struct stream_conf){
 		.max_clients = LIMIT_TCP_CLIENTS,
 		.max_clients_per_address = LIMIT_TCP_CLIENTS_PER_ADDRESS,
 		.pipeline = w->conf->tcp_pipeline,
 		.idle_ms = w->conf->tcp_in_idle_ms,
 	};
+}
+
+static bool listener_serve(struct listener *l, int udp, int tcp)
+{
+	struct worker *w = l->w;
+	const struct stream_conf conf = stream_conf_of(w);
 	const struct stream_hooks hooks = { .query = stream_query, .ctx = l };
 	l->udp = udp_server_new(w->loop, udp, udp_query, l);
+	if (l->udp && l->ring) {
+		udp_server_use_ring(l->udp, l->ring);
+		udp_server_take_over(l->udp);
+	}
 	l->stream = stream_server_new(w->loop, tcp, &conf, &hooks, w->counters);
 	return l->udp && l->stream;
 }
 
 /* 1: serves; 0: an optional address that is not there; -1: `error`. */
 static int listener_open(struct listener *l, const struct conf_listen *c,
-	struct inherited *in, char error[static 1024])
+	struct kept *k, char error[static 1024])
 {
 	int tcp = -1;
-	int udp = socket_get(c, SOCK_DGRAM, in, error);
+	int udp = socket_get(c, SOCK_DGRAM, k, &l->unit, error);
 	if (udp >= 0)
-		tcp = socket_get(c, SOCK_STREAM, in, error);
+		tcp = socket_get(c, SOCK_STREAM, k, &l->unit, error);
 	if (udp < 0 || tcp < 0) {
 		fd_close(&udp);
 		if (!c->optional)
@@ -177,6 +195,7 @@ static int listener_open(struct listener *l, const struct conf_listen *c,
 	}
 	char addr[ADDR_TEXT_MAX];
 	l->addr = c->addr;
+	ring_get(l, k);
 	if (!listener_serve(l, udp, tcp)) {
 		snprintf(error, 1024, "%s: cannot serve: %s",
 			addr_to_text(&c->addr, addr), strerror(errno));
@@ -186,46 +205,212 @@ static int listener_open(struct listener *l, const struct conf_listen *c,
 	return 1;
 }
 
+/* --- sockets that go ----------------------------------------------------------------
+ */
+
+static void leaver_free(struct leaver *gone)
+{
+	struct worker *w = gone->w;
+	for (struct leaver **at = &w->leavers; *at; at = &(*at)->next)
+		if (*at == gone) {
+			*at = gone->next;
+			break;
+		}
+	loop_timer_clear(w->loop, &gone->timer);
+	udp_server_free(gone->udp);
+	stream_server_free(gone->stream);
+	free(gone);
+}
+
+static void leaver_done(void *ctx)
+{
+	leaver_free(ctx);
+}
+
+/* What waits in their queues is still answered. */
+static void leaver_add(
+	struct worker *w, struct udp_server *udp, struct stream_server *stream)
+{
+	struct leaver *leaver = calloc(1, sizeof(*leaver));
+	if (!leaver)
+		return;
+	*leaver = (struct leaver){
+		.w = w, .udp = udp, .stream = stream, .next = w->leavers
+	};
+	w->leavers = leaver;
+	if (udp) {
+		udp_server_drain(udp);
+		udp_server_pause(udp);
+	}
+	if (stream)
+		stream_server_drain(stream, NULL, NULL);
+	loop_timer_set(w->loop, &leaver->timer, loop_now(w->loop)->mono_us + LEAVE_US,
+		leaver_done, leaver);
+}
+
+/* The watchdog took us for stuck and led our clients elsewhere: such a socket never
+ * gets its share again, so a fresh one takes its place. */
+static void listener_renew(struct listener *l, const struct conf_listen *c)
+{
+	char error[1024], addr[ADDR_TEXT_MAX];
+	kept_remove("udp", &l->addr);
+	int fd = socket_open(c, SOCK_DGRAM, error);
+	struct udp_server *fresh =
+		fd < 0 ? NULL : udp_server_new(l->w->loop, fd, udp_query, l);
+	if (!fresh) {
+		fd_close(&fd);
+		log_error(NET, "%s is parked, and there is no other socket: %s",
+			addr_to_text(&l->addr, addr), fd < 0 ? error : strerror(errno));
+		return;
+	}
+	if (l->ring)
+		udp_server_use_ring(fresh, l->ring);
+	struct udp_server *old = l->udp;
+	l->udp = fresh;
+	counter_up(l->w->counters, sockets_parked);
+	log_notice(NET, "%s was parked: a fresh socket takes its place",
+		addr_to_text(&l->addr, addr));
+	leaver_add(l->w, old, NULL);
+}
+
+/* From the store, but parked, or no longer in the configuration: emptied, closed. */
+static void stored_drop(struct worker *w, struct kept *k, int i, struct listener *l)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+	int type = 0;
+	socklen_t type_len = sizeof(type);
+	int fd = k->fds[i].fd;
+	struct addr addr;
+	char text[ADDR_TEXT_MAX];
+	k->fds[i].fd = -1;
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0 ||
+		getsockname(fd, (struct sockaddr *)&sa, &len) < 0 ||
+		!addr_from_sockaddr(&addr, (const struct sockaddr *)&sa) ||
+		shard_adopt(fd) < 0) {
+		fd_close(&fd); /* a ring whose address nobody serves, or worse */
+		return;
+	}
+	const bool parked = type == SOCK_DGRAM && shard_parked(fd);
+	log_notice(NET, "%s %s %s: emptied and closed",
+		type == SOCK_DGRAM ? "udp" : "tcp", addr_to_text(&addr, text),
+		parked ? "was parked" : "is no longer listened on");
+	l->w = w;
+	l->addr = addr;
+	if (type == SOCK_DGRAM) {
+		if (!parked)
+			shard_park(fd);
+		struct udp_server *udp = udp_server_new(w->loop, fd, udp_query, l);
+		if (udp)
+			leaver_add(w, udp, NULL);
+	} else {
+		const struct stream_conf conf = stream_conf_of(w);
+		const struct stream_hooks hooks = { .query = stream_query, .ctx = l };
+		struct stream_server *stream =
+			stream_server_new(w->loop, fd, &conf, &hooks, w->counters);
+		if (stream)
+			leaver_add(w, NULL, stream);
+	}
+	/* a parked one's name is taken by the fresh one: told before that was stored */
+	if (!parked)
+		kept_remove(type == SOCK_DGRAM ? "udp" : "tcp", &addr);
+}
+
+/* Before fresh ones are stored under the same names. */
+static void parked_forget(const struct kept *k)
+{
+	for (int i = 0; i < k->count; i++) {
+		struct sockaddr_storage sa;
+		socklen_t len = sizeof(sa);
+		struct addr addr;
+		if (kept_is_stored(&k->fds[i]) && shard_parked(k->fds[i].fd) &&
+			getsockname(k->fds[i].fd, (struct sockaddr *)&sa, &len) == 0 &&
+			addr_from_sockaddr(&addr, (const struct sockaddr *)&sa))
+			kept_remove("udp", &addr);
+	}
+}
+
+/* --- the whole
+ * ---------------------------------------------------------------------------- */
+
+static const char *keeper_name(const struct kept *k)
+{
+	if (k->units)
+		return "socket unit";
+	if (getenv("SHOAL_SUPERVISED"))
+		return "shoal run";
+	return kept_is_possible() ? "descriptor store" : "none";
+}
+
+/* Those that the configuration names. */
+static bool listeners_open(struct worker *w, struct kept *k, char error[static 1024])
+{
+	parked_forget(k);
+	for (size_t i = 0; i < w->conf->listen_count; i++) {
+		struct listener *l = &w->listeners[w->listener_count];
+		l->w = w;
+		l->conf = &w->conf->listens[i];
+		const int got = listener_open(l, l->conf, k, error);
+		if (got != 0)
+			w->listener_count++;
+		if (got < 0)
+			return false;
+	}
+	return true;
+}
+
 bool listen_open(struct worker *w, char error[static 1024])
 {
-	struct inherited *in = calloc(1, sizeof(*in));
-	w->listeners = calloc(w->conf->listen_count + 1, sizeof(*w->listeners));
-	if (!in || !w->listeners) {
-		free(in);
+	struct kept *k = calloc(1, sizeof(*k));
+	if (k)
+		kept_read(k);
+	/* behind the listeners: what queries on sockets that go refer to */
+	const size_t count = w->conf->listen_count + (k ? (size_t)k->count : 0) + 1;
+	w->listeners = calloc(count, sizeof(*w->listeners));
+	if (!k || !w->listeners) {
+		free(k);
 		snprintf(error, 1024, "out of memory");
 		return false;
 	}
-	in->count = shard_inherited(in->fds, INHERITED_MAX);
-	bool fine = true;
-	for (size_t i = 0; fine && i < w->conf->listen_count; i++) {
-		struct listener *l = &w->listeners[w->listener_count];
-		l->w = w;
-		const int got = listener_open(l, &w->conf->listens[i], in, error);
-		fine = got >= 0;
-		if (got != 0)
-			w->listener_count++;
-	}
-	for (int i = 0; i < in->count; i++)
-		fd_close(&in->fds[i].fd);
-	if (fine && in->count)
-		log_notice(NET, "%d of %d inherited sockets are in use", in->used,
-			in->count);
-	if (in->used && w->stats)
-		snprintf(w->stats->keeper, sizeof(w->stats->keeper), "socket unit");
-	free(in);
+	const bool fine = listeners_open(w, k, error);
+	if (fine && k->count)
+		log_notice(NET, "%d of %d inherited descriptors are in use", k->used,
+			k->count);
+	struct listener *more = &w->listeners[w->listener_count];
+	for (int i = 0; fine && i < k->count; i++)
+		if (k->fds[i].fd >= 0 && kept_is_stored(&k->fds[i]))
+			stored_drop(w, k, i, more++);
+	kept_close(k);
+	if (w->stats)
+		snprintf(w->stats->keeper, sizeof(w->stats->keeper), "%s",
+			keeper_name(k));
+	free(k);
 	if (fine && !w->listener_count)
 		log_warning(NET, "no address to listen on");
 	return fine;
 }
 
+void listen_tick(struct worker *w)
+{
+	for (size_t i = 0; i < w->listener_count; i++) {
+		struct listener *l = &w->listeners[i];
+		udp_server_take_over(l->udp);
+		if (!w->stopping && shard_parked(udp_server_fd(l->udp)))
+			listener_renew(l, l->conf);
+	}
+}
+
 void listen_close(struct worker *w)
 {
+	while (w->leavers)
+		leaver_free(w->leavers);
 	for (size_t i = 0; i < w->listener_count; i++) {
 		struct listener *l = &w->listeners[i];
 		if (l->udp)
 			udp_server_free(l->udp);
 		if (l->stream)
 			stream_server_free(l->stream);
+		shard_ring_close(l->ring);
 	}
 	free(w->listeners);
 	w->listeners = NULL;

@@ -12,5 +12,8 @@
  * says why. */
 bool listen_open(struct worker *w, char error[static 1024]);
 void listen_close(struct worker *w);
+/* Once a second: what dead processes held is taken over, parked sockets are replaced.
+ */
+void listen_tick(struct worker *w);
 /* The stats block's lines. */
 void listen_tell(const struct worker *w);

@@ -186,6 +186,8 @@ static enum server_outcome resolve(const struct asked *a, const struct route *ro
 	struct waiter waiter;
 	waiter.next = NULL;
 	waiter.client = *a->client;
+	if (a->client->udp) /* until the answer is out, a successor can find it */
+		udp_server_keep(a->client->udp, &waiter.client.peer);
 	waiter.q = *q;
 	waiter.q.cookie = NULL; /* it is in the packet, which goes */
 	waiter.q.name = waiter.name;
@@ -348,8 +350,11 @@ void server_deliver(
 	const struct query *q = &waiter->q;
 	const struct client *client = &waiter->client;
 	const int64_t took_us = loop_now(w->loop)->mono_us - client->arrived_us;
-	if (too_late(w, client, took_us))
+	if (too_late(w, client, took_us)) {
+		if (client->udp)
+			udp_server_forget(client->udp, &client->peer);
 		return;
+	}
 	const struct respond_what what = {
 		.rcode = answer->rcode,
 		.ad = answer->status == CACHE_SECURE &&

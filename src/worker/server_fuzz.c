@@ -50,6 +50,16 @@ void udp_server_reply(struct udp_server *s, const struct udp_peer *to,
 	check_answer(data, len);
 }
 
+void udp_server_keep(struct udp_server *s, struct udp_peer *peer)
+{
+	(void)s, (void)peer;
+}
+
+void udp_server_forget(struct udp_server *s, const struct udp_peer *peer)
+{
+	(void)s, (void)peer;
+}
+
 bool stream_reply(
 	struct stream_server *s, stream_id id, const uint8_t *data, size_t len)
 {

@@ -18,16 +18,27 @@ static void stream_empty(void *ctx)
 	w->streams_open--;
 }
 
+/* Does somebody else read what comes to this very socket from now on: a successor that
+ * shares it, or the next one to whom its socket unit gives it? */
+static bool socket_goes_on(const struct listener *l)
+{
+	return l->unit || (l->ring && shard_ring_others(l->ring) > 0);
+}
+
 /* With a sibling in the group the kernel must choose it before our queue is emptied. */
 static void leave(struct worker *w, struct listener *l)
 {
 	const int fd = udp_server_fd(l->udp);
-	if (shard_group_size(fd) > 1) {
+	const bool goes_on = socket_goes_on(l);
+	if (l->ring)
+		shard_ring_leaving(l->ring);
+	if (!goes_on && shard_group_size(fd) > 1) {
 		const int e = shard_park(fd);
 		if (e < 0)
 			log_info(NET, "cannot leave the group first: error %d", -e);
 	}
-	udp_server_drain(l->udp);
+	if (!goes_on)
+		udp_server_drain(l->udp);
 	udp_server_pause(l->udp);
 	w->streams_open++;
 	stream_server_drain(l->stream, stream_empty, w);

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "ctl/notify.h"
+#include "worker/listen.h"
 
 enum {
 	TICK_US = 500 * 1000, /* a heart that stands still for a second is seen */
@@ -73,6 +74,7 @@ static void tick(void *ctx)
 		counter_set(w->counters, loop_longest_us, numbers.longest_us);
 	if (w->ticks % TICKS_A_SECOND == 0) {
 		cache_tick(w->cache, now);
+		listen_tick(w);
 		watch_clock(w, now);
 		const bool busy = w->counters->queries != w->busy_queries;
 		if (busy || w->ticks % TICKS_IDLE_GAUGES == 0)

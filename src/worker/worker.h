@@ -33,9 +33,21 @@ enum {
 
 struct listener {
 	struct worker *w;
+	const struct conf_listen *conf;
 	struct addr addr;
 	struct udp_server *udp;
 	struct stream_server *stream;
+	struct shard_ring *ring; /* NULL: nobody keeps it */
+	bool unit; /* the sockets belong to a socket unit, which holds their queues */
+};
+
+/* A server whose socket is no longer served, until its last answer is out. */
+struct leaver {
+	struct worker *w;
+	struct udp_server *udp;
+	struct stream_server *stream;
+	struct timer timer;
+	struct leaver *next;
 };
 
 /* event.after, event.recurrent */
@@ -65,6 +77,7 @@ struct worker {
 
 	struct listener *listeners;
 	size_t listener_count;
+	struct leaver *leavers;
 
 	/* serving */
 	struct respond_env respond;

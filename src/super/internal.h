@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* super/internal.h - the supervisor's state, for the files of this folder that move it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/counters.h"
+#include "ctl/control.h"
+#include "loop/loop.h"
+#include "super/backoff.h"
+#include "super/child.h"
+#include "super/keep.h"
+#include "super/output.h"
+#include "super/pulse.h"
+#include "super/super.h"
+
+enum { NOTIFY_MAX = 108 };
+
+enum instance_state { WAITING, STARTING, READY, ENDED };
+
+struct super;
+
+/* The second process of an instance, while it is restarted. */
+enum role { NOBODY, SUCCESSOR, PREDECESSOR };
+
+struct other {
+	enum role role;
+	pid_t pid;
+	int64_t started_us;
+	struct source source;
+	struct watch watch;
+	struct timer timer; /* SIGKILL: not ready, or not gone, in time */
+};
+
+struct instance {
+	struct super *super;
+	const char *name;
+	enum instance_state state;
+	pid_t pid;
+	int64_t started_us;
+	int64_t beat_us; /* as its stats file said last */
+	bool told;       /* its silence */
+	bool replaced;   /* SIGABRT was sent */
+	struct backoff backoff;
+	struct source source;
+	struct watch watch;
+	struct timer timer; /* WAITING: start; replaced: SIGKILL */
+	struct keep keep;   /* what it left with us for its successor */
+	bool parked;        /* its sockets, while it stands still */
+	bool restart;       /* asked for, not begun */
+	struct other other;
+};
+
+/* `shoal restart`: one after the other. */
+struct rolling {
+	unsigned long serial; /* of the last one asked for */
+	size_t left, done;
+	bool failed;
+	char failure[448];
+};
+
+struct super {
+	const struct super_plan *plan;
+	struct loop *loop;
+	struct output out;
+	char notify_path[NOTIFY_MAX];
+	struct watch notify;
+	struct timer tick;
+	struct timer stop;
+	int64_t tick_us;   /* when the last one was */
+	int64_t parent_us; /* when our own watchdog was last fed */
+	bool stopping;
+	bool any_ready; /* some instance, some time: the configuration can work */
+	bool told_ready;
+	int code;
+	struct control *control;
+	struct counters counters; /* the control socket wants some */
+	struct rolling rolling;
+	struct instance *instances;
+	struct pulse *pulses; /* beside the instances */
+	size_t count;
+};
+
+/* One line of our own in the log. */
+#define say(s, ...) output_say(&(s)->out, "shoal", __VA_ARGS__)
+
+struct pulse *pulse_of(const struct instance *i);
+int64_t now_us(const struct super *s);
+size_t count_state(const struct super *s, enum instance_state state);
+/* A process of this instance: pid, its output in `source`, watched; or -errno. */
+pid_t instance_spawn(struct instance *i, struct source *source);
+void instance_output(void *ctx, unsigned events);
+/* It is ready: told to whoever started us. */
+void instance_became_ready(struct instance *i);
+void end_if_all_ended(struct super *s);
+
+/* --- restart.c: successor first, then the predecessor goes ----------------------- */
+
+/* The instance's turn: the others wait. */
+void restart_next(struct super *s);
+/* READY=1 of a second process. */
+void restart_ready(struct instance *i);
+/* A second process is dead. */
+void restart_other_died(struct instance *i, int status);
+/* The first process died while its successor was starting: that one is the instance
+ * now. */
+bool restart_promote(struct instance *i);
+/* All shall stop. */
+void restart_stop(struct super *s);
+/* The control socket <run>/control/.supervisor; a warning when there is none. */
+void restart_listen(struct super *s);

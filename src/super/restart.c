@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* super/restart.c - `shoal restart`: one instance after the other, the successor first.
+ *
+ *	first   READY ............ its successor is ready: it becomes the second one,
+ *SIGTERM second  SUCCESSOR: starting, shares the sockets; READY=1 makes it the first
+ *one PREDECESSOR: reads no more, answers what it has begun, ends
+ *
+ * Both read the same kernel sockets and the same ring meanwhile. A successor that dies
+ *or is not ready in time leaves the first one as it was, and those that would come
+ *after it are not touched: the configuration or the program is what is wrong. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "super/internal.h"
+
+enum {
+	READY_US = 60 * 1000 * 1000,
+	GONE_US = 5 * 1000 * 1000,
+	NAME_CAP = 64,
+};
+
+static void other_output(void *ctx, unsigned events)
+{
+	struct instance *i = ctx;
+	(void)events;
+	if (!source_read(&i->other.source, &i->super->out))
+		loop_unwatch(i->super->loop, &i->other.watch);
+}
+
+static void other_kill(void *ctx)
+{
+	const struct instance *i = ctx;
+	if (!i->other.pid)
+		return;
+	say(i->super, "instance %s (pid %d) %s: killed", i->name, (int)i->other.pid,
+		i->other.role == SUCCESSOR ? "is not ready in time" : "does not stop");
+	kill(i->other.pid, SIGKILL);
+}
+
+static void rolling_fail(struct super *s, const char *name, const char *why)
+{
+	struct rolling *r = &s->rolling;
+	r->failed = true;
+	snprintf(r->failure, sizeof(r->failure), "instance %.63s: %.350s", name, why);
+	for (size_t k = 0; k < s->count; k++)
+		s->instances[k].restart = false;
+	r->left = 0;
+}
+
+static void rolling_step(struct super *s)
+{
+	s->rolling.left -= s->rolling.left > 0;
+	s->rolling.done++;
+	restart_next(s);
+}
+
+/* --- one instance ---------------------------------------------------------------- */
+
+static void restart_begin(struct instance *i)
+{
+	struct super *s = i->super;
+	i->restart = false;
+	const pid_t pid = instance_spawn(i, &i->other.source);
+	if (pid < 0) {
+		rolling_fail(s, i->name, strerror(-pid));
+		return;
+	}
+	i->other.role = SUCCESSOR;
+	i->other.pid = pid;
+	i->other.started_us = now_us(s);
+	/* its stats are the successor's from some moment on: silence means nothing */
+	*pulse_of(i) = (struct pulse){ .starting = true };
+	loop_watch(s->loop, &i->other.watch, i->other.source.fd, LOOP_READ,
+		other_output, i);
+	loop_timer_set(s->loop, &i->other.timer, now_us(s) + READY_US, other_kill, i);
+}
+
+/* Nobody is between two processes, and this one serves. */
+static bool may_begin(const struct super *s, const struct instance *i)
+{
+	for (size_t k = 0; k < s->count; k++)
+		if (s->instances[k].other.role != NOBODY)
+			return false;
+	return i->state == READY && !i->replaced;
+}
+
+void restart_next(struct super *s)
+{
+	for (size_t k = 0; !s->stopping && k < s->count; k++) {
+		struct instance *i = &s->instances[k];
+		if (!i->restart)
+			continue;
+		if (i->state == ENDED)
+			rolling_fail(s, i->name, "it has ended");
+		else if (may_begin(s, i))
+			restart_begin(i);
+		return; /* in order: one that is starting is waited for */
+	}
+}
+
+/* First and second change places; a watch is known by its address. */
+static void swap(struct instance *i)
+{
+	struct loop *loop = i->super->loop;
+	const struct source source = i->source;
+	const pid_t pid = i->pid;
+	loop_unwatch(loop, &i->watch);
+	loop_unwatch(loop, &i->other.watch);
+	i->source = i->other.source;
+	i->pid = i->other.pid;
+	i->started_us = i->other.started_us;
+	i->other.source = source;
+	i->other.pid = pid;
+	if (i->source.fd >= 0)
+		loop_watch(
+			loop, &i->watch, i->source.fd, LOOP_READ, instance_output, i);
+	if (source.fd >= 0)
+		loop_watch(
+			loop, &i->other.watch, source.fd, LOOP_READ, other_output, i);
+	i->beat_us = 0;
+	i->told = i->replaced = i->parked = false;
+}
+
+void restart_ready(struct instance *i)
+{
+	struct super *s = i->super;
+	if (i->other.role != SUCCESSOR)
+		return;
+	swap(i);
+	i->other.role = PREDECESSOR;
+	kill(i->other.pid, SIGTERM);
+	kill(i->other.pid, SIGCONT); /* a stopped process sees no SIGTERM */
+	loop_timer_set(s->loop, &i->other.timer, now_us(s) + GONE_US, other_kill, i);
+	instance_became_ready(i);
+}
+
+static void other_close(struct instance *i)
+{
+	struct super *s = i->super;
+	i->other.pid = 0;
+	i->other.role = NOBODY;
+	loop_timer_clear(s->loop, &i->other.timer);
+	loop_unwatch(s->loop, &i->other.watch);
+	source_close(&i->other.source, &s->out);
+}
+
+void restart_other_died(struct instance *i, int status)
+{
+	struct super *s = i->super;
+	const enum role role = i->other.role;
+	const pid_t pid = i->other.pid;
+	char words[CHILD_WORDS_MAX], why[CHILD_WORDS_MAX + 250];
+	child_words(status, words);
+	other_close(i);
+	if (role == PREDECESSOR) {
+		if (!WIFEXITED(status) || WEXITSTATUS(status))
+			say(s, "instance %s (pid %d) did not stop well: %s", i->name,
+				(int)pid, words);
+		rolling_step(s);
+	} else if (!s->stopping) {
+		snprintf(why, sizeof(why), "its successor cannot start: %s: %s", words,
+			i->other.source.last[0] ? i->other.source.last
+						: "it said nothing");
+		say(s, "instance %s: %s; pid %d goes on", i->name, why, (int)i->pid);
+		*pulse_of(i) = (struct pulse){ 0 };
+		rolling_fail(s, i->name, why);
+	}
+	end_if_all_ended(s);
+}
+
+bool restart_promote(struct instance *i)
+{
+	struct super *s = i->super;
+	if (i->other.role != SUCCESSOR)
+		return false;
+	swap(i); /* of the dead one all is closed already */
+	other_close(i);
+	say(s, "instance %s died while its successor (pid %d) was starting", i->name,
+		(int)i->pid);
+	i->state = STARTING;
+	*pulse_of(i) = (struct pulse){ .starting = true };
+	rolling_step(s);
+	return true;
+}
+
+void restart_stop(struct super *s)
+{
+	for (size_t k = 0; k < s->count; k++) {
+		struct instance *i = &s->instances[k];
+		i->restart = false;
+		if (i->other.role == SUCCESSOR)
+			kill(i->other.pid, SIGKILL); /* it serves nobody yet */
+	}
+}
+
+/* --- what `shoal restart` says ------------------------------------------------------
+ */
+
+static struct instance *find(struct super *s, const char *name)
+{
+	for (size_t k = 0; k < s->count; k++)
+		if (strcmp(s->instances[k].name, name) == 0)
+			return &s->instances[k];
+	return NULL;
+}
+
+/* The next word of the line. */
+static bool word_take(const char **at, char out[static NAME_CAP])
+{
+	*at += strspn(*at, " ");
+	const size_t len = strcspn(*at, " ");
+	if (!len || len >= NAME_CAP)
+		return false;
+	memcpy(out, *at, len);
+	out[len] = 0;
+	*at += len;
+	return true;
+}
+
+static bool is_named(const char *names, const char *wanted)
+{
+	char name[NAME_CAP];
+	for (const char *at = names; word_take(&at, name);)
+		if (strcmp(name, wanted) == 0)
+			return true;
+	return false;
+}
+
+static bool answer(char **out, bool fine, const char *text)
+{
+	*out = strdup(text);
+	return fine && *out;
+}
+
+/* "restart [NAME...]": the serial to ask for with "progress". */
+static bool ask_restart(struct super *s, const char *names, char **out)
+{
+	char name[NAME_CAP], text[160];
+	if (s->stopping)
+		return answer(out, false, "it is stopping");
+	if (s->rolling.left)
+		return answer(out, false, "a restart is under way");
+	size_t count = 0;
+	for (const char *at = names; word_take(&at, name); count++)
+		if (!find(s, name)) {
+			snprintf(text, sizeof(text), "no instance %s", name);
+			return answer(out, false, text);
+		}
+	const bool all = !count;
+	s->rolling = (struct rolling){ .serial = s->rolling.serial + 1 };
+	for (size_t k = 0; k < s->count; k++) {
+		struct instance *i = &s->instances[k];
+		i->restart = all ? i->state != ENDED : is_named(names, i->name);
+		s->rolling.left += i->restart;
+	}
+	snprintf(text, sizeof(text), "%lu", s->rolling.serial);
+	restart_next(s);
+	return answer(out, true, text);
+}
+
+/* "progress SERIAL": "left done" or an error. */
+static bool ask_progress(struct super *s, const char *serial, char **out)
+{
+	char text[80];
+	const struct rolling *r = &s->rolling;
+	if (strtoul(serial, NULL, 10) != r->serial)
+		return answer(out, false, "another restart was asked for meanwhile");
+	if (r->failed)
+		return answer(out, false, r->failure);
+	if (s->stopping)
+		return answer(out, false, "it is stopping");
+	snprintf(text, sizeof(text), "%zu %zu", r->left, r->done);
+	return answer(out, true, text);
+}
+
+static bool ask_hello(struct super *s, const char *rest, char **out)
+{
+	(void)s, (void)rest;
+	return answer(out, true, "shoal run");
+}
+
+static bool asked(void *ctx, const char *line, char **out)
+{
+	static const struct {
+		const char *word;
+		bool (*fn)(struct super *s, const char *rest, char **out);
+	} rows[] = { { "hello", ask_hello }, { "restart", ask_restart },
+		{ "progress", ask_progress } };
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const size_t len = strlen(rows[i].word);
+		if (strncmp(line, rows[i].word, len) == 0 &&
+			(!line[len] || line[len] == ' '))
+			return rows[i].fn(ctx, line + len, out);
+	}
+	return answer(out, false, "unknown command");
+}
+
+void restart_listen(struct super *s)
+{
+	s->control = control_open(s->loop, s->plan->run_folder, CONTROL_SUPERVISOR,
+		asked, s, &s->counters);
+	if (!s->control)
+		say(s, "no control socket for `shoal restart`: %s", strerror(errno));
+}

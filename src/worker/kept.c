@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "worker/kept.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "ctl/notify.h"
+
+enum {
+	NAME_MAX_LEN = 96,
+	SEND_TRIES = 200, /* of 5 ms: the keeper may be behind, a lost descriptor is a
+			     loss */
+	SEND_WAIT_NS = 5 * 1000 * 1000,
+};
+
+static const char prefix[] = "kept-";
+
+void kept_read(struct kept *k)
+{
+	k->count = shard_inherited(k->fds, KEPT_MAX);
+	k->used = 0;
+	k->units = false;
+}
+
+void kept_close(struct kept *k)
+{
+	for (int i = 0; i < k->count; i++)
+		fd_close(&k->fds[i].fd);
+}
+
+bool kept_is_stored(const struct shard_inherited *row)
+{
+	return strncmp(row->name, prefix, sizeof(prefix) - 1) == 0;
+}
+
+static int take(struct kept *k, int i)
+{
+	const int fd = k->fds[i].fd;
+	k->fds[i].fd = -1;
+	k->used++;
+	return fd;
+}
+
+int kept_take_socket(struct kept *k, const struct addr *a, int type, bool *unit)
+{
+	struct sockaddr_storage sa;
+	const socklen_t len = addr_to_sockaddr(a, &sa);
+	for (int i = 0; i < k->count; i++) {
+		const int fd = k->fds[i].fd;
+		if (fd < 0 ||
+			!shard_matches(fd, (const struct sockaddr *)&sa, len, type) ||
+			(type == SOCK_DGRAM && shard_parked(fd)))
+			continue;
+		const int e = shard_adopt(fd);
+		if (e < 0) {
+			log_warning(NET, "an inherited socket cannot be used: %s",
+				strerror(-e));
+			continue;
+		}
+		*unit = !kept_is_stored(&k->fds[i]);
+		k->units |= *unit;
+		return take(k, i);
+	}
+	return -1;
+}
+
+int kept_take_ring(struct kept *k, const struct addr *a)
+{
+	struct sockaddr_storage sa;
+	const socklen_t len = addr_to_sockaddr(a, &sa);
+	for (int i = 0; i < k->count; i++)
+		if (k->fds[i].fd >= 0 && shard_ring_matches(k->fds[i].fd,
+						 (const struct sockaddr *)&sa, len))
+			return take(k, i);
+	return -1;
+}
+
+/* --- to the keeper -----------------------------------------------------------------
+ */
+
+bool kept_is_possible(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	return path && *path;
+}
+
+/* FDNAME= may hold no colon: sd_pid_notify_with_fds(3). */
+static void name_of(
+	const char *what, const struct addr *a, char out[static NAME_MAX_LEN])
+{
+	char text[ADDR_TEXT_MAX];
+	addr_to_text(a, text);
+	for (char *c = text; *c; c++)
+		if (*c == ':')
+			*c = '_';
+	snprintf(out, NAME_MAX_LEN, "%s%s-%s", prefix, what, text);
+}
+
+static void tell(const char *text, const int *fd)
+{
+	for (int i = 0; i < SEND_TRIES; i++) {
+		const int e = notify_send(text, fd, fd ? 1 : 0);
+		if (e != -EAGAIN) {
+			if (e < 0)
+				log_warning(NET,
+					"the keeper of sockets cannot be reached: %s",
+					strerror(-e));
+			return;
+		}
+		nanosleep(&(struct timespec){ .tv_nsec = SEND_WAIT_NS }, NULL);
+	}
+	log_warning(NET, "the keeper of sockets does not listen");
+}
+
+void kept_store(const char *what, const struct addr *a, int fd)
+{
+	char name[NAME_MAX_LEN], text[NAME_MAX_LEN + 64];
+	if (!kept_is_possible())
+		return;
+	name_of(what, a, name);
+	/* without FDPOLL=0 systemd drops a parked socket at the first ICMP error */
+	snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
+	tell(text, &fd);
+}
+
+void kept_remove(const char *what, const struct addr *a)
+{
+	char name[NAME_MAX_LEN], text[NAME_MAX_LEN + 64];
+	if (!kept_is_possible())
+		return;
+	name_of(what, a, name);
+	snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	tell(text, NULL);
+}

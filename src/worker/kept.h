@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* worker/kept.h - descriptors that outlive this process: handed to us, and given to the
+ * keeper.
+ *
+ * The keeper is a systemd socket unit, systemd's descriptor store or `shoal run`; the
+ * last two speak one protocol: FDSTORE=1, FDNAME=, FDPOLL=0 over $NOTIFY_SOCKET, back
+ * as LISTEN_FDS. Names begin with "kept-" and only label: a socket is known by its
+ * address, a ring by what stands in it. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/addr.h"
+#include "shard.h"
+
+enum { KEPT_MAX = 1024 };
+
+struct kept {
+	struct shard_inherited fds[KEPT_MAX]; /* fd -1: taken */
+	int count, used;
+	bool units; /* some came from a socket unit */
+};
+
+/* What was handed to us; once. */
+void kept_read(struct kept *k);
+/* Closes what nobody took. */
+void kept_close(struct kept *k);
+/* Is this row from the descriptor store (else from a socket unit)? */
+bool kept_is_stored(const struct shard_inherited *row);
+/* The socket of this address that can go on serving, or -1: parked ones are left.
+ * `unit`: from a socket unit. */
+int kept_take_socket(struct kept *k, const struct addr *a, int type, bool *unit);
+/* The ring of this address, or -1. */
+int kept_take_ring(struct kept *k, const struct addr *a);
+
+/* Is there somebody who keeps descriptors for us? */
+bool kept_is_possible(void);
+/* Give the keeper a duplicate; `what`: "udp", "tcp", "ring". */
+void kept_store(const char *what, const struct addr *a, int fd);
+/* The keeper closes what it has by this name. */
+void kept_remove(const char *what, const struct addr *a);
