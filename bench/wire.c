@@ -47,25 +47,25 @@ static void referral_make(
 	name_from_text(r->zone, zone);
 	snprintf(text, sizeof(text), "www.Example.%s", zone);
 	name_from_text(r->qname, text);
-	r->ns = (struct rrset){.name = r->zone,
+	r->ns = (struct rrset){ .name = r->zone,
 		.type = TYPE_NS,
 		.rclass = CLASS_IN,
 		.ttl = 172800,
-		.data = r->data[13]};
-	r->ds = (struct rrset){.name = r->zone,
+		.data = r->data[13] };
+	r->ds = (struct rrset){ .name = r->zone,
 		.type = TYPE_DS,
 		.rclass = CLASS_IN,
 		.ttl = 86400,
-		.data = r->data[14]};
+		.data = r->data[14] };
 	for (unsigned i = 0; i < servers; i++) {
 		snprintf(text, sizeof(text), "%c.gtld-servers.net", 'a' + (int)i);
 		const size_t len = name_from_text(r->names[i], text);
 		push(&r->ns, r->data[13], r->names[i], (uint16_t)len, false);
-		r->glue[i] = (struct rrset){.name = r->names[i],
+		r->glue[i] = (struct rrset){ .name = r->names[i],
 			.type = TYPE_A,
 			.rclass = CLASS_IN,
 			.ttl = 172800,
-			.data = r->data[i]};
+			.data = r->data[i] };
 		push(&r->glue[i], r->data[i], zeros, 4, false);
 	}
 	if (with_ds) {

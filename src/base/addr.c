@@ -41,7 +41,7 @@ static bool scope_from_text(uint32_t *out, const char *text)
 
 static bool ip_from_text(struct addr *out, char *text)
 {
-	struct addr a = {0};
+	struct addr a = { 0 };
 	char *scope = strchr(text, '%');
 	if (scope)
 		*scope++ = 0;
@@ -116,11 +116,11 @@ char *addr_to_text(const struct addr *a, char buf[static ADDR_TEXT_MAX])
 	return buf;
 }
 
-static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
+static const uint8_t mapped_prefix[12] = { [10] = 0xff, [11] = 0xff };
 
 bool addr_from_sockaddr(struct addr *out, const struct sockaddr *sa)
 {
-	struct addr a = {0};
+	struct addr a = { 0 };
 	if (sa->sa_family == AF_INET) {
 		struct sockaddr_in in;
 		memcpy(&in, sa, sizeof(in));
@@ -152,8 +152,8 @@ socklen_t addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *out)
 	assert(a->family == 4 || a->family == 6);
 	memset(out, 0, sizeof(*out));
 	if (a->family == 4) {
-		struct sockaddr_in in = {
-			.sin_family = AF_INET, .sin_port = htons(a->port)};
+		struct sockaddr_in in = { .sin_family = AF_INET,
+			.sin_port = htons(a->port) };
 		memcpy(&in.sin_addr, a->ip, 4);
 		memcpy(out, &in, sizeof(in));
 		return sizeof(in);
@@ -211,28 +211,29 @@ bool subnet_from_text(struct subnet *out, const char *text)
 }
 
 static const struct subnet loopback[] = {
-	{{.family = 4, .ip = {127}}, 8},
-	{{.family = 6, .ip = {[15] = 1}}, 128},
-	{{.family = 6, .ip = {[10] = 0xff, 0xff, 127}}, 104},
+	{ { .family = 4, .ip = { 127 } }, 8 },
+	{ { .family = 6, .ip = { [15] = 1 } }, 128 },
+	{ { .family = 6, .ip = { [10] = 0xff, 0xff, 127 } }, 104 },
 };
 
 static const struct subnet unusable[] = {
-	{{.family = 4, .ip = {0}}, 8},
-	{{.family = 4, .ip = {224}}, 4},
-	{{.family = 4, .ip = {240}}, 4}, /* reserved, and broadcast */
-	{{.family = 6, .ip = {0}}, 128},
-	{{.family = 6, .ip = {0xff}}, 8},
+	{ { .family = 4, .ip = { 0 } }, 8 },
+	{ { .family = 4, .ip = { 224 } }, 4 },
+	{ { .family = 4, .ip = { 240 } }, 4 }, /* reserved, and broadcast */
+	{ { .family = 6, .ip = { 0 } }, 128 },
+	{ { .family = 6, .ip = { 0xff } }, 8 },
 	/* a socket would turn it into IPv4, around every check of the IPv4 address */
-	{{.family = 6, .ip = {[10] = 0xff, 0xff}}, 96},
+	{ { .family = 6, .ip = { [10] = 0xff, 0xff } }, 96 },
 };
 
 static const struct subnet local_nets[] = {
-	{{.family = 4, .ip = {10}}, 8}, /* RFC 1918 */
-	{{.family = 4, .ip = {172, 16}}, 12}, {{.family = 4, .ip = {192, 168}}, 16},
-	{{.family = 4, .ip = {100, 64}}, 10},	 /* RFC 6598 */
-	{{.family = 4, .ip = {169, 254}}, 16},	 /* RFC 3927 */
-	{{.family = 6, .ip = {0xfe, 0x80}}, 10}, /* RFC 4291 */
-	{{.family = 6, .ip = {0xfc}}, 7},	 /* RFC 4193 */
+	{ { .family = 4, .ip = { 10 } }, 8 }, /* RFC 1918 */
+	{ { .family = 4, .ip = { 172, 16 } }, 12 },
+	{ { .family = 4, .ip = { 192, 168 } }, 16 },
+	{ { .family = 4, .ip = { 100, 64 } }, 10 },    /* RFC 6598 */
+	{ { .family = 4, .ip = { 169, 254 } }, 16 },   /* RFC 3927 */
+	{ { .family = 6, .ip = { 0xfe, 0x80 } }, 10 }, /* RFC 4291 */
+	{ { .family = 6, .ip = { 0xfc } }, 7 },        /* RFC 4193 */
 };
 
 #define IN_ANY(nets, a) in_any(nets, sizeof(nets) / sizeof((nets)[0]), a)

@@ -34,8 +34,8 @@ char *addr_ip_text(const struct addr *a, char buf[static ADDR_TEXT_MAX]);
 bool addr_from_sockaddr(struct addr *out, const struct sockaddr *sa);
 socklen_t addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *out);
 
-bool addr_equal(const struct addr *a, const struct addr *b);    /* with port */
-bool addr_same_ip(const struct addr *a, const struct addr *b);  /* without */
+bool addr_equal(const struct addr *a, const struct addr *b);   /* with port */
+bool addr_same_ip(const struct addr *a, const struct addr *b); /* without */
 bool addr_is_loopback(const struct addr *a);
 /* Any address that no server on the internet can have: unspecified, multicast,
  * broadcast, 0/8 ; loopback is asked for separately. */

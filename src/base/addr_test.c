@@ -20,13 +20,13 @@ static void text_goes_there_and_back(void **state)
 {
 	(void)state;
 	static const char *const pairs[][2] = {
-		{"127.0.0.1", "127.0.0.1@53"},
-		{"192.0.2.1@5353", "192.0.2.1@5353"},
-		{"192.0.2.1#853", "192.0.2.1@853"},
-		{"::1", "::1@53"},
-		{"2001:DB8:0::1@65535", "2001:db8::1@65535"},
-		{"fe80::1%lo@53", "fe80::1%lo@53"},
-		{"fe80::1%1", "fe80::1%lo@53"},
+		{ "127.0.0.1", "127.0.0.1@53" },
+		{ "192.0.2.1@5353", "192.0.2.1@5353" },
+		{ "192.0.2.1#853", "192.0.2.1@853" },
+		{ "::1", "::1@53" },
+		{ "2001:DB8:0::1@65535", "2001:db8::1@65535" },
+		{ "fe80::1%lo@53", "fe80::1%lo@53" },
+		{ "fe80::1%1", "fe80::1%lo@53" },
 	};
 	char buf[ADDR_TEXT_MAX];
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
@@ -42,12 +42,12 @@ static void text_goes_there_and_back(void **state)
 static void malformed_text_is_refused_and_changes_nothing(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"", "1.2.3", "1.2.3.4.5", "256.1.1.1",
+	static const char *const bad[] = { "", "1.2.3", "1.2.3.4.5", "256.1.1.1",
 		"1.2.3.4@", "1.2.3.4@0", "1.2.3.4@65536", "1.2.3.4@-1", "1.2.3.4@53x",
 		"1.2.3.4@53@53", "1.2.3.4%lo", "::1%lo", "fe80::1%",
 		"fe80::1%nosuchinterface", ":::", "[::1]", "localhost", " 1.2.3.4",
-		"1.2.3.4 ", "@53", "::1@ 53"};
-	struct addr a = {.family = 9};
+		"1.2.3.4 ", "@53", "::1@ 53" };
+	struct addr a = { .family = 9 };
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_false(addr_from_text(&a, bad[i], 53));
 	char endless[300];
@@ -60,8 +60,8 @@ static void malformed_text_is_refused_and_changes_nothing(void **state)
 static void sockaddr_goes_there_and_back(void **state)
 {
 	(void)state;
-	static const char *const texts[] = {
-		"192.0.2.7@1053", "2001:db8::7@53", "fe80::7%lo"};
+	static const char *const texts[] = { "192.0.2.7@1053", "2001:db8::7@53",
+		"fe80::7%lo" };
 	for (size_t i = 0; i < 3; i++) {
 		const struct addr a = addr(texts[i]);
 		struct sockaddr_storage ss;
@@ -73,7 +73,7 @@ static void sockaddr_goes_there_and_back(void **state)
 		assert_true(addr_equal(&a, &b));
 	}
 	struct addr b;
-	const struct sockaddr other = {.sa_family = AF_UNIX};
+	const struct sockaddr other = { .sa_family = AF_UNIX };
 	assert_false(addr_from_sockaddr(&b, &other));
 }
 
@@ -111,18 +111,18 @@ static void subnets_end_where_their_bits_end(void **state)
 		const char *net, *ip;
 		bool in;
 	} rows[] = {
-		{"10.0.0.0/8", "10.255.255.255", true},
-		{"10.0.0.0/8", "11.0.0.0", false},
-		{"192.0.2.128/25", "192.0.2.127", false},
-		{"192.0.2.128/25", "192.0.2.129", true},
-		{"192.0.2.1", "192.0.2.1", true},
-		{"192.0.2.1", "192.0.2.0", false},
-		{"0.0.0.0/0", "203.0.113.9", true},
-		{"0.0.0.0/0", "::1", false},
-		{"::/0", "::1", true},
-		{"2001:db8::/33", "2001:db8:7fff::", true},
-		{"2001:db8::/33", "2001:db8:8000::", false},
-		{"::1/128", "::1", true},
+		{ "10.0.0.0/8", "10.255.255.255", true },
+		{ "10.0.0.0/8", "11.0.0.0", false },
+		{ "192.0.2.128/25", "192.0.2.127", false },
+		{ "192.0.2.128/25", "192.0.2.129", true },
+		{ "192.0.2.1", "192.0.2.1", true },
+		{ "192.0.2.1", "192.0.2.0", false },
+		{ "0.0.0.0/0", "203.0.113.9", true },
+		{ "0.0.0.0/0", "::1", false },
+		{ "::/0", "::1", true },
+		{ "2001:db8::/33", "2001:db8:7fff::", true },
+		{ "2001:db8::/33", "2001:db8:8000::", false },
+		{ "::1/128", "::1", true },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct subnet net;
@@ -145,24 +145,24 @@ static void kinds_of_addresses(void **state)
 		const char *ip;
 		bool loopback, unusable, local;
 	} rows[] = {
-		{"127.9.9.9", true, false, true},
-		{"::1", true, false, true},
-		{"::ffff:127.0.0.1", true, true, true},
-		{"0.1.2.3", false, true, false},
-		{"::", false, true, false},
-		{"224.0.0.1", false, true, false},
-		{"255.255.255.255", false, true, false},
-		{"ff02::1", false, true, false},
-		{"10.1.1.1", false, false, true},
-		{"172.31.0.1", false, false, true},
-		{"172.32.0.1", false, false, false},
-		{"192.168.0.1", false, false, true},
-		{"100.64.0.1", false, false, true},
-		{"169.254.1.1", false, false, true},
-		{"fe80::1%lo", false, false, true},
-		{"fd00::1", false, false, true},
-		{"2001:db8::1", false, false, false},
-		{"198.41.0.4", false, false, false},
+		{ "127.9.9.9", true, false, true },
+		{ "::1", true, false, true },
+		{ "::ffff:127.0.0.1", true, true, true },
+		{ "0.1.2.3", false, true, false },
+		{ "::", false, true, false },
+		{ "224.0.0.1", false, true, false },
+		{ "255.255.255.255", false, true, false },
+		{ "ff02::1", false, true, false },
+		{ "10.1.1.1", false, false, true },
+		{ "172.31.0.1", false, false, true },
+		{ "172.32.0.1", false, false, false },
+		{ "192.168.0.1", false, false, true },
+		{ "100.64.0.1", false, false, true },
+		{ "169.254.1.1", false, false, true },
+		{ "fe80::1%lo", false, false, true },
+		{ "fd00::1", false, false, true },
+		{ "2001:db8::1", false, false, false },
+		{ "198.41.0.4", false, false, false },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct addr a = addr(rows[i].ip);
@@ -170,7 +170,7 @@ static void kinds_of_addresses(void **state)
 		assert_int_equal(addr_is_unusable(&a), rows[i].unusable);
 		assert_int_equal(addr_is_local_net(&a), rows[i].local);
 	}
-	const struct addr none = {0};
+	const struct addr none = { 0 };
 	assert_true(addr_is_unusable(&none));
 }
 

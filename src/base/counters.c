@@ -4,7 +4,7 @@
 #include <assert.h>
 
 const struct counter_row counter_rows[COUNTER_COUNT] = {
-#define X(id, kind, help) {#id, help, COUNTER_KIND_##kind},
+#define X(id, kind, help) { #id, help, COUNTER_KIND_##kind },
 	COUNTERS(X)
 #undef X
 };

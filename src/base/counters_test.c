@@ -13,7 +13,7 @@
 static void rows_follow_the_struct(void **state)
 {
 	(void)state;
-	struct counters c = {0};
+	struct counters c = { 0 };
 	counter_up(&c, queries);
 	counter_add(&c, queries, 2);
 	counter_set(&c, cpu_system_us, 99);

@@ -136,7 +136,7 @@ size_t fd_raise_limit(void)
 	if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
 		return 0;
 	if (lim.rlim_cur != lim.rlim_max) {
-		const struct rlimit wanted = {lim.rlim_max, lim.rlim_max};
+		const struct rlimit wanted = { lim.rlim_max, lim.rlim_max };
 		if (setrlimit(RLIMIT_NOFILE, &wanted) == 0)
 			lim = wanted;
 	}

@@ -9,8 +9,10 @@ struct hash_key {
 	uint64_t k0, k1;
 };
 
-uint64_t hash_sip13(const struct hash_key *key, const void *data, size_t len); /* tables */
-uint64_t hash_sip24(const struct hash_key *key, const void *data, size_t len); /* as published */
+uint64_t hash_sip13(
+	const struct hash_key *key, const void *data, size_t len); /* tables */
+uint64_t hash_sip24(
+	const struct hash_key *key, const void *data, size_t len); /* as published */
 /* Streaming form of SipHash-1-3: the same value as over the joined bytes. */
 struct hash_state {
 	uint64_t v[4];

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-static const struct hash_key paper_key = {0x0706050403020100, 0x0f0e0d0c0b0a0908};
+static const struct hash_key paper_key = { 0x0706050403020100, 0x0f0e0d0c0b0a0908 };
 
 /* Inputs 00, 00 01, ... under key 00..0f, as published with the reference code. */
 static const uint64_t sip24_published[] = {
@@ -40,7 +40,7 @@ static void sip13_agrees_with_other_programs(void **state)
 	(void)state;
 	assert_true(hash_sip13(&paper_key, "", 0) == 0xabac0158050fc4dc);
 	/* Python 3.11's hash() of bytes with PYTHONHASHSEED=0 */
-	const struct hash_key zero = {0, 0};
+	const struct hash_key zero = { 0, 0 };
 	assert_true(hash_sip13(&zero, "shoal", 5) == 0xd603293c03fb0d57);
 	assert_true(hash_sip13(&zero, "12345678", 8) == 0x3489982430560a87);
 	assert_true(hash_sip13(&zero, "a longer text of 3 words", 24) ==

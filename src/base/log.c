@@ -25,7 +25,7 @@ static struct {
 	bool ready;    /* the target was opened */
 	bool prefixed; /* it is journald's stream: "<N>" before each line */
 	bool groups[LOG_GROUP_COUNT];
-} the_log = {.level = LOG_LEVEL_NOTICE};
+} the_log = { .level = LOG_LEVEL_NOTICE };
 
 static const char *const group_names[LOG_GROUP_COUNT] = {
 #define X(id, name) [LOG_##id] = (name),
@@ -37,12 +37,12 @@ static const struct {
 	const char *name;
 	int priority;
 } levels[] = {
-	[LOG_LEVEL_CRIT] = {"crit", LOG_CRIT},
-	[LOG_LEVEL_ERR] = {"err", LOG_ERR},
-	[LOG_LEVEL_WARNING] = {"warning", LOG_WARNING},
-	[LOG_LEVEL_NOTICE] = {"notice", LOG_NOTICE},
-	[LOG_LEVEL_INFO] = {"info", LOG_INFO},
-	[LOG_LEVEL_DEBUG] = {"debug", LOG_DEBUG},
+	[LOG_LEVEL_CRIT] = { "crit", LOG_CRIT },
+	[LOG_LEVEL_ERR] = { "err", LOG_ERR },
+	[LOG_LEVEL_WARNING] = { "warning", LOG_WARNING },
+	[LOG_LEVEL_NOTICE] = { "notice", LOG_NOTICE },
+	[LOG_LEVEL_INFO] = { "info", LOG_INFO },
+	[LOG_LEVEL_DEBUG] = { "debug", LOG_DEBUG },
 };
 enum { LEVEL_COUNT = sizeof(levels) / sizeof(levels[0]) };
 

@@ -83,7 +83,7 @@ bool log_get_group(enum log_group group);
 const char *log_group_name(enum log_group group);
 int log_group_find(const char *name); /* -1 if unknown */
 const char *log_level_name(enum log_level level);
-int log_level_find(const char *name); /* -1 if unknown */
+int log_level_find(const char *name);   /* -1 if unknown */
 void log_set_name(const char *program); /* for syslog: kept pointer */
 
 bool log_wants(enum log_group group, enum log_level level);

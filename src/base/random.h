@@ -10,11 +10,12 @@
 
 struct random {
 	void (*fill)(struct random *r, void *out, size_t len);
-	size_t left;       /* unread bytes in buf */
+	size_t left; /* unread bytes in buf */
 	uint8_t buf[2048];
 };
 
-void random_init(struct random *r); /* from getrandom(2), aborts if the kernel has none */
+void random_init(
+	struct random *r); /* from getrandom(2), aborts if the kernel has none */
 static inline void random_fill(struct random *r, void *out, size_t len)
 {
 	r->fill(r, out, len);

@@ -45,7 +45,7 @@ static void below_reaches_all_and_nothing_else(void **state)
 	struct random r;
 	random_init(&r);
 	for (uint32_t bound = 1; bound < 40; bound++) {
-		bool hit[40] = {false};
+		bool hit[40] = { false };
 		for (int i = 0; i < 4000; i++) {
 			const uint32_t n = random_below(&r, bound);
 			assert_true(n < bound);
@@ -67,7 +67,7 @@ static void zeros(struct random *r, void *out, size_t len)
 static void below_ends_with_a_scripted_generator(void **state)
 {
 	(void)state;
-	struct random r = {.fill = zeros};
+	struct random r = { .fill = zeros };
 	assert_int_equal(random_below(&r, 3), 0);
 	assert_int_equal(random_u16(&r), 0);
 }

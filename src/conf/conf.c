@@ -14,8 +14,8 @@ enum {
 
 const struct conf_option_row conf_option_rows[] = {
 #define X(type, field, lua, def, low, high, help)                                      \
-	{#field, lua, help, CONF_TYPE_##type, offsetof(struct conf, field),            \
-		(double)(def), (double)(low), (double)(high)},
+	{ #field, lua, help, CONF_TYPE_##type, offsetof(struct conf, field),           \
+		(double)(def), (double)(low), (double)(high) },
 	CONF_OPTIONS(X)
 #undef X
 };
@@ -31,7 +31,7 @@ static const struct {
 	const char *name;
 	bool on;
 } modules[MODULE_COUNT] = {
-#define X(name, on) [MODULE_##name] = {#name, on},
+#define X(name, on) [MODULE_##name] = { #name, on },
 	CONF_MODULES(X)
 #undef X
 };
@@ -40,13 +40,13 @@ static const struct {
 	const char *name;
 	bool served;
 } kinds[] = {
-	[KIND_DNS] = {"dns", true},
-	[KIND_TLS] = {"tls", false},
-	[KIND_DOH2] = {"doh2", false},
-	[KIND_DOH_LEGACY] = {"doh_legacy", false},
-	[KIND_WEBMGMT] = {"webmgmt", false},
-	[KIND_CONTROL] = {"control", false},
-	[KIND_XDP] = {"xdp", false},
+	[KIND_DNS] = { "dns", true },
+	[KIND_TLS] = { "tls", false },
+	[KIND_DOH2] = { "doh2", false },
+	[KIND_DOH_LEGACY] = { "doh_legacy", false },
+	[KIND_WEBMGMT] = { "webmgmt", false },
+	[KIND_CONTROL] = { "control", false },
+	[KIND_XDP] = { "xdp", false },
 };
 enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]) };
 
@@ -125,7 +125,7 @@ union value {
 double conf_option_get(const struct conf *c, const struct conf_option_row *row)
 {
 	const char *at = (const char *)c + row->offset;
-	union value v = {0};
+	union value v = { 0 };
 	switch (row->type) {
 	case CONF_TYPE_BOOL:
 		memcpy(&v.flag, at, sizeof(v.flag));
@@ -148,7 +148,7 @@ static void option_store(
 	struct conf *c, const struct conf_option_row *row, double value)
 {
 	char *at = (char *)c + row->offset;
-	union value v = {0};
+	union value v = { 0 };
 	switch (row->type) {
 	case CONF_TYPE_BOOL:
 		v.flag = value > 0;
@@ -297,7 +297,7 @@ bool conf_hint_add(struct conf *c, const uint8_t *name, const struct addr *addr)
 	struct conf_hint *hint = conf_push(c, &c->hints, &c->hint_count, sizeof(*hint));
 	if (!kept || !hint)
 		return false;
-	*hint = (struct conf_hint){.name = kept, .addr = *addr, .order = order};
+	*hint = (struct conf_hint){ .name = kept, .addr = *addr, .order = order };
 	hint->addr.port = 0;
 	return true;
 }
@@ -331,7 +331,7 @@ bool conf_root_add(struct conf *c, const uint8_t *name, const struct addr *addr)
 	struct conf_root *root = conf_push(c, &c->roots, &c->root_count, sizeof(*root));
 	if (!kept || !root)
 		return false;
-	*root = (struct conf_root){.name = kept, .addr = *addr};
+	*root = (struct conf_root){ .name = kept, .addr = *addr };
 	if (!root->addr.port)
 		root->addr.port = 53;
 	return true;
@@ -415,19 +415,19 @@ static const struct {
 	char letter;
 	const char *v4, *v6;
 } builtin_roots[] = {
-	{'a', "198.41.0.4", "2001:503:ba3e::2:30"},
-	{'b', "170.247.170.2", "2801:1b8:10::b"},
-	{'c', "192.33.4.12", "2001:500:2::c"},
-	{'d', "199.7.91.13", "2001:500:2d::d"},
-	{'e', "192.203.230.10", "2001:500:a8::e"},
-	{'f', "192.5.5.241", "2001:500:2f::f"},
-	{'g', "192.112.36.4", "2001:500:12::d0d"},
-	{'h', "198.97.190.53", "2001:500:1::53"},
-	{'i', "192.36.148.17", "2001:7fe::53"},
-	{'j', "192.58.128.30", "2001:503:c27::2:30"},
-	{'k', "193.0.14.129", "2001:7fd::1"},
-	{'l', "199.7.83.42", "2001:500:9f::42"},
-	{'m', "202.12.27.33", "2001:dc3::35"},
+	{ 'a', "198.41.0.4", "2001:503:ba3e::2:30" },
+	{ 'b', "170.247.170.2", "2801:1b8:10::b" },
+	{ 'c', "192.33.4.12", "2001:500:2::c" },
+	{ 'd', "199.7.91.13", "2001:500:2d::d" },
+	{ 'e', "192.203.230.10", "2001:500:a8::e" },
+	{ 'f', "192.5.5.241", "2001:500:2f::f" },
+	{ 'g', "192.112.36.4", "2001:500:12::d0d" },
+	{ 'h', "198.97.190.53", "2001:500:1::53" },
+	{ 'i', "192.36.148.17", "2001:7fe::53" },
+	{ 'j', "192.58.128.30", "2001:503:c27::2:30" },
+	{ 'k', "193.0.14.129", "2001:7fd::1" },
+	{ 'l', "199.7.83.42", "2001:500:9f::42" },
+	{ 'm', "202.12.27.33", "2001:dc3::35" },
 };
 
 static bool roots_builtin(struct conf *c)
@@ -473,7 +473,8 @@ struct conf *conf_new(void)
 static void listen_default(struct conf *c, const char *ip, bool optional)
 {
 	struct conf_listen l = {
-		.kind = KIND_DNS, .optional = optional, .where = {c->file, 0}};
+		.kind = KIND_DNS, .optional = optional, .where = { c->file, 0 }
+	};
 	char error[256];
 	if (addr_from_text(&l.addr, ip, 53))
 		conf_listen_add(c, &l, error);

@@ -19,21 +19,25 @@
 #define CONF_OPTIONS(X)                                                                \
 	X(BOOL, net_ipv4, "net.ipv4", 1, 0, 1, "ask servers over IPv4")                \
 	X(BOOL, net_ipv6, "net.ipv6", 1, 0, 1, "ask servers over IPv6")                \
-	X(U32, bufsize_down, "net.bufsize", 1232, 512, 65535, "EDNS size told to clients")   \
-	X(U32, bufsize_up, "net.bufsize", 1232, 512, 65535, "EDNS size told to servers")     \
+	X(U32, bufsize_down, "net.bufsize", 1232, 512, 65535,                          \
+		"EDNS size told to clients")                                           \
+	X(U32, bufsize_up, "net.bufsize", 1232, 512, 65535,                            \
+		"EDNS size told to servers")                                           \
 	X(U32, tcp_pipeline, "net.tcp_pipeline", 100, 1, 65535,                        \
 		"unanswered queries of one TCP connection")                            \
 	X(MS, tcp_in_idle_ms, "net.tcp_in_idle", 10000, 100, 3600000,                  \
 		"idle TCP connections of clients are closed after this")               \
-	X(MS, tls_handshake_timeout_ms, "net.tls_handshake_timeout", 6000, 100, 600000, \
-		"time for a TLS handshake")                                            \
+	X(MS, tls_handshake_timeout_ms, "net.tls_handshake_timeout", 6000, 100,        \
+		600000, "time for a TLS handshake")                                    \
 	X(SIZE, cache_size, "cache.size", 104857600, 1048576, 1099511627776,           \
 		"bytes of the shared cache")                                           \
-	X(SECONDS, cache_max_ttl, "cache.max_ttl", 86400, 1, 2147483647, "longest TTL")  \
-	X(SECONDS, cache_min_ttl, "cache.min_ttl", 5, 0, 2147483647, "shortest TTL")     \
+	X(SECONDS, cache_max_ttl, "cache.max_ttl", 86400, 1, 2147483647,               \
+		"longest TTL")                                                         \
+	X(SECONDS, cache_min_ttl, "cache.min_ttl", 5, 0, 2147483647, "shortest TTL")   \
 	X(MS, cache_ns_tout_ms, "cache.ns_tout", 1000, 1, 600000,                      \
 		"how long a server that timed out is not tried first")                 \
-	X(SECONDS, hints_ttl, "hints.ttl", 5, 0, 2147483647, "TTL of hosts-style entries")   \
+	X(SECONDS, hints_ttl, "hints.ttl", 5, 0, 2147483647,                           \
+		"TTL of hosts-style entries")                                          \
 	X(BOOL, hints_use_nodata, "hints.use_nodata", 1, 0, 1,                         \
 		"other types of a name with a hint are NODATA")                        \
 	X(BOOL, reorder_rr, "reorder_RR", 1, 0, 1, "rotate the records of an RRset")
@@ -72,7 +76,8 @@ enum conf_flag {
 	CONF_FLAGS(X)
 #undef X
 };
-int conf_flag_find(const char *name); /* any case; the flag's bit number, -1 if unknown */
+int conf_flag_find(
+	const char *name); /* any case; the flag's bit number, -1 if unknown */
 const char *conf_flag_name(unsigned bit);
 
 /* Modules that are on unless unloaded; others come on by load. One bit each. */
@@ -100,9 +105,17 @@ enum conf_module {
 		MODULE_COUNT
 };
 
-enum conf_kind { KIND_DNS, KIND_TLS, KIND_DOH2, KIND_DOH_LEGACY, KIND_WEBMGMT, KIND_CONTROL, KIND_XDP };
+enum conf_kind {
+	KIND_DNS,
+	KIND_TLS,
+	KIND_DOH2,
+	KIND_DOH_LEGACY,
+	KIND_WEBMGMT,
+	KIND_CONTROL,
+	KIND_XDP
+};
 const char *conf_kind_name(enum conf_kind kind);
-int conf_kind_find(const char *name); /* -1 if unknown */
+int conf_kind_find(const char *name);       /* -1 if unknown */
 bool conf_kind_served(enum conf_kind kind); /* is it there yet in this version */
 
 struct conf_where {
@@ -118,7 +131,7 @@ struct conf_listen {
 	struct conf_where where;
 };
 
-struct conf_hint { /* hosts-style: name -> addresses, both ways */
+struct conf_hint {           /* hosts-style: name -> addresses, both ways */
 	const uint8_t *name; /* lower case */
 	struct addr addr;    /* port 0 */
 	uint32_t order;      /* as said: the last name of an address is its PTR */
@@ -134,14 +147,14 @@ enum policy_action {
 	POLICY_DENY,     /* NXDOMAIN with a synthetic SOA */
 	POLICY_DENY_MSG, /* the same, with a text */
 	POLICY_REFUSE,
-	POLICY_DROP,     /* SERVFAIL, as in that dialect */
+	POLICY_DROP,      /* SERVFAIL, as in that dialect */
 	POLICY_NO_ANSWER, /* silence */
-	POLICY_TC,       /* over UDP: truncated; goes on over TCP */
+	POLICY_TC,        /* over UDP: truncated; goes on over TCP */
 	POLICY_ANSWER,
 	POLICY_FORWARD,
 	POLICY_STUB,
-	POLICY_FLAGS,    /* chain: goes on with the next rule */
-	POLICY_CALL,     /* ask the script: user callback */
+	POLICY_FLAGS, /* chain: goes on with the next rule */
+	POLICY_CALL,  /* ask the script: user callback */
 };
 
 struct policy_answer { /* policy.ANSWER: records of one type */
@@ -152,32 +165,39 @@ struct policy_answer { /* policy.ANSWER: records of one type */
 	uint32_t rdata_len;
 };
 
-enum policy_filter { FILTER_ALL, FILTER_SUFFIX, FILTER_DOMAINS, FILTER_PATTERN, FILTER_CALL };
+enum policy_filter {
+	FILTER_ALL,
+	FILTER_SUFFIX,
+	FILTER_DOMAINS,
+	FILTER_PATTERN,
+	FILTER_CALL
+};
 
 struct policy_rule {
 	uint32_t id;
 	bool deleted;
 	enum policy_filter filter;
-	const uint8_t *const *names; /* SUFFIX, DOMAINS: lower case, in conf_name_order */
+	const uint8_t *const
+		*names; /* SUFFIX, DOMAINS: lower case, in conf_name_order */
 	size_t name_count;
-	const char *pattern;         /* PATTERN: Lua pattern on the lower-case wire name */
-	size_t pattern_len;          /* it may hold NULs */
-	int callback;                /* FILTER_CALL or POLICY_CALL: the script's reference */
-	uint64_t callback_hash;      /* of its code: for the configuration hash */
-	struct subnet net;           /* view rules: the client's address (or ours if view_dst) */
+	const char *pattern;    /* PATTERN: Lua pattern on the lower-case wire name */
+	size_t pattern_len;     /* it may hold NULs */
+	int callback;           /* FILTER_CALL or POLICY_CALL: the script's reference */
+	uint64_t callback_hash; /* of its code: for the configuration hash */
+	struct subnet net; /* view rules: the client's address (or ours if view_dst) */
 	bool view;
 	bool view_dst;
 	enum policy_action action;
-	const struct addr *targets;  /* FORWARD, STUB: with port */
+	const struct addr *targets; /* FORWARD, STUB: with port */
 	size_t target_count;
 	const struct policy_answer *answers;
 	size_t answer_count;
-	bool nodata;                 /* ANSWER: other types are NODATA */
-	const char *message;         /* DENY_MSG */
-	int ede;                     /* -1: the action's own */
+	bool nodata;                     /* ANSWER: other types are NODATA */
+	const char *message;             /* DENY_MSG */
+	int ede;                         /* -1: the action's own */
 	uint32_t flags_set, flags_clear; /* FLAGS */
 	struct conf_where where;
-	uint64_t *hits;              /* how often it was the verdict */
+	uint64_t *hits; /* how often it was the verdict */
 };
 
 struct conf_anchor { /* kept and shown; checked by DNSSEC */
@@ -217,31 +237,34 @@ struct conf {
 	size_t root_count;
 	struct conf_hint *hints; /* after conf_finish: by name in conf_name_order */
 	size_t hint_count;
-	const struct conf_hint **hints_by_addr; /* after conf_finish: by address, as many */
+	const struct conf_hint *
+		*hints_by_addr; /* after conf_finish: by address, as many */
 
 	struct policy_rule *rules; /* policy.add, in order */
 	size_t rule_count;
 	struct policy_rule *views; /* view:addr, in order; run after policy */
 	size_t view_count;
-	bool has_callbacks;        /* some rule asks the script: no fast path */
+	bool has_callbacks; /* some rule asks the script: no fast path */
 
 	struct conf_anchor *anchors;
 	size_t anchor_count;
 	const uint8_t **insecure; /* trust_anchors.set_insecure */
 	size_t insecure_count;
 
-	uint32_t flags;            /* of enum conf_flag: option() */
-	uint32_t modules;          /* 1 << enum conf_module */
-	const char *nsid;          /* NULL: not told */
+	uint32_t flags;             /* of enum conf_flag: option() */
+	uint32_t modules;           /* 1 << enum conf_module */
+	const char *nsid;           /* NULL: not told */
 	const char *chaos_hostname; /* hostname.bind, id.server; NULL: refused */
 	const char *chaos_version;  /* version.bind, version.server; NULL: refused */
-	const char *user, *group;  /* to become after the sockets are open */
+	const char *user, *group;   /* to become after the sockets are open */
 	enum log_level log_level;
 	enum log_target log_target;
-	uint64_t log_groups;       /* 1 << enum log_group */
+	uint64_t log_groups; /* 1 << enum log_group */
 
-	uint64_t hash;             /* of the effective configuration: the same text on all instances and restarts */
-	uint64_t domain;           /* hash of what changes resolution for queries without rule (roots, flags, anchors) */
+	uint64_t
+		hash; /* of the effective configuration: the same text on all instances and restarts */
+	uint64_t
+		domain; /* hash of what changes resolution for queries without rule (roots, flags, anchors) */
 };
 
 static inline bool conf_module_on(const struct conf *c, enum conf_module m)
@@ -260,7 +283,13 @@ bool conf_flag_on(const struct conf *c, enum conf_flag flag);
 
 struct conf_option_row {
 	const char *field, *lua, *help;
-	enum { CONF_TYPE_BOOL, CONF_TYPE_U32, CONF_TYPE_MS, CONF_TYPE_SIZE, CONF_TYPE_SECONDS } type;
+	enum {
+		CONF_TYPE_BOOL,
+		CONF_TYPE_U32,
+		CONF_TYPE_MS,
+		CONF_TYPE_SIZE,
+		CONF_TYPE_SECONDS
+	} type;
 	size_t offset;
 	double def, low, high;
 };
@@ -287,17 +316,18 @@ void *conf_push(struct conf *c, void *array_ptr, size_t *count, size_t item_len)
 int conf_name_order(const uint8_t *a, const uint8_t *b);
 void conf_names_sort(const uint8_t **names, size_t count);
 /* The longest of the (sorted, lower-case) names that `name` (lower case) is at or below; exact: equal. NULL: none. */
-const uint8_t *conf_names_find(const uint8_t *const *names, size_t count,
-	const uint8_t *name, bool exact);
+const uint8_t *conf_names_find(
+	const uint8_t *const *names, size_t count, const uint8_t *name, bool exact);
 
 /* False and a text if the same address and port was said before. */
-bool conf_listen_add(struct conf *c, const struct conf_listen *l, char error[static 256]);
+bool conf_listen_add(
+	struct conf *c, const struct conf_listen *l, char error[static 256]);
 bool conf_hint_add(struct conf *c, const uint8_t *name, const struct addr *addr);
 /* All addresses of the name (addr NULL) or one: how many went. */
 size_t conf_hint_del(struct conf *c, const uint8_t *name, const struct addr *addr);
 /* The hints of a lower-case name, after conf_finish: the first of *count. */
-const struct conf_hint *conf_hint_find(const struct conf *c, const uint8_t *name,
-	size_t *count);
+const struct conf_hint *conf_hint_find(
+	const struct conf *c, const uint8_t *name, size_t *count);
 /* The name that PTR tells for an address, after conf_finish; NULL: none. */
 const uint8_t *conf_hint_ptr(const struct conf *c, const struct addr *addr);
 bool conf_root_add(struct conf *c, const uint8_t *name, const struct addr *addr);

@@ -12,7 +12,7 @@
 
 #include "base/hash.h"
 
-static const struct hash_key fixed_key = {0x73686f616c636f6e, 0x6669677572617469};
+static const struct hash_key fixed_key = { 0x73686f616c636f6e, 0x6669677572617469 };
 
 static void add_text(struct hash_state *s, const char *text)
 {
@@ -124,8 +124,8 @@ uint64_t conf_hash(const struct conf *c)
 	add(&s, "flags %x modules %x", c->flags, c->modules);
 	add(&s, "log %d %d %llx", (int)c->log_level, (int)c->log_target,
 		(unsigned long long)c->log_groups);
-	const char *const texts[] = {c->cache_storage, c->nsid, c->chaos_hostname,
-		c->chaos_version, c->user, c->group};
+	const char *const texts[] = { c->cache_storage, c->nsid, c->chaos_hostname,
+		c->chaos_version, c->user, c->group };
 	/* nsid.name(os.getenv('SYSTEMD_INSTANCE')) is one configuration, not one for
 	 * each */
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)

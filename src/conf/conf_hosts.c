@@ -11,7 +11,7 @@
 
 enum {
 	HOSTS_BYTES_MAX = 256 * 1024 * 1024, /* a block list of 10 million names */
-	HOSTS_WORD_MAX = 1100,		     /* a name with every byte escaped */
+	HOSTS_WORD_MAX = 1100,               /* a name with every byte escaped */
 };
 
 struct hosts_line {
@@ -67,7 +67,7 @@ bool conf_hosts_text(struct conf *c, const char *path, const char *text, size_t 
 	}
 	for (int line = 1; text < end; line++) {
 		const char *eol = memchr(text, '\n', (size_t)(end - text));
-		struct hosts_line l = {text, eol ? eol : end};
+		struct hosts_line l = { text, eol ? eol : end };
 		const char *wrong = hosts_line_add(c, &l);
 		if (wrong) {
 			snprintf(error, 256, "%.160s:%d: %s", path, line, wrong);

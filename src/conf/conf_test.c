@@ -182,7 +182,7 @@ static void conf_anchor_add_refuses_other_types(void **state)
 	(void)state;
 	struct conf *c = conf_new();
 	char error[256];
-	const struct conf_where where = {"f", 1};
+	const struct conf_where where = { "f", 1 };
 	assert_true(conf_anchor_add(c,
 		". IN DS 20326 8 2 "
 		"E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
@@ -201,7 +201,7 @@ static void conf_listen_add_refuses_the_same_address_twice(void **state)
 	(void)state;
 	struct conf *c = conf_new();
 	char error[256];
-	struct conf_listen l = {.kind = KIND_DNS, .where = {"a.lua", 7}};
+	struct conf_listen l = { .kind = KIND_DNS, .where = { "a.lua", 7 } };
 	assert_true(addr_from_text(&l.addr, "127.0.0.1", 53));
 	assert_true(conf_listen_add(c, &l, error));
 	assert_false(conf_listen_add(c, &l, error));
@@ -216,7 +216,7 @@ static void conf_names_find_takes_the_longest_suffix(void **state)
 	uint8_t a[NAME_MAX_LEN], b[NAME_MAX_LEN], q[NAME_MAX_LEN];
 	name(a, "test");
 	name(b, "b.test");
-	const uint8_t *names[] = {a, b};
+	const uint8_t *names[] = { a, b };
 	conf_names_sort(names, 2);
 	name(q, "x.b.test");
 	assert_ptr_equal(conf_names_find(names, 2, q, false), b);

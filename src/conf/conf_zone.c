@@ -30,15 +30,15 @@ struct zone_read {
 	zone_record_fn *fn;
 	void *ctx;
 	const char *path; /* NULL: a text */
-	char *error;	  /* 256 bytes */
+	char *error;      /* 256 bytes */
 	bool failed;
 };
 
 static void zone_on_record(zs_scanner_t *s)
 {
 	struct zone_read *z = s->process.data;
-	const struct zone_record rr = {
-		s->r_owner, s->r_type, s->r_data, (uint16_t)s->r_data_length};
+	const struct zone_record rr = { s->r_owner, s->r_type, s->r_data,
+		(uint16_t)s->r_data_length };
 	z->error[0] = 0;
 	if (z->fn(z->ctx, &rr))
 		return;
@@ -85,7 +85,7 @@ static bool zone_read(const char *path, const char *text, zone_record_fn *fn, vo
 	if (path && !file_is_readable(path, error))
 		return false;
 	zs_scanner_t *s = malloc(sizeof(*s)); /* over 100 KB: not on the stack */
-	struct zone_read z = {fn, ctx, path, error, false};
+	struct zone_read z = { fn, ctx, path, error, false };
 	if (!s || zs_init(s, ".", CLASS_IN, 3600) != 0) {
 		free(s);
 		snprintf(error, 256, "out of memory");
@@ -158,7 +158,7 @@ static bool root_on_record(void *ctx, const struct zone_record *rr)
 
 bool conf_root_file(struct conf *c, const char *path, char error[static 256])
 {
-	struct root_read r = {.c = c, .error = error};
+	struct root_read r = { .c = c, .error = error };
 	if (!zone_read(path, NULL, root_on_record, &r, error))
 		return false;
 	conf_names_sort(r.servers, r.server_count);
@@ -228,12 +228,12 @@ static bool anchor_on_record(void *ctx, const struct zone_record *rr)
 		return false;
 	}
 	name_lower(owner);
-	*anchor = (struct conf_anchor){.owner = owner,
+	*anchor = (struct conf_anchor){ .owner = owner,
 		.text = text,
 		.type = rr->type,
 		.rdata = rdata,
 		.rdata_len = rr->rdata_len,
-		.where = a->where};
+		.where = a->where };
 	a->added++;
 	return true;
 }
@@ -255,7 +255,7 @@ bool conf_anchor_add(struct conf *c, const char *text, struct conf_where where,
 	char error[static 256])
 {
 	char *line;
-	struct anchor_read a = {c, where, text, error, 0};
+	struct anchor_read a = { c, where, text, error, 0 };
 	if (!record_line(text, "", &line)) {
 		snprintf(error, 256, "not a record");
 		return false;
@@ -269,7 +269,8 @@ bool conf_anchor_add(struct conf *c, const char *text, struct conf_where where,
 
 bool conf_anchor_file(struct conf *c, const char *path, char error[static 256])
 {
-	struct anchor_read a = {c, {arena_strdup(c->arena, path), 0}, NULL, error, 0};
+	struct anchor_read a = { c, { arena_strdup(c->arena, path), 0 }, NULL, error,
+		0 };
 	if (!zone_read(path, NULL, anchor_on_record, &a, error))
 		return false;
 	if (!a.added)
@@ -300,7 +301,7 @@ static bool rdata_on_record(void *ctx, const struct zone_record *rr)
 int conf_rdata_from_text(uint16_t type, const char *text, uint8_t *out, size_t cap)
 {
 	char error[256], name[16], head[32], *line;
-	struct rdata_read r = {type, out, cap, -1, error};
+	struct rdata_read r = { type, out, cap, -1, error };
 	snprintf(head, sizeof(head), ". 0 IN %s ", type_to_text(type, name));
 	if (!record_line(text, head, &line))
 		return -1;

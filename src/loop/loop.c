@@ -126,7 +126,8 @@ static bool slots_grow(struct loop *l)
 	if (!slots)
 		return false;
 	for (uint32_t i = l->slot_count; i < count; i++)
-		slots[i] = (struct slot){.next_free = i + 1 < count ? i + 1 : NO_SLOT};
+		slots[i] =
+			(struct slot){ .next_free = i + 1 < count ? i + 1 : NO_SLOT };
 	l->slot_free = l->slot_count;
 	l->slots = slots;
 	l->slot_count = count;
@@ -170,7 +171,8 @@ int loop_watch(struct loop *l, struct watch *w, int fd, unsigned events,
 	l->slot_free = l->slots[slot].next_free;
 	l->slots[slot].w = w;
 	*w = (struct watch){
-		.fd = fd, .events = events, .fn = fn, .ctx = ctx, .slot = slot + 1};
+		.fd = fd, .events = events, .fn = fn, .ctx = ctx, .slot = slot + 1
+	};
 	return 0;
 }
 
@@ -282,7 +284,7 @@ void loop_timer_set(struct loop *l, struct timer *t, int64_t at_us,
 	t->at_us = at_us;
 	t->fn = fn;
 	t->ctx = ctx;
-	const struct heap_entry e = {.at_us = at_us, .seq = l->heap_seq++, .t = t};
+	const struct heap_entry e = { .at_us = at_us, .seq = l->heap_seq++, .t = t };
 	if (t->heap) {
 		assert(t->heap <= l->heap_count && l->heap[t->heap - 1].t == t);
 		heap_settle(l, t->heap - 1, e);
@@ -401,7 +403,7 @@ int loop_signal(struct loop *l, int signo, void (*fn)(void *ctx, int signo), voi
 			return e;
 		}
 	}
-	l->signals[signo] = (struct signal_handler){.fn = fn, .ctx = ctx};
+	l->signals[signo] = (struct signal_handler){ .fn = fn, .ctx = ctx };
 	return 0;
 }
 

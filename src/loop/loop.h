@@ -50,10 +50,11 @@ const struct now *loop_refresh(struct loop *l);
 int loop_watch(struct loop *l, struct watch *w, int fd, unsigned events,
 	void (*fn)(void *ctx, unsigned events), void *ctx);
 int loop_watch_events(struct loop *l, struct watch *w, unsigned events);
-void loop_unwatch(struct loop *l, struct watch *w); /* does not close; fine when not watched */
+void loop_unwatch(
+	struct loop *l, struct watch *w); /* does not close; fine when not watched */
 
-void loop_timer_set(struct loop *l, struct timer *t, int64_t at_us, void (*fn)(void *ctx),
-	void *ctx); /* set again: moved */
+void loop_timer_set(struct loop *l, struct timer *t, int64_t at_us,
+	void (*fn)(void *ctx), void *ctx); /* set again: moved */
 void loop_timer_clear(struct loop *l, struct timer *t);
 static inline bool loop_timer_is_set(const struct timer *t)
 {
@@ -73,7 +74,8 @@ void loop_stop(struct loop *l, int code);
 void loop_turn(struct loop *l, int wait_ms);
 
 struct loop_numbers {
-	uint64_t turns;      /* since the start */
-	uint64_t longest_us; /* since asked last: work in one turn without the waiting */
+	uint64_t turns; /* since the start */
+	uint64_t
+		longest_us; /* since asked last: work in one turn without the waiting */
 };
 struct loop_numbers loop_numbers_take(struct loop *l);

@@ -43,10 +43,10 @@ static void letter_fires(void *ctx)
 static void timers_fire_in_order_of_time_then_of_setting(void **state)
 {
 	struct loop *l = *state;
-	struct timer t[5] = {0};
+	struct timer t[5] = { 0 };
 	const int64_t now = loop_now(l)->mono_us;
 	static const char names[] = "abcde";
-	static const int after_us[] = {3000, 1000, 2000, 1000, 5000};
+	static const int after_us[] = { 3000, 1000, 2000, 1000, 5000 };
 	for (int i = 0; i < 5; i++)
 		loop_timer_set(
 			l, &t[i], now + after_us[i], letter_fires, (void *)&names[i]);
@@ -107,7 +107,7 @@ static void timer_sets_itself(void *ctx)
 
 static void a_timer_that_is_always_due_does_not_stop_the_loop(void **state)
 {
-	struct rearm r = {.l = *state};
+	struct rearm r = { .l = *state };
 	loop_timer_set(r.l, &r.t, 0, timer_sets_itself, &r);
 	loop_turn(r.l, 1000);
 	loop_turn(r.l, 1000);
@@ -152,7 +152,7 @@ static void first_deletes_both(void *ctx, unsigned events)
 
 static void stale_events_of_deleted_watches_are_not_delivered(void **state)
 {
-	struct pair p = {.l = *state};
+	struct pair p = { .l = *state };
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(
 			socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, p.fd[i]),
@@ -186,9 +186,9 @@ static void a_hangup_is_told_with_what_was_asked_for(void **state)
 	struct loop *l = *state;
 	int fd[2];
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
-	struct watch w = {.fd = -1};
+	struct watch w = { .fd = -1 };
 	assert_int_equal(loop_watch(l, &w, fd[0], LOOP_READ, events_are_seen, NULL), 0);
-	assert_int_equal(loop_watch(l, &(struct watch){.fd = -1}, fd[0], LOOP_READ,
+	assert_int_equal(loop_watch(l, &(struct watch){ .fd = -1 }, fd[0], LOOP_READ,
 				 events_are_seen, NULL),
 		-EEXIST);
 	seen_events = 0;
@@ -231,10 +231,10 @@ static void chain_timer(void *ctx)
 
 static void deferred_functions_run_once_at_the_end_of_the_turn(void **state)
 {
-	struct chain c = {.l = *state};
-	c.d[0] = (struct defer){.fn = chain_first, .ctx = &c};
-	c.d[1] = (struct defer){.fn = letter_fires, .ctx = (void *)"2"};
-	c.d[2] = (struct defer){.fn = letter_fires, .ctx = (void *)"!"};
+	struct chain c = { .l = *state };
+	c.d[0] = (struct defer){ .fn = chain_first, .ctx = &c };
+	c.d[1] = (struct defer){ .fn = letter_fires, .ctx = (void *)"2" };
+	c.d[2] = (struct defer){ .fn = letter_fires, .ctx = (void *)"!" };
 	loop_timer_set(c.l, &c.t, 0, chain_timer, &c);
 	loop_turn(c.l, 1000);
 	assert_string_equal(trace, "t12");
@@ -271,7 +271,7 @@ static void works_for_a_while(void *ctx)
 static void the_longest_turn_is_work_without_waiting(void **state)
 {
 	struct loop *l = *state;
-	struct timer t = {0};
+	struct timer t = { 0 };
 	loop_timer_set(l, &t, loop_now(l)->mono_us + 20000, works_for_a_while, NULL);
 	while (loop_timer_is_set(&t))
 		loop_turn(l, 100);

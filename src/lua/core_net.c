@@ -11,8 +11,8 @@ static int core_listen(lua_State *L)
 	struct script *s = script_of(L);
 	char error[256];
 	const char *text = luaL_checkstring(L, 1);
-	struct conf_listen l = {.kind = (enum conf_kind)luaL_checkinteger(L, 3),
-		.freebind = lua_toboolean(L, 4)};
+	struct conf_listen l = { .kind = (enum conf_kind)luaL_checkinteger(L, 3),
+		.freebind = lua_toboolean(L, 4) };
 	if (!addr_from_text(&l.addr, text, (uint16_t)luaL_checkinteger(L, 2)))
 		return script_raise(L, "net.listen: '%s' is not an address", text);
 	l.where = script_where(L);
@@ -143,7 +143,7 @@ static int core_outgoing(lua_State *L)
 	struct addr *at = family == 4 ? &c->outgoing_v4 : &c->outgoing_v6;
 	char text[ADDR_TEXT_MAX];
 	if (lua_isboolean(L, 2)) {
-		*at = (struct addr){0};
+		*at = (struct addr){ 0 };
 	} else if (lua_isstring(L, 2)) {
 		struct addr a;
 		if (!addr_from_text(&a, lua_tostring(L, 2), 0) || a.family != family ||
@@ -168,13 +168,13 @@ static int core_target_ok(lua_State *L)
 }
 
 const luaL_Reg core_net[] = {
-	{"listen", core_listen},
-	{"listens", core_listens},
-	{"close", core_close},
-	{"interfaces", core_interfaces},
-	{"allow", core_allow},
-	{"allowed", core_allowed},
-	{"outgoing", core_outgoing},
-	{"target_ok", core_target_ok},
-	{NULL, NULL},
+	{ "listen", core_listen },
+	{ "listens", core_listens },
+	{ "close", core_close },
+	{ "interfaces", core_interfaces },
+	{ "allow", core_allow },
+	{ "allowed", core_allowed },
+	{ "outgoing", core_outgoing },
+	{ "target_ok", core_target_ok },
+	{ NULL, NULL },
 };

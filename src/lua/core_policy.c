@@ -177,7 +177,7 @@ static void action_take(
  * bytecode would not do: the order of constants in there differs between processes. */
 static uint64_t code_hash(lua_State *L, int idx)
 {
-	static const struct hash_key key = {1, 2};
+	static const struct hash_key key = { 1, 2 };
 	struct hash_state hash;
 	lua_Debug ar;
 	lua_pushvalue(L, idx);
@@ -244,7 +244,7 @@ static void pattern_take(
 static void rule_take(
 	lua_State *L, int rule, struct policy_rule *r, struct arena *arena)
 {
-	*r = (struct policy_rule){.ede = -1, .callback = LUA_NOREF};
+	*r = (struct policy_rule){ .ede = -1, .callback = LUA_NOREF };
 	if (lua_isfunction(L, rule)) {
 		r->filter = FILTER_CALL;
 		r->action = POLICY_CALL;
@@ -331,11 +331,11 @@ static int core_rule_hits(lua_State *L)
 }
 
 const luaL_Reg core_policy[] = {
-	{"rule_add", core_rule_add},
-	{"view_add", core_view_add},
-	{"rule_del", core_rule_del},
-	{"rule_hits", core_rule_hits},
-	{NULL, NULL},
+	{ "rule_add", core_rule_add },
+	{ "view_add", core_view_add },
+	{ "rule_del", core_rule_del },
+	{ "rule_hits", core_rule_hits },
+	{ NULL, NULL },
 };
 
 /* --- the verdict of a callback
@@ -390,7 +390,7 @@ static bool targets_keep(struct script *s, struct policy_rule *r)
 	struct kept_targets *k = conf_push(c, &s->kept, &s->kept_count, sizeof(*k));
 	if (!copy || !k)
 		return false;
-	*k = (struct kept_targets){copy, r->target_count};
+	*k = (struct kept_targets){ copy, r->target_count };
 	r->targets = copy;
 	return true;
 }
@@ -404,7 +404,7 @@ struct callback_result {
 static int result_take(lua_State *L)
 {
 	struct callback_result *c = lua_touserdata(L, 2);
-	*c->rule = (struct policy_rule){.filter = FILTER_CALL, .ede = -1};
+	*c->rule = (struct policy_rule){ .filter = FILTER_CALL, .ede = -1 };
 	if (lua_isfunction(L, 1))
 		return script_raise(L, "a callback's action cannot be a function");
 	action_take(L, 1, c->rule, c->arena);
@@ -420,7 +420,7 @@ bool script_policy(struct script *s, int callback, const struct policy_query *q,
 	lua_State *L = s->L;
 	const int top = lua_gettop(L);
 	struct policy_rule rule;
-	struct callback_result result = {&rule, arena};
+	struct callback_result result = { &rule, arena };
 	bool final = false;
 	script_entry(s, "policy");
 	lua_rawgeti(L, LUA_REGISTRYINDEX, callback);

@@ -40,11 +40,13 @@ static int core_cache_stats(lua_State *L)
 	const struct {
 		const char *name;
 		double value;
-	} rows[] = {{"size", (double)st.size}, {"count_entries", (double)st.entries},
-		{"bytes_used", (double)st.bytes_used}, {"write", (double)st.inserts},
-		{"evictions", (double)st.evictions}, {"clear", (double)st.clears},
-		{"usage_percent",
-			st.size ? 100 * (double)st.bytes_used / (double)st.size : 0}};
+	} rows[] = { { "size", (double)st.size },
+		{ "count_entries", (double)st.entries },
+		{ "bytes_used", (double)st.bytes_used },
+		{ "write", (double)st.inserts }, { "evictions", (double)st.evictions },
+		{ "clear", (double)st.clears },
+		{ "usage_percent",
+			st.size ? 100 * (double)st.bytes_used / (double)st.size : 0 } };
 	lua_newtable(L);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		lua_pushnumber(L, rows[i].value);
@@ -177,16 +179,16 @@ static int core_resolve(lua_State *L)
 }
 
 const luaL_Reg core_run[] = {
-	{"cache_clear", core_cache_clear},
-	{"cache_clear_all", core_cache_clear_all},
-	{"cache_stats", core_cache_stats},
-	{"stats", core_stats},
-	{"stat", core_stat},
-	{"worker_stats", core_worker_stats},
-	{"event_set", core_event_set},
-	{"event_clear", core_event_clear},
-	{"map", core_map},
-	{"quit", core_quit},
-	{"resolve", core_resolve},
-	{NULL, NULL},
+	{ "cache_clear", core_cache_clear },
+	{ "cache_clear_all", core_cache_clear_all },
+	{ "cache_stats", core_cache_stats },
+	{ "stats", core_stats },
+	{ "stat", core_stat },
+	{ "worker_stats", core_worker_stats },
+	{ "event_set", core_event_set },
+	{ "event_clear", core_event_clear },
+	{ "map", core_map },
+	{ "quit", core_quit },
+	{ "resolve", core_resolve },
+	{ NULL, NULL },
 };

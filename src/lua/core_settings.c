@@ -93,9 +93,9 @@ static const char **text_field(struct conf *c, const char *name)
 	const struct {
 		const char *name;
 		const char **at;
-	} fields[] = {{"nsid", &c->nsid}, {"chaos_hostname", &c->chaos_hostname},
-		{"chaos_version", &c->chaos_version}, {"user", &c->user},
-		{"group", &c->group}, {"cache_storage", &c->cache_storage}};
+	} fields[] = { { "nsid", &c->nsid }, { "chaos_hostname", &c->chaos_hostname },
+		{ "chaos_version", &c->chaos_version }, { "user", &c->user },
+		{ "group", &c->group }, { "cache_storage", &c->cache_storage } };
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		if (strcmp(fields[i].name, name) == 0)
 			return fields[i].at;
@@ -211,9 +211,9 @@ static int core_log_level(lua_State *L)
 
 static int core_log_target(lua_State *L)
 {
-	static const char *const targets[] = {[LOG_TO_STDERR] = "stderr",
+	static const char *const targets[] = { [LOG_TO_STDERR] = "stderr",
 		[LOG_TO_STDOUT] = "stdout",
-		[LOG_TO_SYSLOG] = "syslog"};
+		[LOG_TO_SYSLOG] = "syslog" };
 	struct script *s = script_of(L);
 	if (!lua_isnoneornil(L, 1)) {
 		int found = -1;
@@ -327,29 +327,29 @@ static int core_kind(lua_State *L)
 }
 
 const luaL_Reg core_settings[] = {
-	{"is_check", core_check},
-	{"is_running", core_is_running},
-	{"fail", core_fail},
-	{"warn", core_warn},
-	{"setting", core_setting},
-	{"option", core_option},
-	{"text", core_text},
-	{"flag", core_flag},
-	{"flag_names", core_flag_names},
-	{"module", core_module},
-	{"module_names", core_module_names},
-	{"user", core_user},
-	{"log", core_log},
-	{"log_level", core_log_level},
-	{"log_target", core_log_target},
-	{"log_groups", core_log_groups},
-	{"instance", core_instance},
-	{"run_folder", core_run_folder},
-	{"pid", core_pid},
-	{"cwd", core_cwd},
-	{"hostname", core_hostname},
-	{"version", core_version},
-	{"fssize", core_fssize},
-	{"kind", core_kind},
-	{NULL, NULL},
+	{ "is_check", core_check },
+	{ "is_running", core_is_running },
+	{ "fail", core_fail },
+	{ "warn", core_warn },
+	{ "setting", core_setting },
+	{ "option", core_option },
+	{ "text", core_text },
+	{ "flag", core_flag },
+	{ "flag_names", core_flag_names },
+	{ "module", core_module },
+	{ "module_names", core_module_names },
+	{ "user", core_user },
+	{ "log", core_log },
+	{ "log_level", core_log_level },
+	{ "log_target", core_log_target },
+	{ "log_groups", core_log_groups },
+	{ "instance", core_instance },
+	{ "run_folder", core_run_folder },
+	{ "pid", core_pid },
+	{ "cwd", core_cwd },
+	{ "hostname", core_hostname },
+	{ "version", core_version },
+	{ "fssize", core_fssize },
+	{ "kind", core_kind },
+	{ NULL, NULL },
 };

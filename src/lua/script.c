@@ -98,13 +98,13 @@ struct conf_where script_where(lua_State *L)
 	struct script *s = script_of(L);
 	lua_Debug ar;
 	if (!frame_find(L, &ar))
-		return (struct conf_where){s->conf->file, 0};
+		return (struct conf_where){ s->conf->file, 0 };
 	const char *file = frame_file(&ar);
 	if (strcmp(file, s->conf->file) == 0)
 		file = s->conf->file;
 	else
 		file = arena_strdup(s->conf->arena, file);
-	return (struct conf_where){file ? file : "", ar.currentline};
+	return (struct conf_where){ file ? file : "", ar.currentline };
 }
 
 /* Push "FILE:LINE: " of the frame. */
@@ -137,8 +137,8 @@ static const char *skip_place(const char *text, const char *name)
 
 static const char *skip_our_place(const char *text)
 {
-	static const char *const ours[] = {
-		"prelude.base", "prelude.dialect", "prelude.policy"};
+	static const char *const ours[] = { "prelude.base", "prelude.dialect",
+		"prelude.policy" };
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		text = skip_place(text, ours[i]);
 	return text;
@@ -314,8 +314,9 @@ static void on_alarm(int signal)
 
 static void alarm_begin(const char *file, struct sigaction *old)
 {
-	const struct sigaction act = {.sa_handler = on_alarm};
-	const struct itimerval limit = {.it_value.tv_sec = LIMIT_CONFIG_MS / 1000 + 2};
+	const struct sigaction act = { .sa_handler = on_alarm };
+	const struct itimerval limit = { .it_value.tv_sec =
+						 LIMIT_CONFIG_MS / 1000 + 2 };
 	snprintf(too_long, sizeof(too_long),
 		"shoald: %.900s:1: stopped: it runs for too long\n", file);
 	sigaction(SIGALRM, &act, old);
@@ -324,7 +325,7 @@ static void alarm_begin(const char *file, struct sigaction *old)
 
 static void alarm_end(const struct sigaction *old)
 {
-	const struct itimerval none = {0};
+	const struct itimerval none = { 0 };
 	setitimer(ITIMER_REAL, &none, NULL);
 	sigaction(SIGALRM, old, NULL);
 }
@@ -389,7 +390,7 @@ struct script *script_load(const char *file, const char *instance, bool check,
 	struct script *s = calloc(1, sizeof(*s));
 	if (s) {
 		s->check = check;
-		s->host = host ? *host : (struct script_host){0};
+		s->host = host ? *host : (struct script_host){ 0 };
 		s->conf = conf_new();
 		s->L = s->conf ? lua_newstate(script_alloc, s) : NULL;
 	}

@@ -22,17 +22,25 @@ struct script_host {
 	/* Counter by its name in that dialect ("answer.nxdomain", "request.udp") or ours; false if unknown */
 	bool (*stat)(void *ctx, const char *name, double *out);
 	/* Each (name, value) of stats.list */
-	void (*stats)(void *ctx, const char *prefix, void (*row)(void *rowctx, const char *name, double value), void *rowctx);
+	void (*stats)(void *ctx, const char *prefix,
+		void (*row)(void *rowctx, const char *name, double value),
+		void *rowctx);
 	/* After so many ms run script_event(script, id); recurrent until cancelled */
 	bool (*event_set)(void *ctx, int id, int64_t ms, bool recurrent);
 	void (*event_clear)(void *ctx, int id);
 	/* map(): run a line on every instance by the control sockets; results one by one */
-	bool (*map)(void *ctx, const char *lua, void (*row)(void *rowctx, const char *instance, bool ok, const char *text), void *rowctx);
+	bool (*map)(void *ctx, const char *lua,
+		void (*row)(
+			void *rowctx, const char *instance, bool ok, const char *text),
+		void *rowctx);
 	void (*quit)(void *ctx);
 	/* worker.stats(): (name, value) pairs */
-	void (*worker_stats)(void *ctx, void (*row)(void *rowctx, const char *name, double value), void *rowctx);
+	void (*worker_stats)(void *ctx,
+		void (*row)(void *rowctx, const char *name, double value),
+		void *rowctx);
 	/* resolve(): internal query; its end is told by script_resolved(id, ...) */
-	bool (*resolve)(void *ctx, int id, const uint8_t *name, uint16_t type, uint16_t rclass, uint32_t flags);
+	bool (*resolve)(void *ctx, int id, const uint8_t *name, uint16_t type,
+		uint16_t rclass, uint32_t flags);
 };
 
 /* Read and run `file`. NULL on any error: `error` says "FILE:LINE: text" in one line (chunk names are file names as given).

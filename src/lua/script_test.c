@@ -41,7 +41,7 @@ void cache_clear_all(struct cache *c)
 void cache_stats(const struct cache *c, struct cache_stats *out)
 {
 	(void)c;
-	*out = (struct cache_stats){.size = 1 << 20, .entries = 7};
+	*out = (struct cache_stats){ .size = 1 << 20, .entries = 7 };
 }
 
 static struct {
@@ -211,8 +211,8 @@ static void snippet_listens_by_the_instances_name(void **state)
 		enum conf_kind kind;
 		uint16_t port;
 		int warnings;
-	} cases[] = {{"dns1", KIND_DNS, 53, 0}, {"tls", KIND_TLS, 853, 1},
-		{"doh", KIND_DOH2, 443, 1}};
+	} cases[] = { { "dns1", KIND_DNS, 53, 0 }, { "tls", KIND_TLS, 853, 1 },
+		{ "doh", KIND_DOH2, 443, 1 } };
 	for (size_t i = 0; i < 3; i++) {
 		struct script *s = load(snippet_listen, cases[i].name, true);
 		assert_non_null(s);
@@ -461,7 +461,7 @@ static void callback_rules_ask_the_script(void **state)
 	assert_true(c->has_callbacks);
 	uint8_t name[NAME_MAX_LEN];
 	name_from_text(name, "a.example");
-	struct policy_query q = {.name = name, .type = TYPE_TXT, .rclass = CLASS_IN};
+	struct policy_query q = { .name = name, .type = TYPE_TXT, .rclass = CLASS_IN };
 	addr_from_text(&q.client, "10.0.0.1", 0);
 	struct arena *arena = arena_new(1 << 20);
 	struct policy_verdict v;
@@ -488,7 +488,7 @@ static void callbacks_forwarders_outlive_the_query(void **state)
 		     "	return policy.FORWARD({ '10.0.0.1', '10.0.0.2@5353' })\n"
 		     "end)");
 	const uint8_t name[] = "\001a\007example";
-	struct policy_query q = {.name = name, .type = TYPE_A, .rclass = CLASS_IN};
+	struct policy_query q = { .name = name, .type = TYPE_A, .rclass = CLASS_IN };
 	struct arena *arena = arena_new(1 << 20);
 	struct policy_verdict v, again;
 	policy_decide(script_conf(s), &q, arena, 0, &v);

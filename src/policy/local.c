@@ -81,8 +81,8 @@ static void chaos(const struct local *l)
 	static const struct {
 		const char *name;
 		bool version;
-	} names[] = {{"\010hostname\004bind", false}, {"\002id\006server", false},
-		{"\007version\004bind", true}, {"\007version\006server", true}};
+	} names[] = { { "\010hostname\004bind", false }, { "\002id\006server", false },
+		{ "\007version\004bind", true }, { "\007version\006server", true } };
 	const char *host = l->conf->chaos_hostname;
 	if (!host && conf_module_on(l->conf, MODULE_nsid))
 		host = l->conf->nsid;
@@ -140,7 +140,7 @@ static bool octet(const uint8_t *label, uint8_t *out)
 /* "1.0.0.127.in-addr.arpa" or 32 nibbles below ip6.arpa, lower case. */
 static bool addr_from_reverse(struct addr *out, const uint8_t *name)
 {
-	struct addr a = {0};
+	struct addr a = { 0 };
 	const unsigned labels = name_labels(name);
 	if (labels == 6) {
 		a.family = 4;
@@ -224,7 +224,7 @@ static bool hinted(const struct local *l)
 
 static bool special_address(const struct local *l)
 {
-	static const uint8_t v4[] = {127, 0, 0, 1}, v6[16] = {[15] = 1};
+	static const uint8_t v4[] = { 127, 0, 0, 1 }, v6[16] = { [15] = 1 };
 	if (l->q->type != TYPE_A && l->q->type != TYPE_AAAA)
 		return false;
 	answer_yes(l);
@@ -251,7 +251,7 @@ static bool special_ptr(
 
 static bool special_ipv4only(const struct local *l, bool at_apex)
 {
-	static const uint8_t addrs[] = {192, 0, 0, 170, 192, 0, 0, 171};
+	static const uint8_t addrs[] = { 192, 0, 0, 170, 192, 0, 0, 171 };
 	if (!at_apex || l->q->type != TYPE_A)
 		return false;
 	const uint16_t len = 4;
@@ -342,7 +342,7 @@ static bool special(const struct local *l, enum lifted lifted)
 /* RFC 8482 section 4.2 */
 static void any(const struct local *l)
 {
-	static const uint8_t rdata[] = {7, 'R', 'F', 'C', '8', '4', '8', '2', 0};
+	static const uint8_t rdata[] = { 7, 'R', 'F', 'C', '8', '4', '8', '2', 0 };
 	verdict_answer(l->v, RCODE_NOERROR, EDE_NONE, NULL);
 	add(l, SECTION_ANSWER, l->q->name, TYPE_HINFO, HINFO_TTL, rdata, sizeof(rdata));
 }
@@ -352,7 +352,7 @@ bool local_answer(const struct conf *conf, const struct policy_query *q,
 {
 	uint8_t name[NAME_MAX_LEN];
 	name_copy_lower(name, q->name);
-	const struct local l = {conf, q, name, arena, v};
+	const struct local l = { conf, q, name, arena, v };
 	if (!local_is_ordinary(q->type, q->rclass)) {
 		extraordinary(&l);
 		return true;

@@ -62,9 +62,9 @@ static bool class_has(uint8_t letter, uint8_t byte)
 	static const struct {
 		char letter;
 		int (*test)(int);
-	} classes[] = {{'a', isalpha}, {'c', iscntrl}, {'d', isdigit}, {'l', islower},
-		{'p', ispunct}, {'s', isspace}, {'u', isupper}, {'w', isalnum},
-		{'x', isxdigit}};
+	} classes[] = { { 'a', isalpha }, { 'c', iscntrl }, { 'd', isdigit },
+		{ 'l', islower }, { 'p', ispunct }, { 's', isspace }, { 'u', isupper },
+		{ 'w', isalnum }, { 'x', isxdigit } };
 	const int lower = tolower(letter);
 	bool in = false;
 	if (lower == 'z') {
@@ -176,7 +176,7 @@ static size_t match_open(struct matcher *m, size_t p, size_t s)
 {
 	if (m->captures == CAPTURES_MAX)
 		return no_match;
-	m->capture[m->captures++] = (struct capture){s, 0, true};
+	m->capture[m->captures++] = (struct capture){ s, 0, true };
 	const size_t to = match_here(m, p + 1, s);
 	if (to == no_match)
 		m->captures--;
@@ -288,10 +288,10 @@ static size_t match_here(struct matcher *m, size_t p, size_t s)
 bool pattern_match(
 	const char *pattern, size_t len, const uint8_t *data, size_t data_len)
 {
-	struct matcher m = {.pat = (const uint8_t *)pattern,
+	struct matcher m = { .pat = (const uint8_t *)pattern,
 		.pat_len = len,
 		.data = data,
-		.data_len = data_len};
+		.data_len = data_len };
 	if (pattern_check(pattern, len))
 		return false;
 	const bool anchored = len && *pattern == '^';
@@ -356,7 +356,7 @@ static const char *check_capture(uint8_t bracket, struct checker *c)
 const char *pattern_check(const char *pattern, size_t len)
 {
 	const uint8_t *pat = (const uint8_t *)pattern;
-	struct checker c = {0};
+	struct checker c = { 0 };
 	for (size_t p = 0; p < len;) {
 		const char *wrong = NULL;
 		if (pat[p] == '%') {

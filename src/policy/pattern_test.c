@@ -22,28 +22,28 @@ static void pattern_match_does_what_lua_does(void **state)
 		const char *pattern, *text;
 		bool hit;
 	} cases[] = {
-		{"", "", true},
-		{"abc", "xabcx", true},
-		{"^abc", "xabc", false},
-		{"c$", "abc", true},
-		{"c$x", "c$x", true},
-		{"%d+", "a12", true},
-		{"^%a+%d-$", "abc123", true},
-		{"[^a-c]", "abc", false},
-		{"[]]", "]", true},
-		{"[%]x]", "]", true},
-		{"[a-]", "-", true},
-		{"(a+)b%1$", "aabaa", true},
-		{"^(a+)b%1$", "aaba", false},
-		{"%b()", "f(a(b)c)", true},
-		{"%b()", "f(a(b c", false},
-		{"%f[%w]the", "in the", true},
-		{"%f[%w]he", "in the", false},
-		{"a?b", "b", true},
-		{"%.", "a", false},
-		{"%z", "a", false},
-		{"\003ads[0-9]", "\003www\003ads1", true},
-		{".-a.-a.-a.-a.-a.-a.-a.-b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
+		{ "", "", true },
+		{ "abc", "xabcx", true },
+		{ "^abc", "xabc", false },
+		{ "c$", "abc", true },
+		{ "c$x", "c$x", true },
+		{ "%d+", "a12", true },
+		{ "^%a+%d-$", "abc123", true },
+		{ "[^a-c]", "abc", false },
+		{ "[]]", "]", true },
+		{ "[%]x]", "]", true },
+		{ "[a-]", "-", true },
+		{ "(a+)b%1$", "aabaa", true },
+		{ "^(a+)b%1$", "aaba", false },
+		{ "%b()", "f(a(b)c)", true },
+		{ "%b()", "f(a(b c", false },
+		{ "%f[%w]the", "in the", true },
+		{ "%f[%w]he", "in the", false },
+		{ "a?b", "b", true },
+		{ "%.", "a", false },
+		{ "%z", "a", false },
+		{ "\003ads[0-9]", "\003www\003ads1", true },
+		{ ".-a.-a.-a.-a.-a.-a.-a.-b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaa", false },
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		if (hit(cases[i].pattern, cases[i].text) != cases[i].hit)
@@ -53,7 +53,7 @@ static void pattern_match_does_what_lua_does(void **state)
 static void pattern_may_hold_nul_bytes(void **state)
 {
 	(void)state;
-	const uint8_t name[] = {5, 'l', 'o', 'c', 'a', 'l', 0};
+	const uint8_t name[] = { 5, 'l', 'o', 'c', 'a', 'l', 0 };
 	assert_true(pattern_match("\005local\0$", 8, name, sizeof(name)));
 	assert_true(pattern_match("l%z$", 4, name, sizeof(name)));
 	assert_false(pattern_match("\005local\0.", 8, name, sizeof(name)));
@@ -62,8 +62,8 @@ static void pattern_may_hold_nul_bytes(void **state)
 static void pattern_check_names_what_is_wrong(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"%", "[a", "[", "[^", "[%", "(a", "a)", "%b",
-		"%bx", "%fx", "%1", "(%1)", "%0"};
+	static const char *const bad[] = { "%", "[a", "[", "[^", "[%", "(a", "a)", "%b",
+		"%bx", "%fx", "%1", "(%1)", "%0" };
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		if (!pattern_check(bad[i], strlen(bad[i])))
 			fail_msg("%s", bad[i]);

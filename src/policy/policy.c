@@ -12,7 +12,7 @@
 #include "wire/codes.h"
 #include "wire/name.h"
 
-static const uint8_t root[] = {0};
+static const uint8_t root[] = { 0 };
 
 /* --- filters -------------------------------------------------------------------- */
 
@@ -199,7 +199,7 @@ static void verdict_begin(const struct conf *conf, struct policy_verdict *v)
 {
 	*v = (struct policy_verdict){
 		.outcome = OUTCOME_RESOLVE,
-		.route = {.kind = ROUTE_ITERATE, .zone = root, .flags = conf->flags},
+		.route = { .kind = ROUTE_ITERATE, .zone = root, .flags = conf->flags },
 		.ede = EDE_NONE,
 		.callback = -1,
 	};
@@ -316,7 +316,8 @@ void policy_route(const struct conf *conf, const uint8_t *name, struct route *ou
 {
 	uint8_t lower[NAME_MAX_LEN];
 	struct route route = {
-		.kind = ROUTE_ITERATE, .zone = root, .flags = conf->flags};
+		.kind = ROUTE_ITERATE, .zone = root, .flags = conf->flags
+	};
 	name_copy_lower(lower, name);
 	const size_t count = conf_module_on(conf, MODULE_policy) ? conf->rule_count : 0;
 	for (size_t i = 0; i < count; i++) {

@@ -18,8 +18,8 @@
 struct policy_query {
 	const uint8_t *name; /* case as sent */
 	uint16_t type, rclass;
-	struct addr client;  /* family 0: an internal query */
-	struct addr server;  /* our address, for view:addr with dst */
+	struct addr client; /* family 0: an internal query */
+	struct addr server; /* our address, for view:addr with dst */
 	bool tcp;
 };
 
@@ -30,7 +30,7 @@ enum policy_outcome {
 	OUTCOME_SERVFAIL,
 	OUTCOME_SILENCE, /* no answer at all */
 	OUTCOME_TRUNCATE,
-	OUTCOME_CALL,    /* the script decides: `callback`, rule index to go on after in `resume` */
+	OUTCOME_CALL, /* the script decides: `callback`, rule index to go on after in `resume` */
 };
 
 enum route_kind { ROUTE_ITERATE, ROUTE_FORWARD, ROUTE_STUB };
@@ -39,9 +39,11 @@ struct route {
 	enum route_kind kind;
 	const struct addr *targets; /* FORWARD, STUB */
 	size_t target_count;
-	const uint8_t *zone; /* the suffix that the rule covers; the root for policy.all */
-	uint32_t flags;      /* of enum conf_flag: what holds for this query */
-	uint64_t domain;     /* cache domain: instances with the same settings share, others never mix */
+	const uint8_t
+		*zone;  /* the suffix that the rule covers; the root for policy.all */
+	uint32_t flags; /* of enum conf_flag: what holds for this query */
+	uint64_t
+		domain; /* cache domain: instances with the same settings share, others never mix */
 };
 
 struct policy_record { /* one local RRset */
@@ -54,8 +56,8 @@ struct policy_verdict {
 	struct route route;
 	uint16_t rcode;
 	bool aa;
-	int ede;               /* -1 none */
-	const char *ede_text;  /* NULL none */
+	int ede;              /* -1 none */
+	const char *ede_text; /* NULL none */
 	struct policy_record records[8];
 	size_t record_count;
 	int callback;
@@ -66,17 +68,18 @@ struct policy_verdict {
 bool policy_allows(const struct conf *conf, const struct addr *client);
 /* The verdict; records are built in `arena`. Start with resume = 0; after an OUTCOME_CALL that passed, again with the
  * verdict's own `resume` and the same `out` (it carries the flags gathered so far). */
-void policy_decide(const struct conf *conf, const struct policy_query *q, struct arena *arena,
-	size_t resume, struct policy_verdict *out);
+void policy_decide(const struct conf *conf, const struct policy_query *q,
+	struct arena *arena, size_t resume, struct policy_verdict *out);
 /* True when no rule, no local data and no special name touches this query, whoever asks: policy_decide would say
  * "resolve, in conf->domain". Lets the fast path skip it. */
-bool policy_is_plain(const struct conf *conf, const uint8_t *name, uint16_t type, uint16_t rclass);
+bool policy_is_plain(
+	const struct conf *conf, const uint8_t *name, uint16_t type, uint16_t rclass);
 /* Where a name met on the way (CNAME target, name server) is resolved: forward and stub rules by suffix apply to it,
  * answering rules do not ("not on CNAME targets"). */
 void policy_route(const struct conf *conf, const uint8_t *name, struct route *out);
 /* CHAOS names, ANY (RFC 8482), special names, hints: true when answered locally. Part of policy_decide. */
-bool policy_local(const struct conf *conf, const struct policy_query *q, struct arena *arena,
-	struct policy_verdict *out);
+bool policy_local(const struct conf *conf, const struct policy_query *q,
+	struct arena *arena, struct policy_verdict *out);
 /* One rule alone, as a callback gave it. False: it does not match, or it chains (flags are in `out` then). `out` comes from
  * policy_decide. */
 bool policy_apply(const struct conf *conf, const struct policy_rule *rule,

@@ -116,34 +116,34 @@ static void special_names_are_answered_here(void **state)
 		uint16_t type, rcode;
 		unsigned answers;
 	} cases[] = {
-		{"LocalHost", TYPE_A, RCODE_NOERROR, 1},
-		{"a.localhost", TYPE_AAAA, RCODE_NOERROR, 1},
-		{"localhost", TYPE_MX, RCODE_NOERROR, 0},
-		{"1.0.0.127.in-addr.arpa", TYPE_PTR, RCODE_NOERROR, 1},
-		{"0.127.in-addr.arpa", TYPE_PTR, RCODE_NOERROR, 0},
-		{"2.0.0.127.in-addr.arpa", TYPE_PTR, RCODE_NXDOMAIN, 0},
-		{"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0."
-		 "ip6.arpa",
-			TYPE_PTR, RCODE_NOERROR, 1},
-		{"x.test", TYPE_A, RCODE_NXDOMAIN, 0},
-		{"invalid", TYPE_A, RCODE_NXDOMAIN, 0},
-		{"printer.local", TYPE_A, RCODE_NXDOMAIN, 0},
-		{"abc.onion", TYPE_A, RCODE_NXDOMAIN, 0},
-		{"abc.alt", TYPE_A, RCODE_NXDOMAIN, 0},
-		{"home.arpa", TYPE_A, RCODE_NOERROR, 0},
-		{"tv.home.arpa", TYPE_A, RCODE_NXDOMAIN, 0},
-		{"10.in-addr.arpa", TYPE_SOA, RCODE_NOERROR, 1},
-		{"10.in-addr.arpa", TYPE_NS, RCODE_NOERROR, 1},
-		{"10.in-addr.arpa", TYPE_PTR, RCODE_NOERROR, 0},
-		{"1.2.3.10.in-addr.arpa", TYPE_PTR, RCODE_NXDOMAIN, 0},
-		{"1.1.31.172.in-addr.arpa", TYPE_PTR, RCODE_NXDOMAIN, 0},
-		{"1.1.127.100.in-addr.arpa", TYPE_PTR, RCODE_NXDOMAIN, 0},
-		{"1.d.f.ip6.arpa", TYPE_PTR, RCODE_NXDOMAIN, 0},
-		{"ipv4only.arpa", TYPE_A, RCODE_NOERROR, 1},
-		{"ipv4only.arpa", TYPE_AAAA, RCODE_NOERROR, 0},
-		{"170.0.0.192.in-addr.arpa", TYPE_PTR, RCODE_NOERROR, 1},
-		{"_dns.resolver.arpa", TYPE_SVCB, RCODE_NOERROR, 0},
-		{"x.resolver.arpa", TYPE_SVCB, RCODE_NXDOMAIN, 0},
+		{ "LocalHost", TYPE_A, RCODE_NOERROR, 1 },
+		{ "a.localhost", TYPE_AAAA, RCODE_NOERROR, 1 },
+		{ "localhost", TYPE_MX, RCODE_NOERROR, 0 },
+		{ "1.0.0.127.in-addr.arpa", TYPE_PTR, RCODE_NOERROR, 1 },
+		{ "0.127.in-addr.arpa", TYPE_PTR, RCODE_NOERROR, 0 },
+		{ "2.0.0.127.in-addr.arpa", TYPE_PTR, RCODE_NXDOMAIN, 0 },
+		{ "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0."
+		  "ip6.arpa",
+			TYPE_PTR, RCODE_NOERROR, 1 },
+		{ "x.test", TYPE_A, RCODE_NXDOMAIN, 0 },
+		{ "invalid", TYPE_A, RCODE_NXDOMAIN, 0 },
+		{ "printer.local", TYPE_A, RCODE_NXDOMAIN, 0 },
+		{ "abc.onion", TYPE_A, RCODE_NXDOMAIN, 0 },
+		{ "abc.alt", TYPE_A, RCODE_NXDOMAIN, 0 },
+		{ "home.arpa", TYPE_A, RCODE_NOERROR, 0 },
+		{ "tv.home.arpa", TYPE_A, RCODE_NXDOMAIN, 0 },
+		{ "10.in-addr.arpa", TYPE_SOA, RCODE_NOERROR, 1 },
+		{ "10.in-addr.arpa", TYPE_NS, RCODE_NOERROR, 1 },
+		{ "10.in-addr.arpa", TYPE_PTR, RCODE_NOERROR, 0 },
+		{ "1.2.3.10.in-addr.arpa", TYPE_PTR, RCODE_NXDOMAIN, 0 },
+		{ "1.1.31.172.in-addr.arpa", TYPE_PTR, RCODE_NXDOMAIN, 0 },
+		{ "1.1.127.100.in-addr.arpa", TYPE_PTR, RCODE_NXDOMAIN, 0 },
+		{ "1.d.f.ip6.arpa", TYPE_PTR, RCODE_NXDOMAIN, 0 },
+		{ "ipv4only.arpa", TYPE_A, RCODE_NOERROR, 1 },
+		{ "ipv4only.arpa", TYPE_AAAA, RCODE_NOERROR, 0 },
+		{ "170.0.0.192.in-addr.arpa", TYPE_PTR, RCODE_NOERROR, 1 },
+		{ "_dns.resolver.arpa", TYPE_SVCB, RCODE_NOERROR, 0 },
+		{ "x.resolver.arpa", TYPE_SVCB, RCODE_NXDOMAIN, 0 },
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		ask(w, cases[i].name, cases[i].type);
@@ -163,11 +163,11 @@ static void special_names_are_answered_here(void **state)
 static void neighbours_of_special_names_are_not_special(void **state)
 {
 	struct world *w = *state;
-	static const char *const names[] = {"15.172.in-addr.arpa",
+	static const char *const names[] = { "15.172.in-addr.arpa",
 		"32.172.in-addr.arpa", "016.172.in-addr.arpa", "63.100.in-addr.arpa",
 		"128.100.in-addr.arpa", "11.in-addr.arpa", "tests", "nolocalhost",
 		"arpa", "in-addr.arpa", "172.0.0.192.in-addr.arpa", "test.example.com",
-		"home.arpa.com"};
+		"home.arpa.com" };
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (ask(w, names[i], TYPE_A)->outcome != OUTCOME_RESOLVE)
 			fail_msg("%s", names[i]);
@@ -256,10 +256,10 @@ static void answer_rule_forges_its_types_and_leaves_others(void **state)
 	struct world *w = *state;
 	struct policy_rule *r = rule_new(w, false, FILTER_DOMAINS, POLICY_ANSWER);
 	rule_name(w, r, "a.example");
-	uint8_t data[6] = {0, 0, 192, 0, 2, 1};
+	uint8_t data[6] = { 0, 0, 192, 0, 2, 1 };
 	const uint16_t len = 4;
 	memcpy(data, &len, 2);
-	const struct policy_answer answer = {TYPE_A, 60, 1, data, sizeof(data)};
+	const struct policy_answer answer = { TYPE_A, 60, 1, data, sizeof(data) };
 	r->answers = &answer;
 	r->answer_count = 1;
 	assert_int_equal(ask(w, "a.example", TYPE_A)->ede, EDE_FORGED_ANSWER);
@@ -339,8 +339,8 @@ static void rules_for_other_names_leave_a_name_plain(void **state)
 	static const struct {
 		const char *name;
 		bool plain;
-	} cases[] = {{"www.example", true}, {"Corp.Example", false},
-		{"a.corp.example", false}, {"x.ADS.example", false}};
+	} cases[] = { { "www.example", true }, { "Corp.Example", false },
+		{ "a.corp.example", false }, { "x.ADS.example", false } };
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		ask(w, cases[i].name, TYPE_A);
 		const bool plain = policy_is_plain(w->conf, w->name, TYPE_A, CLASS_IN);

@@ -19,7 +19,7 @@ enum special_kind {
 
 struct special {
 	const uint8_t *zone; /* without the numbered first label, if there is one */
-	uint8_t labels;	     /* of the whole zone name */
+	uint8_t labels;      /* of the whole zone name */
 	uint8_t from, to;    /* a first label of from..to before `zone`; both 0: none */
 	enum special_kind kind : 8;
 	bool always; /* also where everything is forwarded: it would leak or mislead */

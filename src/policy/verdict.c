@@ -35,13 +35,13 @@ void verdict_rrset(struct policy_verdict *v, struct arena *arena,
 	}
 	v->records[v->record_count++] = (struct policy_record){
 		.section = section,
-		.rr = {.name = owner,
+		.rr = { .name = owner,
 			.type = type,
 			.rclass = rclass,
 			.count = count,
 			.ttl = ttl,
 			.data = copy,
-			.data_len = data_len},
+			.data_len = data_len },
 	};
 }
 
@@ -67,7 +67,7 @@ void verdict_soa(struct policy_verdict *v, struct arena *arena,
 	enum msg_section section, const uint8_t *zone, uint16_t rclass, uint32_t ttl)
 {
 	static const uint8_t mailbox[] = "\006nobody\007invalid";
-	const uint32_t numbers[] = {1, 3600, 1200, 604800, ttl};
+	const uint32_t numbers[] = { 1, 3600, 1200, 604800, ttl };
 	uint8_t rdata[NAME_MAX_LEN + sizeof(mailbox) + sizeof(numbers)];
 	size_t len = name_copy(rdata, zone);
 	memcpy(rdata + len, mailbox, sizeof(mailbox));

@@ -113,7 +113,7 @@ bool msg_read(struct msg *m, const uint8_t *pkt, size_t len)
 	m->rcode = m->flags & FLAG_RCODE_MASK;
 	m->qd_count = cursor_u16(&c);
 	const uint16_t answers = cursor_u16(&c), authorities = cursor_u16(&c);
-	const uint16_t claim[3] = {answers, authorities, cursor_u16(&c)};
+	const uint16_t claim[3] = { answers, authorities, cursor_u16(&c) };
 	m->body = HEADER_LEN;
 	if (cursor_bad(&c) || !questions_read(m, &c))
 		return false;

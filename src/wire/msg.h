@@ -15,18 +15,19 @@ struct msg {
 	const uint8_t *pkt;
 	size_t len;
 	uint16_t id;
-	uint16_t flags;       /* as sent */
-	uint16_t rcode;       /* with EDNS's upper bits */
+	uint16_t flags; /* as sent */
+	uint16_t rcode; /* with EDNS's upper bits */
 	uint16_t qd_count;
-	uint16_t count[3];    /* per section: true counts, all were walked; OPT is counted too */
+	uint16_t count
+		[3]; /* per section: true counts, all were walked; OPT is counted too */
 	uint8_t qname[NAME_MAX_LEN]; /* case as sent; only when qd_count == 1 */
 	uint16_t qtype, qclass;
-	size_t body;          /* offset of the first record */
+	size_t body; /* offset of the first record */
 	bool edns;
 	bool dnssec_ok;
 	uint8_t edns_version;
 	uint16_t udp_size;
-	int ede;              /* first extended error, or -1: RFC 8914 */
+	int ede; /* first extended error, or -1: RFC 8914 */
 };
 
 struct msg_rr {
@@ -35,8 +36,8 @@ struct msg_rr {
 	uint8_t name_len;
 	uint16_t type;
 	uint16_t rclass;
-	uint32_t ttl;          /* as sent */
-	const uint8_t *rdata;  /* in the packet, perhaps with compressed names */
+	uint32_t ttl;         /* as sent */
+	const uint8_t *rdata; /* in the packet, perhaps with compressed names */
 	uint16_t rdata_len;
 };
 

@@ -124,7 +124,7 @@ static void rewrite(const struct msg *m)
 	struct msg_walk walk = msg_begin(m);
 	for (struct msg_rr rr; msg_next(&walk, &rr);) {
 		const int len = msg_rdata(m, &rr, rdata, sizeof(rdata));
-		const knot_rrset_t like = {.type = rr.type};
+		const knot_rrset_t like = { .type = rr.type };
 		if (len < 0 || !compared(&like) || rr.type == TYPE_TSIG)
 			continue;
 		if (!writer_rr(&w, rr.section, rr.name, rr.type, rr.rclass, rr.ttl,

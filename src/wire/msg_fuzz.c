@@ -28,7 +28,7 @@ static bool rewrite(const struct msg *m, struct writer *w)
 	if (m->qd_count == 1)
 		writer_question(w, m->qname, m->qtype, m->qclass);
 	struct msg_walk walk = msg_begin(m);
-	unsigned seen[3] = {0};
+	unsigned seen[3] = { 0 };
 	for (struct msg_rr rr; msg_next(&walk, &rr);) {
 		must(name_check(rr.name, rr.name_len) == rr.name_len);
 		seen[rr.section]++;

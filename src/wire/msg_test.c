@@ -30,7 +30,7 @@ static void add(const void *bytes, size_t len)
 }
 
 #define ADD(...)                                                                       \
-	add((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+	add((const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
 
 /* "Ab." MX IN, an answer with AA; at 12 the name. */
 static void begin(uint16_t an, uint16_t ns, uint16_t ar)
@@ -50,8 +50,8 @@ static void add_rr(uint16_t type, const void *rdata, uint16_t len)
 }
 
 #define ADD_RR(type, ...)                                                              \
-	add_rr(type, (const uint8_t[]){__VA_ARGS__},                                   \
-		sizeof((const uint8_t[]){__VA_ARGS__}))
+	add_rr(type, (const uint8_t[]){ __VA_ARGS__ },                                 \
+		sizeof((const uint8_t[]){ __VA_ARGS__ }))
 
 static void add_opt(uint8_t rcode_high, const void *options, uint16_t len)
 {
@@ -67,7 +67,7 @@ static void begin_whole(void)
 	ADD_RR(TYPE_MX, 0, 10, 4, 'm', 'a', 'i', 'l', 0xc0, 12);
 	ADD_RR(TYPE_NS, 2, 'n', 's', 0xc0, 12);
 	ADD_RR(TYPE_A, 192, 0, 2, 1);
-	add_opt(1, (const uint8_t[]){0, OPTION_EDE, 0, 3, 0, 6, 'x'}, 7);
+	add_opt(1, (const uint8_t[]){ 0, OPTION_EDE, 0, 3, 0, 6, 'x' }, 7);
 }
 
 static bool read_copy(size_t len, uint16_t counts[3])
@@ -268,40 +268,40 @@ static void shapes_of_rdata_are_checked(void **state)
 {
 	(void)state;
 	static const struct shape_row rows[] = {
-		{TYPE_A, 4, "\1\2\3\4", 4},
-		{TYPE_A, 5, "\1\2\3\4\5", -1},
-		{TYPE_A, 3, "\1\2\3", -1},
-		{TYPE_AAAA, 16, "0123456789abcdef", 16},
-		{TYPE_AAAA, 15, "0123456789abcde", -1},
-		{TYPE_NS, 2, "\xc0\x0c", 4},
-		{TYPE_NS, 3, "\xc0\x0c\0", -1},
-		{TYPE_NS, 0, "", -1},
-		{TYPE_CNAME, 2, "\1x", -1},
-		{TYPE_DNAME, 2, "\xc0\x0c", 4},
-		{TYPE_SOA, 24, "\xc0\x0c\xc0\x0c 3456789 3456789 3456789", 28},
-		{TYPE_SOA, 23, "\xc0\x0c\xc0\x0c 3456789 3456789 345678", -1},
-		{TYPE_MX, 4, "\0\1\xc0\x0c", 6},
-		{TYPE_MX, 2, "\0\1", -1},
-		{TYPE_SRV, 8, "\0\1\0\1\0\1\xc0\x0c", 10},
-		{TYPE_NAPTR, 9, "\0\1\0\1\0\1x\0\0", 9},
-		{TYPE_NAPTR, 8, "\0\1\0\1\0\1x\0", -1},
-		{TYPE_DS, 6, "\1\1\1\1dd", 6},
-		{TYPE_DS, 4, "\1\1\1\1", -1},
-		{TYPE_DNSKEY, 3, "\1\1\1", -1},
-		{TYPE_RRSIG, 20, "012345678901234567\0s", 20},
-		{TYPE_RRSIG, 19, "012345678901234567\0", -1},
-		{TYPE_NSEC, 2, "\xc0\x0c", 4},
-		{TYPE_NSEC, 4, "\0\0\1@", 4},
-		{TYPE_NSEC, 7, "\0\1\1@\0\1@", -1}, /* windows that do not rise */
-		{TYPE_NSEC, 3, "\0\0\0", -1},	    /* an empty window */
-		{TYPE_NSEC, 3, "\0\0\1", -1},
-		{TYPE_NSEC3, 10, "\1\0\0\1\1s\1h\0\1", -1},
-		{TYPE_NSEC3, 11, "\1\0\0\1\1s\1h\0\1@", 11},
-		{TYPE_NSEC3, 6, "\1\0\0\1\0\0", -1}, /* no next hash */
-		{TYPE_TXT, 2, "\x09x", 2},	     /* opaque to us */
-		{TYPE_HTTPS, 4, "\0\1\xc0\x0c", 4},  /* RFC 3597: not looked into */
-		{65280, 2, "\xc0\x0c", 2},
-		{65280, 0, "", 0},
+		{ TYPE_A, 4, "\1\2\3\4", 4 },
+		{ TYPE_A, 5, "\1\2\3\4\5", -1 },
+		{ TYPE_A, 3, "\1\2\3", -1 },
+		{ TYPE_AAAA, 16, "0123456789abcdef", 16 },
+		{ TYPE_AAAA, 15, "0123456789abcde", -1 },
+		{ TYPE_NS, 2, "\xc0\x0c", 4 },
+		{ TYPE_NS, 3, "\xc0\x0c\0", -1 },
+		{ TYPE_NS, 0, "", -1 },
+		{ TYPE_CNAME, 2, "\1x", -1 },
+		{ TYPE_DNAME, 2, "\xc0\x0c", 4 },
+		{ TYPE_SOA, 24, "\xc0\x0c\xc0\x0c 3456789 3456789 3456789", 28 },
+		{ TYPE_SOA, 23, "\xc0\x0c\xc0\x0c 3456789 3456789 345678", -1 },
+		{ TYPE_MX, 4, "\0\1\xc0\x0c", 6 },
+		{ TYPE_MX, 2, "\0\1", -1 },
+		{ TYPE_SRV, 8, "\0\1\0\1\0\1\xc0\x0c", 10 },
+		{ TYPE_NAPTR, 9, "\0\1\0\1\0\1x\0\0", 9 },
+		{ TYPE_NAPTR, 8, "\0\1\0\1\0\1x\0", -1 },
+		{ TYPE_DS, 6, "\1\1\1\1dd", 6 },
+		{ TYPE_DS, 4, "\1\1\1\1", -1 },
+		{ TYPE_DNSKEY, 3, "\1\1\1", -1 },
+		{ TYPE_RRSIG, 20, "012345678901234567\0s", 20 },
+		{ TYPE_RRSIG, 19, "012345678901234567\0", -1 },
+		{ TYPE_NSEC, 2, "\xc0\x0c", 4 },
+		{ TYPE_NSEC, 4, "\0\0\1@", 4 },
+		{ TYPE_NSEC, 7, "\0\1\1@\0\1@", -1 }, /* windows that do not rise */
+		{ TYPE_NSEC, 3, "\0\0\0", -1 },       /* an empty window */
+		{ TYPE_NSEC, 3, "\0\0\1", -1 },
+		{ TYPE_NSEC3, 10, "\1\0\0\1\1s\1h\0\1", -1 },
+		{ TYPE_NSEC3, 11, "\1\0\0\1\1s\1h\0\1@", 11 },
+		{ TYPE_NSEC3, 6, "\1\0\0\1\0\0", -1 }, /* no next hash */
+		{ TYPE_TXT, 2, "\x09x", 2 },           /* opaque to us */
+		{ TYPE_HTTPS, 4, "\0\1\xc0\x0c", 4 },  /* RFC 3597: not looked into */
+		{ 65280, 2, "\xc0\x0c", 2 },
+		{ 65280, 0, "", 0 },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct msg m;
@@ -342,10 +342,10 @@ static void small_questions_about_rdata(void **state)
 	assert_int_equal(rdata_target(TYPE_MX), 2);
 	assert_int_equal(rdata_target(TYPE_SRV), 6);
 	assert_int_equal(rdata_target(TYPE_A), -1);
-	const uint8_t sig[19] = {0, TYPE_AAAA};
+	const uint8_t sig[19] = { 0, TYPE_AAAA };
 	assert_int_equal(rdata_rrsig_covers(sig, sizeof(sig)), TYPE_AAAA);
 	assert_int_equal(rdata_rrsig_covers(sig, 17), 0);
-	const uint8_t soa[22] = {[18] = 0, 0, 14, 16};
+	const uint8_t soa[22] = { [18] = 0, 0, 14, 16 };
 	assert_int_equal(rdata_soa_minimum(soa, sizeof(soa), 7), 3600);
 	assert_int_equal(rdata_soa_minimum(soa, sizeof(soa) - 1, 7), 7);
 	assert_int_equal(rdata_soa_minimum(soa, 0, 7), 7);

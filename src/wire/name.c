@@ -102,7 +102,7 @@ static inline size_t name_walk(struct cursor *c, const uint8_t *pkt, uint8_t *ou
 		const size_t to = (size_t)(label[0] & ~POINTER) << 8 | label[1];
 		if (to >= (size_t)(label - pkt))
 			break;
-		jumped = (struct cursor){.pos = pkt + to, .end = c->end};
+		jumped = (struct cursor){ .pos = pkt + to, .end = c->end };
 		at = &jumped;
 		hops++;
 	}

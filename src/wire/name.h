@@ -23,7 +23,8 @@ size_t name_check(const uint8_t *bytes, size_t left);
 /* Read a perhaps compressed name at the cursor (which must walk inside pkt[0..pkt_len)) into
  * `out`. Pointers must go backwards, so there are no loops. Returns its length; 0 and a bad
  * cursor if malformed. */
-size_t name_read(struct cursor *c, const uint8_t *pkt, uint8_t out[static NAME_MAX_LEN]);
+size_t name_read(
+	struct cursor *c, const uint8_t *pkt, uint8_t out[static NAME_MAX_LEN]);
 /* The same without the copy: is it well-formed? Its uncompressed length or 0. */
 size_t name_verify(struct cursor *c, const uint8_t *pkt);
 /* Step over it, no pointer is followed: what it points to may still be malformed. */

@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_text(data, size);
 	/* the whole input is a packet; names begin at its first byte and follow each
 	 * other */
-	uint8_t last[NAME_MAX_LEN] = {0};
+	uint8_t last[NAME_MAX_LEN] = { 0 };
 	struct cursor c = cursor_over(data, size);
 	while (cursor_left(&c)) {
 		struct cursor skip = c, verify = c;

@@ -71,7 +71,7 @@ static void a_name_has_255_bytes_and_not_one_more(void **state)
 static void a_label_has_63_bytes_and_not_one_more(void **state)
 {
 	(void)state;
-	uint8_t buf[80] = {63}, out[NAME_MAX_LEN];
+	uint8_t buf[80] = { 63 }, out[NAME_MAX_LEN];
 	memset(buf + 1, 'x', 70);
 	buf[64] = 0;
 	assert_int_equal(name_check(buf, 65), 65);
@@ -112,19 +112,19 @@ static void pointers_are_followed_backwards_only(void **state)
 {
 	(void)state;
 	/* 0: a.; 3: b -> 0; 7: to itself; 9: forward; 11: b -> 3 -> 0; 13: cut */
-	static const uint8_t pkt[] = {
-		1, 'a', 0, 1, 'b', 0xc0, 0, 0xc0, 7, 0xc0, 11, 0xc0, 3, 0xc0};
+	static const uint8_t pkt[] = { 1, 'a', 0, 1, 'b', 0xc0, 0, 0xc0, 7, 0xc0, 11,
+		0xc0, 3, 0xc0 };
 	static const struct {
 		size_t at;
 		size_t len;
 		const char *text;
 	} rows[] = {
-		{0, 3, "a."},
-		{3, 5, "b.a."},
-		{11, 5, "b.a."},
-		{7, 0, NULL},
-		{9, 0, NULL},
-		{13, 0, NULL},
+		{ 0, 3, "a." },
+		{ 3, 5, "b.a." },
+		{ 11, 5, "b.a." },
+		{ 7, 0, NULL },
+		{ 9, 0, NULL },
+		{ 13, 0, NULL },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct cursor c =
@@ -144,7 +144,7 @@ static void pointers_are_followed_backwards_only(void **state)
 static void a_loop_of_labels_and_pointers_ends(void **state)
 {
 	(void)state;
-	static const uint8_t pkt[] = {1, 'x', 0xc0, 0};
+	static const uint8_t pkt[] = { 1, 'x', 0xc0, 0 };
 	uint8_t out[NAME_MAX_LEN];
 	struct cursor c = cursor_over(pkt, sizeof(pkt));
 	assert_int_equal(name_read(&c, pkt, out), 0);
@@ -155,7 +155,7 @@ static void a_loop_of_labels_and_pointers_ends(void **state)
 static void a_long_chain_of_pointers_is_refused(void **state)
 {
 	(void)state;
-	static uint8_t pkt[2 + 2 * 5000] = {0, 0};
+	static uint8_t pkt[2 + 2 * 5000] = { 0, 0 };
 	for (size_t at = 2; at < sizeof(pkt); at += 2) {
 		pkt[at] = (uint8_t)(0xc0 | (at - 2) >> 8);
 		pkt[at + 1] = (uint8_t)(at - 2);
@@ -170,7 +170,7 @@ static void a_long_chain_of_pointers_is_refused(void **state)
 static void reading_goes_on_behind_the_pointer(void **state)
 {
 	(void)state;
-	static const uint8_t pkt[] = {1, 'a', 0, 1, 'b', 0xc0, 0, 0xee};
+	static const uint8_t pkt[] = { 1, 'a', 0, 1, 'b', 0xc0, 0, 0xee };
 	uint8_t out[NAME_MAX_LEN];
 	struct cursor c = cursor_over(pkt + 3, sizeof(pkt) - 3), skip = c;
 	name_read(&c, pkt, out);
@@ -259,9 +259,9 @@ static void labels_are_counted_and_stripped(void **state)
 static void the_order_is_the_canonical_one(void **state)
 {
 	(void)state;
-	static const char *const sorted[] = {"example", "a.example",
+	static const char *const sorted[] = { "example", "a.example",
 		"yljkjljk.a.example", "Z.a.example", "zABC.a.EXAMPLE", "z.example",
-		"\\001.z.example", "*.z.example", "\\200.z.example"};
+		"\\001.z.example", "*.z.example", "\\200.z.example" };
 	enum { COUNT = sizeof(sorted) / sizeof(sorted[0]) };
 	for (int i = 0; i < COUNT; i++)
 		for (int k = 0; k < COUNT; k++) {
@@ -293,16 +293,16 @@ static void text_goes_there_and_back(void **state)
 {
 	(void)state;
 	static const char *const pairs[][2] = {
-		{".", "."},
-		{"a", "a."},
-		{"WWW.Example.", "WWW.Example."},
-		{"a\\.b.c", "a\\.b.c."},
-		{"\\097", "a."},
-		{"\\000\\255", "\\000\\255."},
-		{"a b", "a\\032b."},
-		{"_dmarc.x-y", "_dmarc.x-y."},
-		{"\\\\", "\\\\."},
-		{"(;)\"@$", "\\(\\;\\)\\\"\\@\\$."},
+		{ ".", "." },
+		{ "a", "a." },
+		{ "WWW.Example.", "WWW.Example." },
+		{ "a\\.b.c", "a\\.b.c." },
+		{ "\\097", "a." },
+		{ "\\000\\255", "\\000\\255." },
+		{ "a b", "a\\032b." },
+		{ "_dmarc.x-y", "_dmarc.x-y." },
+		{ "\\\\", "\\\\." },
+		{ "(;)\"@$", "\\(\\;\\)\\\"\\@\\$." },
 	};
 	char text[NAME_TEXT_MAX];
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
@@ -310,8 +310,8 @@ static void text_goes_there_and_back(void **state)
 		assert_string_equal(text, pairs[i][1]);
 		assert_true(name_equal_case(name(text), name(pairs[i][0])));
 	}
-	static const char *const bad[] = {"", "..", ".a", "a..b", "a..", "\\", "a\\",
-		"\\25", "\\256", "\\2x5", "\\999"};
+	static const char *const bad[] = { "", "..", ".a", "a..b", "a..", "\\", "a\\",
+		"\\25", "\\256", "\\2x5", "\\999" };
 	uint8_t out[NAME_MAX_LEN];
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(name_from_text(out, bad[i]), 0);

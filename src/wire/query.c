@@ -64,7 +64,7 @@ static bool record_read(
 	q->dnssec_ok = ttl & EDNS_DO;
 	q->edns_version = (uint8_t)(ttl >> 16);
 	q->udp_size = rclass < UDP_SIZE_MIN ? UDP_SIZE_MIN : rclass;
-	*options = (struct options){data, len};
+	*options = (struct options){ data, len };
 	return true;
 }
 
@@ -99,7 +99,7 @@ static bool options_read(struct query *q, const struct options *options)
 
 enum query_verdict query_read(struct query *q, const uint8_t *pkt, size_t len)
 {
-	*q = (struct query){.udp_size = UDP_SIZE_MIN};
+	*q = (struct query){ .udp_size = UDP_SIZE_MIN };
 	struct cursor c = cursor_over(pkt, len);
 	const uint8_t *header = cursor_take(&c, HEADER_LEN);
 	if (!header || be16(header + 2) & FLAG_QR)
@@ -114,7 +114,7 @@ enum query_verdict query_read(struct query *q, const uint8_t *pkt, size_t len)
 	/* Claims, not facts: the first record that is not there ends the loop. */
 	unsigned before = (unsigned)be16(header + 6) + be16(header + 8);
 	unsigned additional = be16(header + 10);
-	struct options options = {0};
+	struct options options = { 0 };
 	for (; before; before--)
 		if (!record_read(q, &c, false, &options))
 			return QUERY_FORMERR;

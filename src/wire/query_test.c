@@ -26,12 +26,13 @@ static void add(struct draft *d, const void *bytes, size_t len)
 }
 
 #define ADD(d, ...)                                                                    \
-	add(d, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))
+	add(d, (const uint8_t[]){ __VA_ARGS__ },                                       \
+		sizeof((const uint8_t[]){ __VA_ARGS__ }))
 
 /* Id 0x1234, RD, "Ab." A IN; the counts of the three sections as given. */
 static struct draft draft(uint8_t an, uint8_t ns, uint8_t ar)
 {
-	struct draft d = {.len = 0};
+	struct draft d = { .len = 0 };
 	ADD(&d, 0x12, 0x34, 1, 0, 0, 1, 0, an, 0, ns, 0, ar);
 	ADD(&d, 2, 'A', 'b', 0, 0, 1, 0, 1);
 	return d;
@@ -154,7 +155,7 @@ static void there_is_exactly_one_question(void **state)
 static void a_pointer_in_the_question_is_malformed(void **state)
 {
 	(void)state;
-	struct draft d = {.len = 0};
+	struct draft d = { .len = 0 };
 	ADD(&d, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1);
 	assert_int_equal(verdict_of(&d), QUERY_FORMERR);
 }
@@ -232,7 +233,7 @@ static void cookies_have_the_right_length(void **state)
 	(void)state;
 	for (uint8_t len = 0; len < 60; len++) {
 		struct draft d = draft(0, 0, 1);
-		const uint8_t data[60] = {0};
+		const uint8_t data[60] = { 0 };
 		struct query q;
 		add_opt(&d, 0, (uint16_t)(4 + len));
 		ADD(&d, 0, OPTION_COOKIE, 0, len);

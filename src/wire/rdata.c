@@ -18,35 +18,35 @@ enum {
 
 /* TXT is opaque: what it says is never looked at. */
 static const uint8_t shapes[SHAPES][FIELDS_MAX] = {
-	[TYPE_A] = {4},
-	[TYPE_NS] = {NAME},
-	[3 /* MD */] = {NAME},
-	[4 /* MF */] = {NAME},
-	[TYPE_CNAME] = {NAME},
-	[TYPE_SOA] = {NAME, NAME, SOA_FIXED},
-	[7 /* MB */] = {NAME},
-	[8 /* MG */] = {NAME},
-	[9 /* MR */] = {NAME},
-	[TYPE_PTR] = {NAME},
-	[14 /* MINFO */] = {NAME, NAME},
-	[TYPE_MX] = {2, NAME},
-	[17 /* RP */] = {PLAIN, PLAIN},
-	[18 /* AFSDB */] = {2, PLAIN},
-	[21 /* RT */] = {2, PLAIN},
-	[TYPE_SIG] = {RRSIG_FIXED, PLAIN, FIELD_REST},
-	[26 /* PX */] = {2, PLAIN, PLAIN},
-	[TYPE_AAAA] = {16},
-	[30 /* NXT */] = {PLAIN, FIELD_REST},
-	[TYPE_SRV] = {6, PLAIN},
-	[TYPE_NAPTR] = {4, STRING, STRING, STRING, PLAIN},
-	[36 /* KX */] = {2, PLAIN},
-	[TYPE_DNAME] = {PLAIN},
-	[TYPE_DS] = {4, FIELD_REST_FULL},
-	[TYPE_RRSIG] = {RRSIG_FIXED, PLAIN, FIELD_REST_FULL},
-	[TYPE_NSEC] = {PLAIN, FIELD_BITMAP},
-	[TYPE_DNSKEY] = {4, FIELD_REST},
-	[TYPE_NSEC3] = {4, STRING, FIELD_STRING_FULL, FIELD_BITMAP},
-	[TYPE_NSEC3PARAM] = {4, STRING},
+	[TYPE_A] = { 4 },
+	[TYPE_NS] = { NAME },
+	[3 /* MD */] = { NAME },
+	[4 /* MF */] = { NAME },
+	[TYPE_CNAME] = { NAME },
+	[TYPE_SOA] = { NAME, NAME, SOA_FIXED },
+	[7 /* MB */] = { NAME },
+	[8 /* MG */] = { NAME },
+	[9 /* MR */] = { NAME },
+	[TYPE_PTR] = { NAME },
+	[14 /* MINFO */] = { NAME, NAME },
+	[TYPE_MX] = { 2, NAME },
+	[17 /* RP */] = { PLAIN, PLAIN },
+	[18 /* AFSDB */] = { 2, PLAIN },
+	[21 /* RT */] = { 2, PLAIN },
+	[TYPE_SIG] = { RRSIG_FIXED, PLAIN, FIELD_REST },
+	[26 /* PX */] = { 2, PLAIN, PLAIN },
+	[TYPE_AAAA] = { 16 },
+	[30 /* NXT */] = { PLAIN, FIELD_REST },
+	[TYPE_SRV] = { 6, PLAIN },
+	[TYPE_NAPTR] = { 4, STRING, STRING, STRING, PLAIN },
+	[36 /* KX */] = { 2, PLAIN },
+	[TYPE_DNAME] = { PLAIN },
+	[TYPE_DS] = { 4, FIELD_REST_FULL },
+	[TYPE_RRSIG] = { RRSIG_FIXED, PLAIN, FIELD_REST_FULL },
+	[TYPE_NSEC] = { PLAIN, FIELD_BITMAP },
+	[TYPE_DNSKEY] = { 4, FIELD_REST },
+	[TYPE_NSEC3] = { 4, STRING, FIELD_STRING_FULL, FIELD_BITMAP },
+	[TYPE_NSEC3PARAM] = { 4, STRING },
 };
 
 const uint8_t *rdata_fields(uint16_t type)
@@ -112,7 +112,7 @@ int msg_rdata(const struct msg *m, const struct msg_rr *rr, uint8_t *out, size_t
 {
 	struct cursor c = cursor_over(rr->rdata, rr->rdata_len);
 	const uint8_t *field = rdata_fields(rr->type);
-	static const uint8_t opaque[] = {FIELD_REST, FIELD_END};
+	static const uint8_t opaque[] = { FIELD_REST, FIELD_END };
 	size_t len = 0;
 	for (field = field ? field : opaque; *field; field++) {
 		uint8_t name[NAME_MAX_LEN];

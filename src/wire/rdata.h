@@ -11,7 +11,8 @@
 /* A field. 1..63 are that many bytes of anything. */
 enum rdata_field {
 	FIELD_END = 0,
-	FIELD_NAME = 64,   /* compressed on the wire: RFC 1035, as RFC 3597 section 4 limits it */
+	FIELD_NAME =
+		64, /* compressed on the wire: RFC 1035, as RFC 3597 section 4 limits it */
 	FIELD_NAME_PLAIN,  /* written uncompressed, yet read in either form */
 	FIELD_STRING,      /* a length byte and so many bytes */
 	FIELD_STRING_FULL, /* the same, not empty */

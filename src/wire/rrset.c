@@ -12,7 +12,7 @@ bool rrset_next(struct rrset_walk *w, struct rdata *out)
 	memcpy(&len, w->at, sizeof(len));
 	if (left - sizeof(len) < len)
 		return false;
-	*out = (struct rdata){w->at + sizeof(len), len};
+	*out = (struct rdata){ w->at + sizeof(len), len };
 	w->at += sizeof(len) + len;
 	return true;
 }
@@ -34,7 +34,7 @@ struct rdata rrset_at(const struct rrset *rr, unsigned i)
 	for (; rrset_next(&w, &item); i--)
 		if (!i)
 			return item;
-	return (struct rdata){0};
+	return (struct rdata){ 0 };
 }
 
 bool rrset_has(const struct rrset *rr, const uint8_t *bytes, uint16_t len)

@@ -15,7 +15,7 @@ struct rrset {
 	uint16_t rclass;
 	uint16_t count;
 	uint16_t sig_count;
-	uint32_t ttl;        /* seconds left, of records and signatures alike */
+	uint32_t ttl; /* seconds left, of records and signatures alike */
 	uint32_t data_len;
 	const uint8_t *data;
 };

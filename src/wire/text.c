@@ -23,28 +23,28 @@ static const struct {
 	uint16_t type;
 	const char *fields;
 } rows[] = {
-	{TYPE_A, "a"},
-	{TYPE_NS, "n"},
-	{TYPE_CNAME, "n"},
-	{TYPE_SOA, "nn44444"},
-	{TYPE_PTR, "n"},
-	{TYPE_HINFO, "ss"},
-	{TYPE_MX, "2n"},
-	{TYPE_TXT, "S"},
-	{TYPE_AAAA, "A"},
-	{TYPE_SRV, "222n"},
-	{TYPE_NAPTR, "22sssn"},
-	{TYPE_DNAME, "n"},
-	{TYPE_DS, "211x"},
-	{TYPE_RRSIG, "T114dd2nb"},
-	{TYPE_NSEC, "nM"},
-	{TYPE_DNSKEY, "211b"},
-	{TYPE_NSEC3, "112hHM"},
-	{TYPE_NSEC3PARAM, "112h"},
-	{52 /* TLSA */, "111x"},
-	{59 /* CDS */, "211x"},
-	{60 /* CDNSKEY */, "211b"},
-	{257 /* CAA */, "1sq"},
+	{ TYPE_A, "a" },
+	{ TYPE_NS, "n" },
+	{ TYPE_CNAME, "n" },
+	{ TYPE_SOA, "nn44444" },
+	{ TYPE_PTR, "n" },
+	{ TYPE_HINFO, "ss" },
+	{ TYPE_MX, "2n" },
+	{ TYPE_TXT, "S" },
+	{ TYPE_AAAA, "A" },
+	{ TYPE_SRV, "222n" },
+	{ TYPE_NAPTR, "22sssn" },
+	{ TYPE_DNAME, "n" },
+	{ TYPE_DS, "211x" },
+	{ TYPE_RRSIG, "T114dd2nb" },
+	{ TYPE_NSEC, "nM" },
+	{ TYPE_DNSKEY, "211b" },
+	{ TYPE_NSEC3, "112hHM" },
+	{ TYPE_NSEC3PARAM, "112h" },
+	{ 52 /* TLSA */, "111x" },
+	{ 59 /* CDS */, "211x" },
+	{ 60 /* CDNSKEY */, "211b" },
+	{ 257 /* CAA */, "1sq" },
 };
 
 /* Text that grows in a buffer; what does not fit is left out and remembered. */
@@ -273,9 +273,9 @@ char *rdata_to_text(
 	uint16_t type, const uint8_t *rdata, size_t len, char *buf, size_t cap)
 {
 	assert(cap >= 4);
-	struct text t = {.buf = buf, .cap = cap};
+	struct text t = { .buf = buf, .cap = cap };
 	if (!put_known(&t, type, rdata, len)) {
-		t = (struct text){.buf = buf, .cap = cap};
+		t = (struct text){ .buf = buf, .cap = cap };
 		put_format(&t, "\\# %zu", len);
 		put_text(&t, len ? " " : "");
 		put_hex(&t, rdata, len);

@@ -192,7 +192,7 @@ struct mark {
 
 static struct mark mark_here(const struct writer *w)
 {
-	return (struct mark){w->len, w->names};
+	return (struct mark){ w->len, w->names };
 }
 
 /* True, or false and everything since the mark is gone. */
@@ -287,8 +287,8 @@ bool writer_rr(struct writer *w, enum msg_section section, const uint8_t *name,
 	uint16_t type, uint16_t rclass, uint32_t ttl, const uint8_t *rdata,
 	uint16_t len)
 {
-	const struct rrset like = {.rclass = rclass, .ttl = ttl};
-	const struct rdata item = {rdata, len};
+	const struct rrset like = { .rclass = rclass, .ttl = ttl };
+	const struct rdata item = { rdata, len };
 	const struct mark mark = mark_here(w);
 	size_t owner_at = 0;
 	if (w->full)

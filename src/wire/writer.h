@@ -22,7 +22,7 @@ struct writer {
 	/* Names written so far, for compression: a tree of labels that hang from the root,
 	 * found by a hash of parent and label. Entries count from 1; 0 is the root, and
 	 * the end of a bucket's chain. */
-	uint8_t names; /* entries */
+	uint8_t names;          /* entries */
 	uint8_t question_names; /* of them, what the question brought */
 	uint16_t question_end;
 	uint16_t name_at[LIMIT_NAMES_COMPRESSED + 1]; /* where its label stands */
@@ -33,14 +33,17 @@ struct writer {
 };
 
 /* Header with zero counts. cap at least 12; what is over 65535 is not used. */
-void writer_begin(struct writer *w, uint8_t *buf, size_t cap, uint16_t id, uint16_t flags);
+void writer_begin(
+	struct writer *w, uint8_t *buf, size_t cap, uint16_t id, uint16_t flags);
 void writer_flags(struct writer *w, uint16_t flags); /* set anew, RCODE included */
-void writer_question(struct writer *w, const uint8_t *name, uint16_t type, uint16_t rclass);
+void writer_question(
+	struct writer *w, const uint8_t *name, uint16_t type, uint16_t rclass);
 /* Room for what comes last: OPT. */
 void writer_reserve(struct writer *w, size_t len);
 /* One record of uncompressed RDATA; names inside it are compressed where RFC 3597 allows. */
 bool writer_rr(struct writer *w, enum msg_section section, const uint8_t *name,
-	uint16_t type, uint16_t rclass, uint32_t ttl, const uint8_t *rdata, uint16_t len);
+	uint16_t type, uint16_t rclass, uint32_t ttl, const uint8_t *rdata,
+	uint16_t len);
 /* All records, starting with the `rotate`-th (modulo count); then signatures if wanted. All or nothing. */
 bool writer_rrset(struct writer *w, enum msg_section section, const struct rrset *rr,
 	uint32_t rotate, bool signatures);

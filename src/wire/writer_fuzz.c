@@ -20,8 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Names of few labels, so that they often share some. */
 static void take_name(struct cursor *c, uint8_t name[NAME_MAX_LEN])
 {
-	static const char *const labels[] = {"a", "A", "b", "com", "Example",
-		"a-longer-label-of-more-than-eight", "xn--exAmple", "ns1"};
+	static const char *const labels[] = { "a", "A", "b", "com", "Example",
+		"a-longer-label-of-more-than-eight", "xn--exAmple", "ns1" };
 	unsigned left = cursor_u8(c) % 6, len = 0;
 	for (; left; left--) {
 		const uint8_t pick = cursor_u8(c);
@@ -35,8 +35,8 @@ static void take_name(struct cursor *c, uint8_t name[NAME_MAX_LEN])
 	name[len] = 0;
 }
 
-static const uint16_t types[] = {
-	TYPE_A, TYPE_NS, TYPE_SOA, TYPE_MX, TYPE_TXT, TYPE_SRV, TYPE_RRSIG, TYPE_CNAME};
+static const uint16_t types[] = { TYPE_A, TYPE_NS, TYPE_SOA, TYPE_MX, TYPE_TXT,
+	TYPE_SRV, TYPE_RRSIG, TYPE_CNAME };
 
 /* Names and bytes, mostly of the type's shape. */
 static uint16_t take_rdata(struct cursor *c, uint16_t type, uint8_t out[1024])
@@ -76,7 +76,7 @@ static uint16_t take_rdata(struct cursor *c, uint16_t type, uint8_t out[1024])
 static bool put_rrset(struct writer *w, struct cursor *c, unsigned section)
 {
 	uint8_t name[NAME_MAX_LEN], data[8 * 1026];
-	struct rrset rr = {.name = name, .rclass = CLASS_IN, .data = data};
+	struct rrset rr = { .name = name, .rclass = CLASS_IN, .data = data };
 	take_name(c, name);
 	rr.type = types[cursor_u8(c) % 8];
 	rr.count = cursor_u8(c) % 5;
@@ -118,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			opt = false;
 			section = 0;
 		} else if (op < 6 && !opt && section == 2) {
-			const struct edns_option o = {10, cursor_u8(&c) % 20, name};
+			const struct edns_option o = { 10, cursor_u8(&c) % 20, name };
 			ok = opt = writer_opt(&w, 1232, op * 10, op & 1, &o, 1);
 		} else {
 			ok = put_rrset(&w, &c, section);

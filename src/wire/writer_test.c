@@ -29,11 +29,11 @@ static struct rrset rrset(const char *owner, uint16_t type)
 {
 	static uint8_t data[4096], owner_name[NAME_MAX_LEN];
 	name_from_text(owner_name, owner);
-	return (struct rrset){.name = owner_name,
+	return (struct rrset){ .name = owner_name,
 		.type = type,
 		.rclass = CLASS_IN,
 		.ttl = 300,
-		.data = data};
+		.data = data };
 }
 
 static void push(struct rrset *rr, const void *rdata, uint16_t len, bool sig)
@@ -126,7 +126,7 @@ static void names_in_younger_types_stay_whole(void **state)
 {
 	(void)state;
 	struct writer w;
-	uint8_t srv[64] = {0, 1, 0, 2, 0, 3};
+	uint8_t srv[64] = { 0, 1, 0, 2, 0, 3 };
 	start(&w, 512);
 	const size_t before = writer_end(&w);
 	const uint16_t len =
@@ -161,7 +161,7 @@ static void an_rrset_rotates(void **state)
 	push(&rr, "\0\0\0\0", 4, false);
 	push(&rr, "\1\1\1\1", 4, false);
 	push(&rr, "\2\2\2\2", 4, false);
-	uint8_t sig[40] = {0, TYPE_A};
+	uint8_t sig[40] = { 0, TYPE_A };
 	push(&rr, sig, sizeof(sig), true);
 	for (uint32_t rotate = 0; rotate < 8; rotate++) {
 		struct writer w;
@@ -190,7 +190,7 @@ static void an_rrset_goes_in_whole_or_not_at_all(void **state)
 	struct rrset rr = rrset("a.new.example.com", TYPE_NS);
 	push(&rr, name("x.other.net"), 13, false);
 	push(&rr, name("y.other.net"), 13, false);
-	uint8_t sig[60] = {0, TYPE_NS};
+	uint8_t sig[60] = { 0, TYPE_NS };
 	push(&rr, sig, sizeof(sig), true);
 	struct writer w;
 	start(&w, sizeof(buf));
@@ -227,12 +227,12 @@ static void opt_has_its_reserve_also_when_full(void **state)
 	struct writer w;
 	start(&w, 33 + 16 + 11 + 4 + 3);
 	writer_reserve(&w, 18);
-	const uint8_t a[4] = {0};
+	const uint8_t a[4] = { 0 };
 	assert_true(writer_rr(&w, SECTION_ANSWER, name("www.example.com"), TYPE_A,
 		CLASS_IN, 60, a, 4));
 	assert_false(
 		writer_rr(&w, SECTION_ANSWER, name("."), TYPE_A, CLASS_IN, 60, a, 0));
-	const struct edns_option option = {OPTION_NSID, 3, (const uint8_t *)"abc"};
+	const struct edns_option option = { OPTION_NSID, 3, (const uint8_t *)"abc" };
 	assert_true(writer_opt(&w, 1232, RCODE_BADVERS, true, &option, 1));
 	assert_int_equal(writer_end(&w), w.cap);
 	struct msg m;
@@ -311,14 +311,14 @@ static void one_rrset_of_many_records_costs_two_bytes_an_owner(void **state)
 {
 	(void)state;
 	static uint8_t data[2000 * 6];
-	const struct rrset rr = {.name = name("not.the.question"),
+	const struct rrset rr = { .name = name("not.the.question"),
 		.type = TYPE_A,
 		.rclass = CLASS_IN,
 		.count = 2000,
 		.data = data,
-		.data_len = sizeof(data)};
+		.data_len = sizeof(data) };
 	for (size_t i = 0; i < sizeof(data); i += 6)
-		memcpy(data + i, &(uint16_t){4}, 2);
+		memcpy(data + i, &(uint16_t){ 4 }, 2);
 	struct writer w;
 	start(&w, sizeof(buf));
 	assert_true(writer_rrset(&w, SECTION_ANSWER, &rr, 0, false));
