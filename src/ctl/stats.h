@@ -25,10 +25,10 @@ struct stats_block {
 	char name[64];
 	int32_t pid;
 	uint32_t state;    /* enum stats_state */
-	uint32_t restarts; /* starts after the first, as far as the run folder remembers
-			    */
-	uint32_t quick_deaths; /* predecessors in a row that died within a second of
-				  their start */
+	uint32_t restarts; /* starts after an end that was not in order, as far as the
+			      run folder remembers */
+	uint32_t quick_deaths; /* predecessors in a row that died within 10 s of their
+				  start */
 	int64_t started_wall_ms;
 	int64_t started_mono_us;
 	int64_t beat_mono_us; /* last turn of the loop (at least once a second): tells
@@ -53,9 +53,9 @@ bool stats_name_valid(const char *name);
  * with a warning). */
 struct stats_block *stats_open(
 	const char *run_folder, const char *name, struct shm *shm);
-/* For a service manager that starts us again at once: how long to wait before serving,
- * because predecessors died young. 0 for the first, then 100 ms doubling to 10 s. */
-int64_t stats_backoff_ms(uint32_t quick_deaths);
+/* For a service manager that starts us again at once: how long to wait after `before`
+ * ended. 0 after the first that died young, then 100 ms doubling to 10 s. */
+int64_t stats_backoff_ms(const struct stats_block *before);
 
 /* Readers: a private, checked copy; its texts are printable. False: no such instance,
  * other layout, damaged. */

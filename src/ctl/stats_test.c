@@ -82,6 +82,9 @@ static void stats_restarts_go_on_and_counters_begin_anew(void **state)
 	assert_true(stats_read(run, "1", &got));
 	assert_int_equal(got.counters.queries, 0);
 	shm_close(&old);
+	c->state = STATE_STOPPED; /* a start after this one is nobody's failure */
+	shm_close(&new);
+	assert_int_equal(stats_open(run, "1", &new)->restarts, 1);
 	shm_close(&new);
 }
 
@@ -97,7 +100,7 @@ static void stats_count_quick_deaths_in_a_row(void **state)
 		shm_close(&shm);
 	}
 	b = stats_open(run, "1", &shm);
-	b->beat_mono_us += 2000000; /* this one lived */
+	b->beat_mono_us += 20000000; /* this one lived */
 	shm_close(&shm);
 	b = stats_open(run, "1", &shm);
 	assert_int_equal(b->quick_deaths, 0);
@@ -113,9 +116,16 @@ static void stats_backoff_doubles_to_ten_seconds(void **state)
 	(void)state;
 	const int64_t want[] = { 0, 100, 200, 400, 800, 1600, 3200, 6400, 10000,
 		10000 };
-	for (uint32_t i = 0; i < 10; i++)
-		assert_int_equal(stats_backoff_ms(i), want[i]);
-	assert_int_equal(stats_backoff_ms(UINT32_MAX), 10000);
+	struct stats_block before = { .state = STATE_READY };
+	for (; before.quick_deaths < 10; before.quick_deaths++)
+		assert_int_equal(stats_backoff_ms(&before), want[before.quick_deaths]);
+	before.quick_deaths = UINT32_MAX;
+	assert_int_equal(stats_backoff_ms(&before), 10000);
+	before.beat_mono_us = 20000000; /* many died young, but the last one lived */
+	assert_int_equal(stats_backoff_ms(&before), 0);
+	before.beat_mono_us = 0;
+	before.state = STATE_STOPPED;
+	assert_int_equal(stats_backoff_ms(&before), 0);
 }
 
 static void stats_read_refuses_every_damage(void **state)

@@ -13,25 +13,25 @@
 #include "ctl/stats.h"
 
 enum {
-	QUICK_DEATH_US = 1000000,
+	QUICK_DEATH_US = 10000000, /* as long as shoal run remembers */
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_LAST_MS = 10000,
 };
-
-int64_t stats_backoff_ms(uint32_t quick_deaths)
-{
-	if (quick_deaths == 0)
-		return 0;
-	const uint32_t doublings = quick_deaths - 1;
-	const int64_t ms = doublings < 10 ? (int64_t)BACKOFF_FIRST_MS << doublings
-					  : BACKOFF_LAST_MS;
-	return ms < BACKOFF_LAST_MS ? ms : BACKOFF_LAST_MS;
-}
 
 static bool died_quickly(const struct stats_block *b)
 {
 	const bool ended_well = b->state == STATE_STOPPING || b->state == STATE_STOPPED;
 	return !ended_well && b->beat_mono_us - b->started_mono_us < QUICK_DEATH_US;
+}
+
+int64_t stats_backoff_ms(const struct stats_block *before)
+{
+	if (!died_quickly(before) || before->quick_deaths == 0)
+		return 0;
+	const uint32_t doublings = before->quick_deaths - 1;
+	const int64_t ms = doublings < 10 ? (int64_t)BACKOFF_FIRST_MS << doublings
+					  : BACKOFF_LAST_MS;
+	return ms < BACKOFF_LAST_MS ? ms : BACKOFF_LAST_MS;
 }
 
 static void fill(
@@ -43,7 +43,7 @@ static void fill(
 	b->pid = getpid();
 	b->state = STATE_STARTING;
 	if (before) {
-		b->restarts = before->restarts + 1;
+		b->restarts = before->restarts + (before->state != STATE_STOPPED);
 		b->quick_deaths = died_quickly(before) ? before->quick_deaths + 1 : 0;
 	}
 	b->started_wall_ms = now.wall_ms;
