@@ -128,6 +128,7 @@ static bool open_stats(
 		return say(error, "out of memory");
 	w->counters = &w->stats->counters;
 	w->stats->conf_hash = w->conf->hash;
+	snprintf(w->stats->version, sizeof(w->stats->version), "%s", SHOAL_VERSION);
 	snprintf(w->stats->engine, sizeof(w->stats->engine), "recvmmsg");
 	snprintf(w->stats->keeper, sizeof(w->stats->keeper), "%s",
 		getenv("SHOAL_SUPERVISED") ? "shoal run" : "none");
