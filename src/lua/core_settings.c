@@ -45,8 +45,8 @@ static int core_setting(lua_State *L)
 {
 	if (script_of(L)->running)
 		return script_raise(L,
-			"%s is set in the configuration file: change it there and run "
-			"shoal restart",
+			"%s is set in the configuration file: change it there and "
+			"restart the instances",
 			luaL_checkstring(L, 1));
 	return 0;
 }

@@ -582,11 +582,11 @@ static void running_instance_refuses_settings_and_does_actions(void **state)
 	eval_is(s, "cache.size = 5*MB", false,
 		"eval:1: cache.size is set in the configuration file: change it there "
 		"and "
-		"run shoal restart");
+		"restart the instances");
 	eval_is(s, "net.listen('::1')", false,
 		"eval:1: net.listen is set in the configuration file: change it there "
 		"and "
-		"run shoal restart");
+		"restart the instances");
 	eval_is(s, "cache.clear('Example.com')", true, "{\n    ['count'] = 0,\n}");
 	assert_string_equal(cleared.name, "example.com.");
 	assert_true(cleared.subtree);

@@ -21,7 +21,9 @@ static int lock(const char *run_folder, char error[static ERROR_MAX])
 	snprintf(path, sizeof(path), "%.4000s/super.lock", run_folder);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0) {
-		snprintf(error, ERROR_MAX, "%.900s: %s", path, strerror(errno));
+		snprintf(error, ERROR_MAX,
+			"cannot write %.900s: %s (SHOAL_RUN names another run folder)",
+			path, strerror(errno));
 		return -1;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
