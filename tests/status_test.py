@@ -26,7 +26,8 @@ def test_status_tells_who_runs_what(three):
 		assert rows[name]['pid'] == pid and rows[name]['state'] == 'ready'
 		assert rows[name]['alive'] is True and rows[name]['restarts'] == 0
 		assert any(str(three.port) in socket for socket in rows[name]['sockets'])
-		assert rows[name]['engine'] and rows[name]['keeper'] and rows[name]['memory'] > 0
+		assert rows[name]['version'] and rows[name]['engine'] and\
+			 rows[name]['keeper'] and rows[name]['memory'] > 0
 	assert len({row['configuration'] for row in rows.values()}) == 1
 
 
