@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* cache/fetch.c - joins equal fetches of one process: a hash table of fetches, each
- * with its owner's lease, the line of those who wait, and for a second its result. */
+ * with its owner's lease, the line of those who wait, and for a second its result.
+ *
+ * With a host table behind it, an entry either holds the host's row (one of ours owns
+ * the fetch), or is foreign: another instance asks, and all of ours wait in line. */
 #include "cache/fetch.h"
 
 #include <assert.h>
@@ -9,6 +12,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "cache/flight.h"
 
 enum { KEEP_US = 1000000 }; /* results, for late comers */
 
@@ -29,6 +33,8 @@ struct entry {
 	struct link in_bucket;
 	struct link in_age; /* of those with a result, oldest first */
 	struct link waiting;
+	struct link in_foreign; /* of those that another instance asks */
+	struct flight flight;
 	struct fetch_key key;
 	struct fetch *owner; /* NULL: nobody's at the moment */
 	int64_t lease_end_us;
@@ -51,6 +57,9 @@ struct fetch_table {
 	size_t mask;
 	struct link *buckets;
 	struct link by_age;
+	struct link foreign;
+	struct flight_table *host; /* NULL: not shared */
+	uint64_t host_joined;
 	struct result *last; /* what the last fetch_join lent */
 };
 
@@ -100,6 +109,7 @@ struct fetch_table *fetch_table_new(size_t max, fetch_wake_fn *wake, void *ctx)
 	for (size_t i = 0; i < buckets; i++)
 		link_init(&t->buckets[i]);
 	link_init(&t->by_age);
+	link_init(&t->foreign);
 	t->mask = buckets - 1;
 	t->max = max;
 	t->wake = wake;
@@ -126,6 +136,9 @@ static void result_forget(struct fetch_table *t, struct entry *e)
 static void entry_free(struct fetch_table *t, struct entry *e)
 {
 	result_forget(t, e);
+	link_drop(&e->in_foreign);
+	if (e->flight.held)
+		flight_release(t->host, &e->flight);
 	link_drop(&e->in_bucket);
 	t->entries--;
 	free(e);
@@ -162,6 +175,7 @@ static struct entry *entry_new(struct fetch_table *t, const struct fetch_key *ke
 		return NULL;
 	e->key = *key;
 	link_init(&e->in_age);
+	link_init(&e->in_foreign);
 	link_init(&e->waiting);
 	link_push(bucket_of(t, key), &e->in_bucket);
 	t->entries++;
@@ -198,6 +212,7 @@ void fetch_table_free(struct fetch_table *t)
 			entry_free(t, e);
 		}
 	}
+	flight_close(t->host);
 	result_release(t->last);
 	free(t->buckets);
 	free(t);
@@ -205,12 +220,36 @@ void fetch_table_free(struct fetch_table *t)
 
 /* --- joining ----------------------------------------------------- */
 
-static void own(struct entry *e, struct fetch *f, const struct now *now)
+static int64_t host_lease_us(int64_t lease_us)
+{
+	return lease_us < FLIGHT_LEASE_US ? lease_us : FLIGHT_LEASE_US;
+}
+
+static void own(
+	struct fetch_table *t, struct entry *e, struct fetch *f, const struct now *now)
 {
 	if (e->owner)
 		e->owner->entry = NULL; /* too late; it may still publish */
 	e->owner = f;
 	e->lease_end_us = now->mono_us + f->lease_us;
+	if (e->flight.held)
+		flight_renew(t->host, &e->flight, now, host_lease_us(f->lease_us));
+}
+
+/* May one of ours own it? */
+static enum flight_role host_join(struct fetch_table *t, struct entry *e,
+	const struct now *now, int64_t lease_us, const uint8_t **pkt, size_t *len)
+{
+	if (!t->host)
+		return FLIGHT_NONE;
+	if (e->flight.held)
+		return FLIGHT_OWNED;
+	const enum flight_role role = flight_join(
+		t->host, &e->key, now, host_lease_us(lease_us), &e->flight, pkt, len);
+	link_drop(&e->in_foreign);
+	if (role == FLIGHT_TAKEN)
+		link_push(&t->foreign, &e->in_foreign);
+	return role;
 }
 
 static bool make_room(struct fetch_table *t)
@@ -261,12 +300,27 @@ enum fetch_role fetch_join(struct fetch_table *t, const struct fetch_key *key,
 	f->lease_us = lease_us;
 	*out = f;
 	/* those who wait already take over first, at the next tick */
-	if ((!e->owner || now->mono_us >= e->lease_end_us) && link_empty(&e->waiting)) {
-		own(e, f, now);
-		return FETCH_OWNER;
+	if ((e->owner && now->mono_us < e->lease_end_us) || !link_empty(&e->waiting)) {
+		link_push(&e->waiting, &f->in_line);
+		return FETCH_WAITER;
 	}
-	link_push(&e->waiting, &f->in_line);
-	return FETCH_WAITER;
+	switch (host_join(t, e, now, lease_us, pkt, len)) {
+	case FLIGHT_TAKEN:
+		t->host_joined++;
+		link_push(&e->waiting, &f->in_line);
+		return FETCH_WAITER;
+	case FLIGHT_RESULT:
+		t->host_joined++;
+		*out = NULL;
+		handle_free(t, f);
+		entry_tidy(t, e);
+		return FETCH_RESULT;
+	case FLIGHT_OWNED:
+	case FLIGHT_NONE:
+		break;
+	}
+	own(t, e, f, now);
+	return FETCH_OWNER;
 }
 
 /* --- ending ------------------------------------------------------ */
@@ -276,19 +330,6 @@ static struct fetch *first_waiting(const struct entry *e)
 	if (link_empty(&e->waiting))
 		return NULL;
 	return owner_of_link(e->waiting.next, struct fetch, in_line);
-}
-
-/* The longest waiting one becomes the owner; its wake may call anything. */
-static void hand_over(struct fetch_table *t, struct entry *e, const struct now *now)
-{
-	struct fetch *next = first_waiting(e);
-	if (!next) {
-		entry_tidy(t, e);
-		return;
-	}
-	link_drop(&next->in_line);
-	own(e, next, now);
-	t->wake(t->ctx, next->waiter, FETCH_WAKE_TAKE_OVER, NULL, 0);
 }
 
 static struct result *result_new(const uint8_t *pkt, size_t len)
@@ -317,6 +358,57 @@ static void keep_result(
 	link_push(&t->by_age, &e->in_age);
 }
 
+/* To all of ours who wait. A wake may join, leave or publish: `e` may be gone then. */
+static void deliver(struct fetch_table *t, struct entry *e, struct result *r)
+{
+	struct link woken;
+	link_init(&woken);
+	while (!link_empty(&e->waiting)) {
+		struct link *l = e->waiting.next;
+		link_drop(l);
+		link_push(&woken, l);
+		owner_of_link(l, struct fetch, in_line)->entry = NULL;
+	}
+	entry_tidy(t, e);
+	while (!link_empty(&woken)) {
+		struct fetch *f = owner_of_link(woken.next, struct fetch, in_line);
+		void *waiter = f->waiter;
+		handle_free(t, f);
+		t->wake(t->ctx, waiter, FETCH_WAKE_RESULT, r->bytes, r->len);
+	}
+}
+
+/* Nobody of ours owns it: the longest waiting one becomes the owner, unless another
+ * instance asks by now or has the result. */
+static void hand_over(struct fetch_table *t, struct entry *e, const struct now *now)
+{
+	struct fetch *next = first_waiting(e);
+	const uint8_t *pkt = NULL;
+	size_t len = 0;
+	if (!next) {
+		entry_tidy(t, e);
+		return;
+	}
+	switch (host_join(t, e, now, next->lease_us, &pkt, &len)) {
+	case FLIGHT_TAKEN:
+		return;
+	case FLIGHT_RESULT: {
+		struct result *r = result_new(pkt, len);
+		if (!r)
+			break; /* ask ourselves */
+		deliver(t, e, r);
+		result_release(r);
+		return;
+	}
+	case FLIGHT_OWNED:
+	case FLIGHT_NONE:
+		break;
+	}
+	link_drop(&next->in_line);
+	own(t, e, next, now);
+	t->wake(t->ctx, next->waiter, FETCH_WAKE_TAKE_OVER, NULL, 0);
+}
+
 void fetch_publish(struct fetch_table *t, struct fetch *own, const struct now *now,
 	const uint8_t *pkt, size_t len)
 {
@@ -326,27 +418,18 @@ void fetch_publish(struct fetch_table *t, struct fetch *own, const struct now *n
 	handle_free(t, own);
 	struct entry *e = entry_find(t, &key);
 	struct result *r = e ? result_new(pkt, len) : NULL;
+	if (t->host) {
+		struct flight none = { 0 };
+		flight_publish(t->host, e ? &e->flight : &none, &key, now, pkt, len);
+	}
 	if (!r) { /* no memory: as if it had been given up */
 		if (e && !e->owner)
 			hand_over(t, e, now);
 		return;
 	}
 	keep_result(t, e, r, now);
-	/* a wake may join, leave or publish: look the entry up again each time */
-	struct link woken;
-	link_init(&woken);
-	while (!link_empty(&e->waiting)) {
-		struct link *l = e->waiting.next;
-		link_drop(l);
-		link_push(&woken, l);
-		owner_of_link(l, struct fetch, in_line)->entry = NULL;
-	}
-	while (!link_empty(&woken)) {
-		struct fetch *f = owner_of_link(woken.next, struct fetch, in_line);
-		void *waiter = f->waiter;
-		handle_free(t, f);
-		t->wake(t->ctx, waiter, FETCH_WAKE_RESULT, r->bytes, r->len);
-	}
+	link_drop(&e->in_foreign);
+	deliver(t, e, r);
 	result_release(r);
 }
 
@@ -357,6 +440,8 @@ void fetch_abandon(struct fetch_table *t, struct fetch *own, const struct now *n
 	if (!e) /* another took over long ago */
 		return;
 	e->owner = NULL;
+	if (link_empty(&e->waiting) && e->flight.held)
+		flight_release(t->host, &e->flight);
 	hand_over(t, e, now);
 }
 
@@ -372,8 +457,35 @@ void fetch_leave(struct fetch_table *t, struct fetch *waiting)
 
 static bool lapsed(const struct entry *e, const struct now *now)
 {
-	return !link_empty(&e->waiting) &&
+	return !link_empty(&e->waiting) && link_empty(&e->in_foreign) &&
 	       (!e->owner || now->mono_us >= e->lease_end_us);
+}
+
+/* A foreign entry is over when host_join says so. Each is looked at once: those that
+ * stay go back to the list. */
+static void look_at_foreign(struct fetch_table *t, const struct now *now)
+{
+	struct link looked;
+	link_init(&looked);
+	while (!link_empty(&t->foreign)) {
+		struct link *l = t->foreign.next;
+		link_drop(l);
+		link_push(&looked, l);
+	}
+	while (!link_empty(&looked)) {
+		struct entry *e = owner_of_link(looked.next, struct entry, in_foreign);
+		link_drop(&e->in_foreign);
+		if (!e->owner || now->mono_us >= e->lease_end_us)
+			hand_over(t, e, now);
+	}
+}
+
+/* As long as ours keeps its own lease. Lost: its answer is still as good. */
+static void renew(struct fetch_table *t, struct entry *e, const struct now *now)
+{
+	const int64_t left = e->lease_end_us - now->mono_us;
+	if (e->flight.held && e->owner && left > 0)
+		flight_renew(t->host, &e->flight, now, host_lease_us(left));
 }
 
 void fetch_tick(struct fetch_table *t, const struct now *now)
@@ -387,15 +499,56 @@ void fetch_tick(struct fetch_table *t, const struct now *now)
 	for (size_t i = 0; i <= t->mask; i++) {
 		struct link *bucket = &t->buckets[i];
 		/* a wake changes the chain: begin it again; each hand-over makes a
-		 * fresh lease */
+		 * fresh lease, or a foreign entry */
 		for (struct link *l = bucket->next; l != bucket;) {
 			struct entry *e = owner_of_link(l, struct entry, in_bucket);
 			l = l->next;
+			renew(t, e, now);
 			if (lapsed(e, now)) {
 				hand_over(t, e, now);
 				l = bucket->next;
 			}
 		}
 	}
+	look_at_foreign(t, now);
+}
+
+/* --- with the other instances ------------------------------------ */
+
+bool fetch_share(struct fetch_table *t, const char *run_folder, struct random *rnd)
+{
+	t->host = flight_open(run_folder, rnd);
+	return t->host;
+}
+
+int fetch_fd(const struct fetch_table *t)
+{
+	return t->host ? flight_wake_fd(t->host) : -1;
+}
+
+void fetch_moved(struct fetch_table *t, const struct now *now)
+{
+	if (!t->host)
+		return;
+	flight_wake_drain(t->host);
+	look_at_foreign(t, now);
+}
+
+void fetch_check(struct fetch_table *t)
+{
+	if (t->host)
+		flight_check(t->host);
+}
+
+struct fetch_numbers fetch_numbers(const struct fetch_table *t)
+{
+	struct fetch_numbers n = { .host_joined = t->host_joined };
+	if (t->host) {
+		const struct flight_numbers host = flight_numbers(t->host);
+		n.taken_over = host.taken_over;
+		n.damaged = host.damaged;
+		n.shared = host.shared;
+	}
+	return n;
 }
 /* NOLINTEND(clang-analyzer-unix.Malloc) */
