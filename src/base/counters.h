@@ -57,6 +57,9 @@
 	X(upstream_udp, COUNTER, "Queries sent to servers over UDP")                   \
 	X(upstream_tcp, COUNTER, "Queries sent to servers over TCP")                   \
 	X(upstream_joined, COUNTER, "Upstream queries saved by joining one under way") \
+	X(fetches_joined, COUNTER, "Upstream queries saved by joining another instance's") \
+	X(fetches_taken_over, COUNTER, "Fetches taken over from an instance that died or stalled") \
+	X(fetches_damaged, COUNTER, "Shared results dropped as damaged")               \
 	X(upstream_answers, COUNTER, "Answers accepted from servers")                  \
 	X(upstream_timeouts, COUNTER, "Queries that no server answered in time")       \
 	X(upstream_unreachable, COUNTER, "Queries that could not be sent")             \

@@ -252,7 +252,7 @@ static bool find(struct cache *c, const struct lookup *l, struct shared_found *w
 {
 	struct shared_found found[SHARED_WAYS];
 	const unsigned count = shared_find(&c->shared, l->hash, found);
-	*where = (struct shared_found){NULL, 0};
+	*where = (struct shared_found){ NULL, 0 };
 	for (unsigned i = 0; i < count; i++) {
 		const enum shared_copied how =
 			shared_copy(&c->shared, found[i].ref, &c->copy);
@@ -606,6 +606,13 @@ bool cache_put(struct cache *c, const struct cache_key *key, const struct now *n
 		return false;
 	counter_up(c->counters, cache_writes);
 	return true;
+}
+
+void cache_host_key(const struct cache *c, unsigned which, struct hash_key *out)
+{
+	const uint64_t a[2] = { which, 0 }, b[2] = { which, 1 };
+	out->k0 = hash_sip13(&c->shared.key, a, sizeof(a));
+	out->k1 = hash_sip13(&c->shared.key, b, sizeof(b));
 }
 
 /* --- clearing ---------------------------------------------------- */

@@ -40,7 +40,7 @@ enum cache_status { CACHE_UNCHECKED, CACHE_INSECURE, CACHE_SECURE };
 /* Trust of data, RFC 2181 section 5.4.1: lower never replaces higher that is still
  * alive. */
 enum cache_rank {
-	RANK_GLUE = 1,	     /* additional section of a referral */
+	RANK_GLUE = 1,       /* additional section of a referral */
 	RANK_REFERRAL = 2,   /* authority section of a referral */
 	RANK_ADDITIONAL = 3, /* additional section of an authoritative answer */
 	RANK_AUTHORITY = 4,  /* authority section of an authoritative answer */
@@ -79,7 +79,7 @@ struct cache_meta {
 
 struct cache_conf {
 	const char *run_folder; /* the segment is <run_folder>/shm/cache-v<layout> */
-	size_t size;		/* bytes */
+	size_t size;            /* bytes */
 };
 
 struct cache;
@@ -107,6 +107,11 @@ bool cache_put(struct cache *c, const struct cache_key *key, const struct now *n
 uint64_t cache_generation(const struct cache *c);
 uint32_t cache_epoch(const struct cache *c);
 void cache_epoch_raise(struct cache *c);
+
+/* A secret that all instances on this segment have, one for each `which`: for keys that
+ * must be equal on all of them. */
+struct hash_key;
+void cache_host_key(const struct cache *c, unsigned which, struct hash_key *out);
 
 /* Forget, on all instances at once: name exactly (or with its subtree), one type or all
  * (0). */

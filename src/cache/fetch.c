@@ -445,6 +445,16 @@ void fetch_abandon(struct fetch_table *t, struct fetch *own, const struct now *n
 	hand_over(t, e, now);
 }
 
+bool fetch_owns(struct fetch_table *t, struct fetch *own, const struct now *now)
+{
+	struct entry *e = own->entry;
+	if (!e || e->owner != own)
+		return false;
+	e->lease_end_us = now->mono_us + own->lease_us;
+	return !t->host ||
+	       flight_renew(t->host, &e->flight, now, host_lease_us(own->lease_us));
+}
+
 void fetch_leave(struct fetch_table *t, struct fetch *waiting)
 {
 	struct entry *e = waiting->entry;

@@ -50,6 +50,9 @@ enum fetch_role fetch_join(struct fetch_table *t, const struct fetch_key *key,
 void fetch_publish(struct fetch_table *t, struct fetch *own, const struct now *now,
 	const uint8_t *pkt, size_t len);
 void fetch_abandon(struct fetch_table *t, struct fetch *own, const struct now *now);
+/* Before the owner asks again: is the lease still its own? No: it stalled and another
+ * took over; abandon and join anew. Yes: it begins anew. */
+bool fetch_owns(struct fetch_table *t, struct fetch *own, const struct now *now);
 void fetch_leave(struct fetch_table *t, struct fetch *waiting);
 /* Wakes are delivered from here and from fetch_publish/abandon, never from fetch_join.
  * Call every 50 ms or so: it also renews our leases, which last 300 ms. */

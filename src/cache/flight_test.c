@@ -168,6 +168,8 @@ static void a_stalled_owner_loses_the_lease_and_one_that_works_keeps_it(void **s
 	assert_int_equal(b.take_overs, 1);
 	assert_int_equal(c.take_overs, 0);
 	assert_int_equal(fetch_numbers(b.table).taken_over, 1);
+	assert_false(fetch_owns(a.table, own, &h->now));
+	assert_true(fetch_owns(b.table, f, &h->now));
 	publish(h, &a, own, "late");
 	fetch_moved(c.table, &h->now);
 	assert_string_equal(c.text, "late");

@@ -91,18 +91,20 @@ static size_t write_question(struct iter *it, struct frame *f)
 }
 
 /* The server and the transport are no part of the key: who asks another server goes on
- * with the same fetch. */
+ * with the same fetch. Generation and epoch are: who begins after a clear must not get
+ * what was asked before it. */
 static struct fetch_key key_of(struct iter *it, const struct frame *f)
 {
-	static struct hash_key secret[2];
-	if (!secret[0].k0)
-		random_fill(it->env.random, secret, sizeof(secret));
 	uint8_t name[NAME_MAX_LEN];
 	const uint8_t how = (uint8_t)(f->cut->forward | sends_cd(it, f) << 1);
 	struct fetch_key key;
 	for (unsigned i = 0; i < 2; i++) {
+		struct hash_key secret; /* all instances have it */
 		struct hash_state h;
-		hash_begin(&h, &secret[i]);
+		cache_host_key(it->env.cache, i, &secret);
+		hash_begin(&h, &secret);
+		hash_add(&h, &it->generation, sizeof(it->generation));
+		hash_add(&h, &it->epoch, sizeof(it->epoch));
 		hash_add(&h, &f->route.domain, sizeof(f->route.domain));
 		hash_add(&h, f->cut->zone, name_len(f->cut->zone));
 		hash_add(&h, name, name_copy_lower(name, f->ask_name));

@@ -180,7 +180,9 @@ static enum joined fetch_try(struct resolution *s, struct iter_event *ev)
 {
 	struct resolve *r = s->r;
 	const struct iter_ask *a = &s->wish.ask;
-	if (s->owner && !(a->joinable && key_equal(&a->key, &s->fetch_key)))
+	const struct now *now = loop_now(r->env.loop);
+	if (s->owner && !(a->joinable && key_equal(&a->key, &s->fetch_key) &&
+				fetch_owns(r->fetches, s->fetch, now)))
 		lease_end(s);
 	if (!a->joinable || s->owner ||
 		(s->key_used && key_equal(&a->key, &s->shared_key)))
@@ -189,7 +191,6 @@ static enum joined fetch_try(struct resolution *s, struct iter_event *ev)
 	struct fetch *f = NULL;
 	const uint8_t *pkt = NULL;
 	size_t len = 0;
-	const struct now *now = loop_now(r->env.loop);
 	switch (fetch_join(r->fetches, &a->key, now, lease_us(a), s, &f, &pkt, &len)) {
 	case FETCH_OWNER:
 		fetch_taken(s, f, true);

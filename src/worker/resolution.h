@@ -69,6 +69,7 @@ struct resolve {
 	struct resolution *oldest, *newest;
 	struct resolution *ready_first, **ready_last;
 	struct timer ready_timer, tick_timer;
+	struct watch fetch_watch; /* other instances' wakes */
 	size_t ready_count, in_flight, waiters, joined;
 	uint16_t per_client[RESOLVE_CLIENT_SLOTS];
 };

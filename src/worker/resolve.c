@@ -265,6 +265,22 @@ size_t resolve_waiting(const struct resolve *r)
 	return r->waiters;
 }
 
+static void fetches_moved(void *ctx, unsigned events)
+{
+	struct resolve *r = ctx;
+	(void)events;
+	fetch_moved(r->fetches, loop_now(r->env.loop));
+}
+
+/* Without it the ticks notice, later. */
+static void watch_fetches(struct resolve *r)
+{
+	const int fd = fetch_fd(r->fetches);
+	if (fd >= 0)
+		(void)loop_watch(
+			r->env.loop, &r->fetch_watch, fd, LOOP_READ, fetches_moved, r);
+}
+
 struct resolve *resolve_new(const struct resolve_env *env)
 {
 	struct resolve *r = calloc(1, sizeof(*r));
@@ -274,11 +290,26 @@ struct resolve *resolve_new(const struct resolve_env *env)
 	r->ready_last = &r->ready_first;
 	random_fill(env->random, &r->key, sizeof(r->key));
 	r->fetches = fetch_table_new(LIMIT_QUERIES_IN_FLIGHT, pump_woken, r);
-	if (!r->fetches) {
+	if (!r->fetches || (env->run_folder && !fetch_share(r->fetches, env->run_folder,
+						       env->random))) {
+		fetch_table_free(r->fetches);
 		free(r);
 		return NULL;
 	}
+	r->fetch_watch.fd = -1;
+	watch_fetches(r);
 	return r;
+}
+
+void resolve_check(struct resolve *r)
+{
+	loop_unwatch(r->env.loop, &r->fetch_watch);
+	fetch_check(r->fetches);
+	watch_fetches(r);
+	const struct fetch_numbers n = fetch_numbers(r->fetches);
+	counter_set(r->env.counters, fetches_joined, n.host_joined);
+	counter_set(r->env.counters, fetches_taken_over, n.taken_over);
+	counter_set(r->env.counters, fetches_damaged, n.damaged);
 }
 
 void resolve_free(struct resolve *r)
@@ -298,6 +329,7 @@ void resolve_free(struct resolve *r)
 	}
 	loop_timer_clear(r->env.loop, &r->ready_timer);
 	loop_timer_clear(r->env.loop, &r->tick_timer);
+	loop_unwatch(r->env.loop, &r->fetch_watch);
 	fetch_table_free(r->fetches);
 	free(r);
 }

@@ -62,6 +62,7 @@ struct resolve_env {
 	struct iter_env iter;
 	struct counters *counters;
 	struct random *random;
+	const char *run_folder; /* NULL: no fetches are shared with other instances */
 	/* upstream_ask() and upstream_cancel(), or a test's own */
 	struct ask *(*ask)(void *ctx, const struct addr *server, bool tcp,
 		const uint8_t *msg, size_t len, int64_t timeout_us, ask_fn *fn,
@@ -92,6 +93,9 @@ void resolve_free(struct resolve *r);
  * only during this call. */
 enum resolve_outcome resolve_ask(
 	struct resolve *r, const struct resolve_query *q, struct waiter *w);
+/* Once a second: what is shared with the other instances may have been cut or removed.
+ */
+void resolve_check(struct resolve *r);
 /* SERVFAIL with this extended error to everyone who waits. */
 void resolve_give_up(struct resolve *r, int ede, const char *text);
 size_t resolve_in_flight(const struct resolve *r);

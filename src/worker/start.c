@@ -181,6 +181,7 @@ static bool open_resolver(
 		.iter = { w->conf, w->cache, w->infra, &w->random, w->counters },
 		.counters = w->counters,
 		.random = &w->random,
+		.run_folder = w->run_folder,
 		.ask = ask_upstream,
 		.cancel = cancel_upstream,
 		.ask_ctx = w->upstream,

@@ -75,6 +75,7 @@ static void tick(void *ctx)
 	if (w->ticks % TICKS_A_SECOND == 0) {
 		cache_tick(w->cache, now);
 		listen_tick(w);
+		resolve_check(w->resolve);
 		watch_clock(w, now);
 		const bool busy = w->counters->queries != w->busy_queries;
 		if (busy || w->ticks % TICKS_IDLE_GAUGES == 0)
