@@ -32,6 +32,7 @@ enum {
 	ACCEPTS_A_WAKEUP = 32,
 	ACCEPTS_A_DRAIN = 4096,
 	READS_A_WAKEUP = 4,
+	MESSAGES_A_SHARE = 32, /* of one connection, then others have their turn */
 	ACCEPT_PAUSE_MS = 100,
 	DRAIN_IDLE_MS = 500,
 	OUT_PAUSE_BYTES = 64 * 1024, /* unsent answers: no further queries are read */
@@ -50,6 +51,7 @@ struct conn {
 	bool delivering;
 	bool dying;	  /* to be closed when the hook returns */
 	bool read_closed; /* the client has sent all it will */
+	unsigned share;	  /* messages that may still be handed out this time */
 	bool stalled;	  /* reading stopped at a limit: go on when answers have left */
 	bool handshaking;
 	bool dirty;
@@ -329,7 +331,7 @@ static size_t conn_unsent(const struct conn *c)
 
 static bool conn_may_take(const struct conn *c)
 {
-	return c->pending < c->server->conf.pipeline &&
+	return c->share && c->pending < c->server->conf.pipeline &&
 	       conn_unsent(c) < OUT_PAUSE_BYTES;
 }
 
@@ -353,6 +355,7 @@ static bool conn_deliver(struct conn *c)
 	c->delivering = true;
 	while (!c->dying && conn_may_take(c) && frame_next(&c->in, &msg, &len)) {
 		c->pending++;
+		c->share--;
 		conn_touch(c);
 		s->hooks.query(s->hooks.ctx, s, conn_id(c), &c->from, &c->to, msg, len);
 	}
@@ -407,6 +410,8 @@ static bool conn_read(struct conn *c)
 	c->stalled = !c->read_closed && !conn_may_read(c);
 	if (frame_held(&c->in) && !conn_may_take(c))
 		c->stalled = true; /* whole messages may wait, also behind the end */
+	if (!c->share)
+		conn_mark_dirty(c);
 	if (more == 1 && !c->stalled && conn_buffered(c))
 		conn_mark_dirty(c); /* epoll does not know of those bytes */
 	return true;
@@ -477,7 +482,7 @@ static unsigned wants_event(int wants)
 /* Closed when all is said, else waiting for the right things. */
 static void conn_settle(struct conn *c)
 {
-	if (c->read_closed && !c->pending && !conn_unsent(c)) {
+	if (c->read_closed && !c->stalled && !c->pending && !conn_unsent(c)) {
 		conn_close(c);
 		return;
 	}
@@ -511,6 +516,7 @@ static bool conn_handshake(struct conn *c)
 static void conn_ready(void *ctx, unsigned events)
 {
 	struct conn *c = ctx;
+	c->share = MESSAGES_A_SHARE;
 	if (c->handshaking && !conn_handshake(c))
 		return;
 	if (conn_unsent(c) && !conn_write(c))
@@ -527,6 +533,7 @@ static void conn_ready(void *ctx, unsigned events)
 
 static void conn_flush(struct conn *c)
 {
+	c->share = MESSAGES_A_SHARE;
 	if (!conn_write(c))
 		return;
 	const bool more =
@@ -698,6 +705,9 @@ static int server_listen(struct stream_server *s, int fd)
 	s->wildcard = memcmp(s->bound.ip, zero, sizeof(zero)) == 0;
 	/* inherited by what is accepted; a socket where it can't be set works too */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	/* who reads nothing would have megabytes of answers wait in the kernel */
+	const int unsent = LIMIT_TCP_KERNEL_BYTES;
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 	return loop_watch(s->loop, &s->watch, fd, LOOP_READ, server_ready, s);
 }
 

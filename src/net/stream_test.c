@@ -293,6 +293,29 @@ static void a_hundred_pipelined_queries_are_answered_out_of_order(void **state)
 	stream_skip(w->server, w->held[130]);
 }
 
+static void a_flood_on_one_connection_comes_in_shares(void **state)
+{
+	struct world *w = *state;
+	enum { MESSAGES = 1000, SHARES = 2 * 32 /* read, and once more in the flush */ };
+	static uint8_t flood[MESSAGES * 22];
+	w->mode = ANSWER_SKIP;
+	server_start(w);
+	const int fd = client_from(w, 1);
+	turns(w, 2);
+	for (int i = 0; i < MESSAGES; i++)
+		flood[22 * i + 1] = 20;
+	assert_int_equal(send(fd, flood, sizeof(flood), 0), sizeof(flood));
+	shutdown(fd, SHUT_WR);
+	for (int i = 0; i < 2 * MESSAGES / SHARES && w->queries < MESSAGES; i++) {
+		const int before = w->queries;
+		loop_turn(w->loop, 1);
+		assert_in_range(w->queries - before, 0, SHARES);
+	}
+	assert_int_equal(w->queries, MESSAGES); /* also those behind the end */
+	UNTIL(w, w->closed == 1);
+	close(fd);
+}
+
 static void a_client_that_ended_its_side_still_gets_its_answers(void **state)
 {
 	struct world *w = *state;
@@ -589,6 +612,7 @@ int main(void)
 		T(the_longest_message_comes_byte_by_byte_and_in_one_go),
 		T(a_promise_of_65535_bytes_never_kept_ends_by_time),
 		T(a_hundred_pipelined_queries_are_answered_out_of_order),
+		T(a_flood_on_one_connection_comes_in_shares),
 		T(a_client_that_ended_its_side_still_gets_its_answers),
 		T(a_slow_reader_is_read_no_further_and_closed_when_it_owes_too_much),
 		T(who_does_not_read_for_the_idle_time_is_closed),
