@@ -134,6 +134,9 @@ enum step ask_send(struct iter *it, struct frame *f)
 		counter_up(it->env.counters, budget_packets_exhausted);
 		return iter_give_up(it, EDE_NO_REACHABLE_AUTHORITY, "too many packets");
 	}
+	/* thousands may wait at a time: the reply that led here is not kept meanwhile */
+	it->reply.count = 0;
+	arena_reset(it->scratch);
 	choose_question(it, f);
 	f->tcp = f->server->tcp || iter_flag(it, CONF_TCP);
 	const size_t len = write_question(it, f);
