@@ -27,6 +27,27 @@ static bool fail(char error[static 1024], const char *what, const char *which)
 	return false;
 }
 
+/* The user may write the folder, so what lies in it may be a second name of a file that
+ * must never become his. */
+static bool give_file(int folder, const char *name, uid_t uid, gid_t gid)
+{
+	struct stat st;
+	int fd = openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT;
+	bool given = fstat(fd, &st) == 0;
+	if (given &&
+		((!S_ISREG(st.st_mode) && !S_ISSOCK(st.st_mode)) || st.st_nlink > 1)) {
+		errno = EPERM;
+		given = false;
+	}
+	given = given && fchownat(fd, "", uid, gid, AT_EMPTY_PATH) == 0;
+	const int error = errno;
+	fd_close(&fd);
+	errno = error;
+	return given;
+}
+
 /* Folders and segments that an earlier start as another user left: ours to use from now
  * on. */
 static void give_folder(const char *path, uid_t uid, gid_t gid)
@@ -44,7 +65,7 @@ static void give_folder(const char *path, uid_t uid, gid_t gid)
 	}
 	for (struct dirent *e; (e = readdir(d));)
 		if (e->d_type == DT_REG || e->d_type == DT_SOCK)
-			if (fchownat(fd, e->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+			if (!give_file(fd, e->d_name, uid, gid))
 				log_warning(SYSTEM, "cannot give %s/%s to the user: %s",
 					path, e->d_name, strerror(errno));
 	closedir(d);
