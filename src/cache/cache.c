@@ -583,7 +583,7 @@ static bool publish(struct cache *c, const struct lookup *l, struct shared_found
 bool cache_put(struct cache *c, const struct cache_key *key, const struct now *now,
 	const struct cache_meta *meta, const uint8_t *value, size_t len)
 {
-	assert(key->kind >= CACHE_RRSET && key->kind <= CACHE_CUT);
+	assert(key->kind >= CACHE_RRSET && key->kind <= CACHE_MARK);
 	if (!acceptable(meta, len))
 		return false;
 	struct lookup l;

@@ -33,6 +33,8 @@ enum cache_kind {
 	CACHE_FAILURE = 5,
 	/* NS RRset at a zone cut as the parent's referral gave it */
 	CACHE_CUT = 6,
+	/* no data: one of the host is at work on this name and type */
+	CACHE_MARK = 7,
 };
 
 enum cache_status { CACHE_UNCHECKED, CACHE_INSECURE, CACHE_SECURE };
@@ -76,6 +78,12 @@ struct cache_meta {
 	const uint8_t *deps;
 	uint16_t deps_len;
 };
+
+/* In the last tenth of its life: whoever asks now may have it fetched anew. */
+static inline bool cache_is_due(const struct cache_meta *m, const struct now *now)
+{
+	return (m->expire_s - now_wall_s(now)) * 10 <= m->expire_s - m->stored_s;
+}
 
 struct cache_conf {
 	const char *run_folder; /* the segment is <run_folder>/shm/cache-v<layout> */

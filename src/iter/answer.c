@@ -56,6 +56,12 @@ void answer_build(struct iter *it, struct frame *f)
 	if (f->failed) {
 		a->status = CACHE_UNCHECKED;
 		a->ede_text = it->ede_text[0] ? it->ede_text : NULL;
+	} else if (it->stale) {
+		a->stale = true;
+		a->ede = f->rcode == RCODE_NXDOMAIN ? EDE_STALE_NXDOMAIN
+						    : EDE_STALE_ANSWER;
+		a->ede_origin = EDE_NONE;
+		store_recheck(it, f);
 	} else {
 		const bool keeps =
 			f->rcode == RCODE_NOERROR || f->rcode == RCODE_NXDOMAIN;

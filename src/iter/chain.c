@@ -170,7 +170,7 @@ static bool take_proofs(struct iter *it, struct frame *f)
 		if (set->section == SECTION_AUTHORITY &&
 			store_is_denial(set->rr.type) &&
 			!chain_add(it, f, SECTION_AUTHORITY, &set->rr,
-				store_ttl(it, set->rr.ttl)))
+				store_rrset_ttl(it, &set->rr)))
 			return false;
 	}
 	return true;
@@ -204,7 +204,7 @@ static bool take_records(struct iter *it, struct frame *f, const uint8_t **targe
 		const bool expanded = is_expanded(rr);
 		if (!is_synthesized(rr, before))
 			store_rrset(it, f, rr, rank, expanded ? &it->reply : NULL);
-		if (!chain_add(it, f, SECTION_ANSWER, rr, store_ttl(it, rr->ttl)) ||
+		if (!chain_add(it, f, SECTION_ANSWER, rr, store_rrset_ttl(it, rr)) ||
 			(expanded && !take_proofs(it, f)))
 			return false;
 		keep_root(it, f, rr);

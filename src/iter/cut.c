@@ -240,7 +240,7 @@ static enum step referral_to_ds(struct iter *it, struct frame *f)
 	it->status = CACHE_UNCHECKED;
 	if (!ds)
 		return negative_finish(it, f, f->name, false);
-	if (!chain_add(it, f, SECTION_ANSWER, ds, store_ttl(it, ds->ttl)))
+	if (!chain_add(it, f, SECTION_ANSWER, ds, store_rrset_ttl(it, ds)))
 		return iter_frame_fail(it, f, EDE_OTHER);
 	f->rcode = RCODE_NOERROR;
 	f->state = STATE_DONE;

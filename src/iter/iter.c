@@ -53,7 +53,8 @@ struct iter *iter_new(
 		it->now = *now;
 		it->begin_us = now->mono_us;
 		if (begin(it)) {
-			counter_up(env->counters, resolutions);
+			if (!q->stale)
+				counter_up(env->counters, resolutions);
 			return it;
 		}
 	}
@@ -183,7 +184,8 @@ enum step iter_frame_fail(struct iter *it, struct frame *f, int ede)
 	log_debug(RESOLV, "%s failed", iter_text(f->asked, f->type));
 	/* what only failed here must not be told to others: no route, or a loop of this
 	 * resolution's own */
-	const bool local = it->local_trouble && !it->other_trouble;
+	const bool local =
+		it->q.stale || (it->local_trouble && !it->other_trouble);
 	if (!local && !(f->looped && it->depth > 0))
 		store_failure(it, f->asked_domain, f->asked, f);
 	if (!local && f->name != f->asked && !f->looped)

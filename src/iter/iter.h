@@ -40,7 +40,11 @@ struct iter_query {
 	uint16_t type;
 	uint16_t rclass;
 	bool checking_disabled; /* CD */
-	bool no_cache; /* refresh: do not answer from the cache (priming, prefetch) */
+	bool no_cache; /* do not answer from the cache (priming) */
+	bool refresh;  /* what nears its end in the cache counts as expired */
+	/* RFC 8767: the cache alone, expired data too; nothing is asked. Fails with
+	 * SERVFAIL where it has none. */
+	bool stale;
 	struct route route; /* from policy; targets and zone outlive the resolution */
 };
 
@@ -103,7 +107,8 @@ struct iter_answer {
 	const struct iter_record *records;
 	size_t record_count;
 	/* for keeping it as a finished answer */
-	bool cacheable;      /* false: failures, TTL 0 */
+	bool cacheable;      /* false: failures, TTL 0, stale */
+	bool stale;          /* with expired data: TTL 30 */
 	uint32_t ttl;        /* of the whole: the smallest */
 	const uint8_t *deps; /* names that it hangs on besides the question: wire names
 				one behind the other */

@@ -442,6 +442,31 @@ static void the_shortest_ttl_of_the_configuration_raises_others(void **state)
 	assert_int_equal(world_ask(w, "zero.example.com.", TYPE_A).packets, 0);
 }
 
+/* It is 22:13:20 in this world. */
+static void the_shortest_ttl_ends_with_the_signature(void **state)
+{
+	struct world *w = *state;
+	world_zone(w, "example.com.", "10.0.0.1",
+		"example.com. 3600 NS ns.example.com.\n"
+		"ns.example.com. 3600 A 10.0.0.1\n"
+		"soon.example.com. 1 A 10.9.9.1\n"
+		"soon.example.com. 1 RRSIG A 13 3 1 20231114221340 20231101000000 "
+		"1 example.com. AAAA\n"
+		"over.example.com. 1 A 10.9.9.1\n"
+		"over.example.com. 1 RRSIG A 13 3 1 20231114221200 20231101000000 "
+		"1 example.com. AAAA\n"
+		"late.example.com. 1 A 10.9.9.1\n"
+		"late.example.com. 1 RRSIG A 13 3 1 20251114221340 20231101000000 "
+		"1 example.com. AAAA\n");
+	w->conf->cache_min_ttl = 60;
+	assert_int_equal(world_ask(w, "soon.example.com.", TYPE_A).ttl, 20);
+	assert_int_equal(world_ask(w, "over.example.com.", TYPE_A).ttl, 1);
+	assert_int_equal(world_ask(w, "late.example.com.", TYPE_A).ttl, 60);
+	world_sleep(w, 25 * 1000);
+	assert_int_equal(world_ask(w, "soon.example.com.", TYPE_A).packets, 1);
+	assert_int_equal(world_ask(w, "late.example.com.", TYPE_A).packets, 0);
+}
+
 static void a_ttl_over_two_to_the_31_is_large_and_capped(void **state)
 {
 	struct world *w = *state;
@@ -487,6 +512,198 @@ static void a_delegation_below_ends_with_the_one_above(void **state)
 	world_forget_log(w);
 	world_ask(w, "www.sub.example.org.", TYPE_A);
 	assert_int_equal(world_asked(w, "192.0.2.4 "), 1);
+}
+
+/* --- refreshing and stale answers ------------------------------------------------- */
+
+static void a_refresh_asks_only_for_what_nears_its_end(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "away.example.com.", TYPE_A); /* 300 s, its target 200 s */
+	assert_int_equal(world_refresh(w, "away.example.com.", TYPE_A).packets, 0);
+	world_sleep(w, 185 * 1000);
+	world_forget_log(w);
+	struct world_result r = world_refresh(w, "away.example.com.", TYPE_A);
+	answered(&r, "away.example.com. CNAME www.example.net.\n"
+		     "www.example.net. A 10.9.9.5\n");
+	assert_string_equal(w->log, "10.0.0.2 www.example.net. A\n");
+	assert_int_equal(r.ttl, 115);
+	assert_int_equal(world_ask(w, "www.example.net.", TYPE_A).ttl, 200);
+}
+
+static void a_failed_refresh_leaves_what_is_there(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "www.example.com.", TYPE_A);
+	world_sleep(w, 280 * 1000);
+	world_manner(w, "10.0.0.1", MANNER_SERVFAIL);
+	assert_int_equal(
+		world_refresh(w, "www.example.com.", TYPE_A).rcode, RCODE_SERVFAIL);
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	answered(&r, "www.example.com. A 10.9.9.1\n");
+	/* and a second one asks nobody */
+	assert_int_equal(world_refresh(w, "www.example.com.", TYPE_A).packets, 0);
+}
+
+static void stale_answers_of_all_kinds(void **state)
+{
+	struct world *w = *state;
+	static const struct {
+		const char *name;
+		uint16_t type, rcode;
+		int ede;
+	} rows[] = {
+		{ "www.example.com.", TYPE_A, RCODE_NOERROR, EDE_STALE_ANSWER },
+		{ "away.example.com.", TYPE_A, RCODE_NOERROR, EDE_STALE_ANSWER },
+		{ "www.example.com.", TYPE_AAAA, RCODE_NOERROR, EDE_STALE_ANSWER },
+		{ "x.tree.example.com.", TYPE_A, RCODE_NXDOMAIN, EDE_STALE_NXDOMAIN },
+		{ "no.example.com.", TYPE_A, RCODE_NXDOMAIN, EDE_STALE_NXDOMAIN },
+		{ "nowhere.example.com.", TYPE_A, RCODE_NXDOMAIN, EDE_STALE_NXDOMAIN },
+	};
+	enum { ROWS = sizeof(rows) / sizeof(*rows) };
+	struct world_result fresh[ROWS];
+	for (unsigned i = 0; i < ROWS; i++)
+		fresh[i] = world_ask(w, rows[i].name, rows[i].type);
+	world_sleep(w, 4000 * 1000);
+	world_forget_log(w);
+	for (unsigned i = 0; i < ROWS; i++) {
+		const struct world_result r =
+			world_stale(w, rows[i].name, rows[i].type);
+		assert_int_equal(r.rcode, rows[i].rcode);
+		assert_string_equal(r.text, fresh[i].text);
+		assert_int_equal(r.ede, rows[i].ede);
+		assert_int_equal(r.ttl, 30);
+		assert_true(r.stale);
+		assert_false(r.cacheable);
+	}
+	assert_string_equal(w->log, "");
+}
+
+static void what_is_alive_is_not_stale(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "www.example.com.", TYPE_A);
+	const struct world_result r = world_stale(w, "www.example.com.", TYPE_A);
+	answered(&r, "www.example.com. A 10.9.9.1\n");
+	assert_false(r.stale);
+	assert_int_equal(r.ede, EDE_NONE);
+	assert_int_equal(r.ttl, 300);
+}
+
+static void stale_data_ends_after_a_day(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "www.example.com.", TYPE_A);
+	world_sleep(w, (300 + 86395) * 1000LL);
+	assert_int_equal(
+		world_stale(w, "www.example.com.", TYPE_A).rcode, RCODE_NOERROR);
+	world_sleep(w, 10 * 1000);
+	assert_int_equal(
+		world_stale(w, "www.example.com.", TYPE_A).rcode, RCODE_SERVFAIL);
+	assert_int_equal(
+		world_stale(w, "www.example.net.", TYPE_A).rcode, RCODE_SERVFAIL);
+}
+
+static void what_was_cleared_is_never_stale(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "away.example.com.", TYPE_A);
+	world_sleep(w, 1000 * 1000);
+	uint8_t name[NAME_MAX_LEN];
+	name_from_text(name, "example.net.");
+	cache_clear(w->cache, name, true, 0);
+	assert_int_equal(
+		world_stale(w, "away.example.com.", TYPE_A).rcode, RCODE_SERVFAIL);
+	world_ask(w, "away.example.com.", TYPE_A);
+	world_sleep(w, 1000 * 1000);
+	assert_true(world_stale(w, "away.example.com.", TYPE_A).stale);
+	cache_epoch_raise(w->cache); /* other anchors or policies */
+	assert_int_equal(
+		world_stale(w, "away.example.com.", TYPE_A).rcode, RCODE_SERVFAIL);
+}
+
+/* The name went: who had it before must not come back. */
+static void the_newest_stale_data_counts(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "www.odd.com.", TYPE_A);
+	world_sleep(w, 301 * 1000);
+	world_zone(w, "odd.com.", "10.0.2.1", "odd.com. 3600 NS ns.odd.com.\n");
+	assert_int_equal(world_ask(w, "www.odd.com.", TYPE_A).rcode, RCODE_NXDOMAIN);
+	world_sleep(w, 301 * 1000);
+	const struct world_result r = world_stale(w, "www.odd.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+	assert_int_equal(r.ede, EDE_STALE_NXDOMAIN);
+}
+
+static void after_a_stale_answer_no_new_try_for_thirty_seconds(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "www.example.com.", TYPE_A);
+	world_manner(w, "10.0.0.1", MANNER_SERVFAIL);
+	world_sleep(w, 301 * 1000);
+	assert_int_equal(
+		world_ask(w, "www.example.com.", TYPE_A).rcode, RCODE_SERVFAIL);
+	assert_true(world_stale(w, "www.example.com.", TYPE_A).stale);
+	for (unsigned i = 0; i < 29; i++) {
+		world_sleep(w, 1000);
+		assert_int_equal(world_ask(w, "www.example.com.", TYPE_A).packets, 0);
+		assert_true(world_stale(w, "www.example.com.", TYPE_A).stale);
+	}
+	world_sleep(w, 2000);
+	world_manner(w, "10.0.0.1", 0);
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	assert_int_equal(r.packets, 1);
+	answered(&r, "www.example.com. A 10.9.9.1\n");
+}
+
+/* The resolution in the background came to an end after the stale answer. */
+static void what_was_fetched_since_ends_the_waiting(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "www.example.org.", TYPE_A); /* 10 s */
+	world_sleep(w, 20 * 1000);
+	assert_true(world_stale(w, "www.example.org.", TYPE_A).stale);
+	world_sleep(w, 1000);
+	world_resolve(w, "www.example.org.", TYPE_A, true);
+	struct world_result r = world_ask(w, "www.example.org.", TYPE_A);
+	assert_int_equal(r.ttl, 10);
+	world_sleep(w, 11 * 1000);
+	r = world_ask(w, "www.example.org.", TYPE_A);
+	answered(&r, "www.example.org. A 10.9.9.11\n");
+	assert_int_equal(r.packets, 1);
+}
+
+/* --- failures that last ------------------------------------------------------------
+ */
+
+static void a_failure_that_lasts_is_tried_ever_more_seldom(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "www.two.com.", TYPE_A);
+	world_manner(w, "10.0.2.1", MANNER_SERVFAIL);
+	unsigned tries = 0;
+	int64_t longest = 0, last = 0;
+	for (int64_t s = 0; s < 2000; s++) {
+		if (world_ask(w, "www.odd.com.", TYPE_A).packets) {
+			if (tries && s - last > longest)
+				longest = s - last;
+			last = s;
+			tries++;
+		}
+		world_sleep(w, 1000);
+	}
+	/* 5 10 20 40 80 160 300 300 300 300.. seconds between */
+	assert_in_range(tries, 10, 14);
+	assert_in_range(longest, 290, 310);
+	world_manner(w, "10.0.2.1", 0);
+	world_sleep(w, 301 * 1000);
+	assert_int_equal(world_ask(w, "www.odd.com.", TYPE_A).rcode, RCODE_NOERROR);
+	world_sleep(w, 301 * 1000);
+	world_manner(w, "10.0.2.1", MANNER_SERVFAIL);
+	world_ask(w, "www.odd.com.", TYPE_A);
+	world_sleep(w, 6 * 1000); /* a new failure begins anew */
+	assert_true(world_ask(w, "www.odd.com.", TYPE_A).packets > 0);
 }
 
 /* --- servers that fail ---------------------------------------------------------------
@@ -718,7 +935,7 @@ static void a_chain_of_many_aliases_ends_within_the_budget(void **state)
 static void as_many_aliases_as_allowed_are_followed_over_zones_too(void **state)
 {
 	struct world *w = *state;
-	char text[2][4096], *at[2] = {text[0], text[1]};
+	char text[2][4096], *at[2] = { text[0], text[1] };
 	for (unsigned i = 0; i < LIMIT_CHAIN; i++)
 		at[i % 2] += sprintf(at[i % 2], "c%u.%c.test. 300 CNAME c%u.%c.test.\n",
 			i, "ab"[i % 2], i + 1, "ab"[(i + 1) % 2]);
@@ -931,6 +1148,17 @@ int main(void)
 		T(a_missing_type_is_kept_for_that_type),
 		T(ttl_zero_is_used_once),
 		T(the_shortest_ttl_of_the_configuration_raises_others),
+		T(the_shortest_ttl_ends_with_the_signature),
+		T(a_refresh_asks_only_for_what_nears_its_end),
+		T(a_failed_refresh_leaves_what_is_there),
+		T(stale_answers_of_all_kinds),
+		T(what_is_alive_is_not_stale),
+		T(stale_data_ends_after_a_day),
+		T(what_was_cleared_is_never_stale),
+		T(the_newest_stale_data_counts),
+		T(after_a_stale_answer_no_new_try_for_thirty_seconds),
+		T(what_was_fetched_since_ends_the_waiting),
+		T(a_failure_that_lasts_is_tried_ever_more_seldom),
 		T(a_ttl_over_two_to_the_31_is_large_and_capped),
 		T(a_delegation_ends_with_the_parents_ttl),
 		T(a_delegation_below_ends_with_the_one_above),

@@ -11,7 +11,7 @@ static bool take_proofs(struct iter *it, struct frame *f)
 		if (set->section != SECTION_AUTHORITY ||
 			(!soa && !store_is_denial(set->rr.type)))
 			continue;
-		const uint32_t own = store_ttl(it, set->rr.ttl);
+		const uint32_t own = store_rrset_ttl(it, &set->rr);
 		if (!chain_add(it, f, SECTION_AUTHORITY, &set->rr,
 			    soa || own > ttl ? ttl : own))
 			return false;

@@ -5,12 +5,19 @@
 /* What is cached joins the records; glue and the like is never answered. */
 static bool take(struct iter *it, struct frame *f, const struct stored *s)
 {
+	const bool expired = s->meta.expire_s <= now_wall_s(&it->now);
+	it->stale |= expired;
 	if (s->meta.status < it->status)
 		it->status = s->meta.status;
 	for (int i = 0; i < s->count; i++) {
 		const struct bundle_item *item = &s->items[i];
-		if (!chain_add(it, f, item->section, &item->rr,
-			    store_left(it, s, item->rr.ttl)))
+		const uint32_t ttl =
+			expired ? STALE_TTL : store_left(it, s, item->rr.ttl);
+		/* no AD past the end of a signature */
+		if (expired && it->status == CACHE_SECURE &&
+			store_sig_ended(it, &item->rr))
+			it->status = CACHE_INSECURE;
+		if (!chain_add(it, f, item->section, &item->rr, ttl))
 			return false;
 	}
 	return true;
@@ -22,6 +29,12 @@ static bool get_rrset(struct iter *it, const struct frame *f, const uint8_t *nam
 	return store_get(it, f->route.domain, CACHE_RRSET, name, type, s) &&
 	       s->meta.rank >= RANK_ANSWER && s->count > 0 &&
 	       s->items[0].section == SECTION_ANSWER && s->items[0].rr.type == type;
+}
+
+/* For a refresh, what nears its end is not there. */
+static bool is_fresh(const struct iter *it, const struct stored *s)
+{
+	return !it->q.refresh || it->depth > 0 || !cache_is_due(&s->meta, &it->now);
 }
 
 static enum step finish(struct frame *f, uint16_t rcode)
@@ -75,11 +88,12 @@ static bool lookup_ancestors(
 	const unsigned labels = name_labels(f->name);
 	for (unsigned n = 1; n < labels && n <= ANCESTORS_READ; n++) {
 		const uint8_t *name = name_strip(f->name, labels - n);
-		if (store_get(it, f->route.domain, CACHE_NXDOMAIN, name, 0, s)) {
+		if (store_get(it, f->route.domain, CACHE_NXDOMAIN, name, 0, s) &&
+			is_fresh(it, s)) {
 			*step = take_negative(it, f, s, RCODE_NXDOMAIN);
 			return true;
 		}
-		if (get_rrset(it, f, name, TYPE_DNAME, s)) {
+		if (get_rrset(it, f, name, TYPE_DNAME, s) && is_fresh(it, s)) {
 			*step = follow_dname(it, f, s);
 			return true;
 		}
@@ -87,36 +101,52 @@ static bool lookup_ancestors(
 	return false;
 }
 
+enum step start_take(struct iter *it, struct frame *f, const struct stored *s)
+{
+	if (!s->count || s->items[0].section != SECTION_ANSWER)
+		return take_negative(it, f, s, s->meta.rcode);
+	const uint16_t type = s->items[0].rr.type;
+	if (type == TYPE_CNAME && f->type != TYPE_CNAME)
+		return follow_cname(it, f, s);
+	if (type == TYPE_DNAME && !name_equal(s->items[0].rr.name, f->name))
+		return follow_dname(it, f, s);
+	return take(it, f, s) ? finish(f, RCODE_NOERROR)
+			      : iter_frame_fail(it, f, EDE_OTHER);
+}
+
+/* It failed not long ago, and nobody had it since: RFC 9520. */
+static bool lookup_failure(
+	struct iter *it, struct frame *f, struct stored *s, enum step *step)
+{
+	const uint64_t domain = f->route.domain;
+	if (it->q.stale || !store_get(it, domain, CACHE_FAILURE, f->name, f->type, s))
+		return false;
+	const struct cache_meta failure = s->meta;
+	if (store_newest(it, domain, f->name, f->type, s) > failure.stored_s)
+		return false;
+	it->ede_origin = failure.ede;
+	f->failed = true;
+	f->count = 0;
+	f->ede = EDE_CACHED_ERROR;
+	*step = finish(f, failure.rcode);
+	return true;
+}
+
 static bool lookup(struct iter *it, struct frame *f, enum step *step)
 {
 	struct stored s;
 	const uint64_t domain = f->route.domain;
-	if (get_rrset(it, f, f->name, f->type, &s)) {
-		*step = take(it, f, &s) ? finish(f, RCODE_NOERROR)
-					: iter_frame_fail(it, f, EDE_OTHER);
+	if ((get_rrset(it, f, f->name, f->type, &s) && is_fresh(it, &s)) ||
+		(f->type != TYPE_CNAME && get_rrset(it, f, f->name, TYPE_CNAME, &s) &&
+			is_fresh(it, &s)) ||
+		(store_get(it, domain, CACHE_NODATA, f->name, f->type, &s) &&
+			is_fresh(it, &s)) ||
+		(store_get(it, domain, CACHE_NXDOMAIN, f->name, 0, &s) &&
+			is_fresh(it, &s))) {
+		*step = start_take(it, f, &s);
 		return true;
 	}
-	if (f->type != TYPE_CNAME && get_rrset(it, f, f->name, TYPE_CNAME, &s)) {
-		*step = follow_cname(it, f, &s);
-		return true;
-	}
-	if (store_get(it, domain, CACHE_NODATA, f->name, f->type, &s)) {
-		*step = take_negative(it, f, &s, RCODE_NOERROR);
-		return true;
-	}
-	if (store_get(it, domain, CACHE_NXDOMAIN, f->name, 0, &s)) {
-		*step = take_negative(it, f, &s, RCODE_NXDOMAIN);
-		return true;
-	}
-	if (store_get(it, domain, CACHE_FAILURE, f->name, f->type, &s)) {
-		it->ede_origin = s.meta.ede;
-		f->failed = true;
-		f->count = 0;
-		f->ede = EDE_CACHED_ERROR;
-		*step = finish(f, s.meta.rcode);
-		return true;
-	}
-	return lookup_ancestors(it, f, &s, step);
+	return lookup_failure(it, f, &s, step) || lookup_ancestors(it, f, &s, step);
 }
 
 enum step start_lookup(struct iter *it, struct frame *f)
@@ -128,6 +158,8 @@ enum step start_lookup(struct iter *it, struct frame *f)
 		log_debug(CACHE, "%s: found", iter_text(f->name, f->type));
 		return step;
 	}
+	if (it->q.stale)
+		return stale_lookup(it, f);
 	f->state = STATE_CUT;
 	return STEP_ON;
 }

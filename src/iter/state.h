@@ -50,7 +50,11 @@ enum {
 	MINIMISE_MAX = 10,        /* RFC 9156 section 2.3: MAX_MINIMISE_COUNT */
 	NEGATIVE_TTL_MAX = 10800, /* RFC 2308 section 5: one to three hours */
 	NEGATIVE_TTL_NO_SOA = 5,  /* no SOA says how long: only dampen */
-	FAILURE_TTL = 5,          /* RFC 9520 section 3.2 */
+	FAILURE_TTL = 5,          /* RFC 9520 section 3.2; doubled while it goes on */
+	FAILURE_TTL_MAX = 300,    /* the same section */
+	STALE_TTL = 30,           /* of stale records: RFC 8767 section 4 */
+	STALE_RECHECK_S = 30,     /* no new try after a stale answer: section 5 */
+	STALE_MAX_S = 86400,      /* after their end: one to three days, section 5 */
 	TURNS_PER_STEP = 64,      /* then others have their turn: ITER_AGAIN */
 	ANCESTORS_READ = 24,      /* for RFC 8020 and DNAME */
 	LAME_S = 600,
@@ -170,6 +174,7 @@ struct iter {
 	struct reply reply;
 
 	enum cache_status status;
+	bool stale; /* something expired was taken */
 	int ede_origin;
 	struct iter_answer answer;
 	char ede_text[160];
@@ -193,11 +198,19 @@ bool iter_family_allowed(const struct iter *it, uint8_t family);
 /* "name TYPE" for log lines. */
 const char *iter_text(const uint8_t *name, uint16_t type);
 
+struct stored;
+
 /* --- start.c ----------------------------------------------------------------- */
 enum step start_lookup(struct iter *it, struct frame *f);
 /* Does the cache know that this name is there, or its NS type is not? Then asking for
  * it is needless. */
 bool start_knows_ns(struct iter *it, const struct frame *f, const uint8_t *name);
+/* What is cached joins the records: how the frame goes on. */
+enum step start_take(struct iter *it, struct frame *f, const struct stored *s);
+
+/* --- stale.c ----------------------------------------------------------------- */
+/* The last look-up of a stale question: what has expired will do. */
+enum step stale_lookup(struct iter *it, struct frame *f);
 
 /* --- chain.c ----------------------------------------------------------------- */
 enum step chain_take(struct iter *it, struct frame *f);
@@ -260,6 +273,10 @@ enum step receive_event(struct iter *it, struct frame *f);
 /* TTL as it is used and kept: cache.min_ttl, cache.max_ttl; 2^31 and above is large
  * (RFC 8767). */
 uint32_t store_ttl(const struct iter *it, uint32_t ttl);
+/* The same for an RRset: cache.min_ttl does not raise it past a signature's end. */
+uint32_t store_rrset_ttl(const struct iter *it, const struct rrset *rr);
+/* Is a signature of it over? */
+bool store_sig_ended(const struct iter *it, const struct rrset *rr);
 uint32_t store_negative_ttl(const struct iter *it, const struct reply *r);
 /* One RRset, with the proofs that belong to a wildcard's expansion. */
 void store_rrset(struct iter *it, const struct frame *f, const struct rrset *rr,
@@ -272,6 +289,8 @@ void store_cut(struct iter *it, const struct frame *f, const struct rrset *ns,
 	const struct reply *r, int64_t expire_s);
 void store_failure(
 	struct iter *it, uint64_t domain, const uint8_t *name, const struct frame *f);
+/* The question was answered with stale data: no new try for a while. */
+void store_recheck(struct iter *it, const struct frame *f);
 bool store_is_denial(uint16_t type);
 
 struct stored { /* a cache entry as read; borrows a buffer that the next read overwrites
@@ -282,6 +301,13 @@ struct stored { /* a cache entry as read; borrows a buffer that the next read ov
 };
 bool store_get(struct iter *it, uint64_t domain, enum cache_kind kind,
 	const uint8_t *name, uint16_t type, struct stored *out);
+/* The same, expired ones of the last day too. */
+bool store_get_stale(struct iter *it, uint64_t domain, enum cache_kind kind,
+	const uint8_t *name, uint16_t type, struct stored *out);
+/* When the newest of all that is kept about this name and type was stored, expired or
+ * not; 0: nothing is. Leaves that in `out`. */
+int64_t store_newest(struct iter *it, uint64_t domain, const uint8_t *name,
+	uint16_t type, struct stored *out);
 /* Seconds that an item has left. */
 uint32_t store_left(const struct iter *it, const struct stored *s, uint32_t ttl);
 

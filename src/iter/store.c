@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* iter/store.c - what goes into the cache and comes from it, and with which TTL and
  * rank. */
+#include <endian.h>
 #include <string.h>
 
 #include "iter/state.h"
@@ -16,6 +17,45 @@ uint32_t store_ttl(const struct iter *it, uint32_t ttl)
 	if (ttl < c->cache_min_ttl)
 		ttl = c->cache_min_ttl;
 	return ttl > c->cache_max_ttl ? c->cache_max_ttl : ttl;
+}
+
+static uint32_t sig_end(const struct rrset *rr, unsigned i)
+{
+	enum { EXPIRATION = 8, FIXED = 18 }; /* RFC 4034 section 3.1 */
+	const struct rdata sig = rrset_at(rr, rr->count + i);
+	if (!sig.bytes || sig.len < FIXED)
+		return 0;
+	uint32_t end;
+	memcpy(&end, sig.bytes + EXPIRATION, sizeof(end));
+	return be32toh(end);
+}
+
+/* Seconds to the first end of a signature, serial number arithmetic as RFC 4034 section
+ * 3.1.5 wants; INT32_MAX without signatures. */
+static int32_t sig_left(const struct iter *it, const struct rrset *rr)
+{
+	int32_t least = INT32_MAX;
+	const uint32_t now_s = (uint32_t)now_wall_s(&it->now);
+	for (unsigned i = 0; i < rr->sig_count; i++) {
+		const int32_t left = (int32_t)(sig_end(rr, i) - now_s);
+		if (left < least)
+			least = left;
+	}
+	return least;
+}
+
+bool store_sig_ended(const struct iter *it, const struct rrset *rr)
+{
+	return sig_left(it, rr) < 0;
+}
+
+uint32_t store_rrset_ttl(const struct iter *it, const struct rrset *rr)
+{
+	const uint32_t ttl = store_ttl(it, rr->ttl);
+	const int32_t left = sig_left(it, rr);
+	if (ttl <= rr->ttl || left >= (int64_t)ttl)
+		return ttl;
+	return left > (int64_t)rr->ttl ? (uint32_t)left : rr->ttl;
 }
 
 uint32_t store_negative_ttl(const struct iter *it, const struct reply *r)
@@ -92,7 +132,7 @@ static size_t proofs_of(const struct reply *r, bool soa, uint32_t ttl,
 void store_rrset(struct iter *it, const struct frame *f, const struct rrset *rr,
 	enum cache_rank rank, const struct reply *proofs)
 {
-	const uint32_t ttl = store_ttl(it, rr->ttl);
+	const uint32_t ttl = store_rrset_ttl(it, rr);
 	struct bundle_item items[BUNDLE_MAX] = { { .section = SECTION_ANSWER,
 		.rr = *rr } };
 	items[0].rr.ttl = ttl;
@@ -122,7 +162,7 @@ void store_cut(struct iter *it, const struct frame *f, const struct rrset *ns,
 	const struct reply *r, int64_t expire_s)
 {
 	const int64_t now_s = now_wall_s(&it->now);
-	uint32_t ttl = store_ttl(it, ns->ttl);
+	uint32_t ttl = store_rrset_ttl(it, ns);
 	if (expire_s - now_s < (int64_t)ttl)
 		ttl = expire_s > now_s ? (uint32_t)(expire_s - now_s) : 0;
 	struct bundle_item items[BUNDLE_MAX] = { { .section = SECTION_ANSWER,
@@ -148,22 +188,75 @@ void store_cut(struct iter *it, const struct frame *f, const struct rrset *ns,
 	put(it, &key, &meta, items, count);
 }
 
+/* A mark that a stale answer was given stands over what failed meanwhile. */
+enum { FAILURE_RANK, RECHECK_RANK };
+
+static void put_failure(struct iter *it, const struct cache_key *key,
+	const struct frame *f, uint32_t life_s, uint8_t rank)
+{
+	struct cache_meta meta = meta_for(it, life_s);
+	meta.rank = rank;
+	meta.rcode = f->rcode;
+	meta.ede = (int16_t)f->ede;
+	put(it, key, &meta, NULL, 0);
+}
+
+static struct cache_key failure_key(
+	const struct iter *it, uint64_t domain, const uint8_t *name, uint16_t type)
+{
+	return (struct cache_key){ .kind = CACHE_FAILURE,
+		.flags = it->q.checking_disabled ? CACHE_KEY_CD : 0,
+		.type = type,
+		.rclass = CLASS_IN,
+		.domain = domain,
+		.name = name };
+}
+
+/* Twice as long as the last time when it is tried again soon and fails again, up to
+ * five minutes: RFC 9520 section 3.2. */
+static uint32_t failure_life(struct iter *it, const struct cache_key *key)
+{
+	struct cache_meta last;
+	if (cache_peek(it->env.cache, key, &it->now, &last, value, sizeof(value),
+		    true) < 0 ||
+		last.rank != FAILURE_RANK)
+		return FAILURE_TTL;
+	const int64_t life = last.expire_s - last.stored_s;
+	const int64_t since = now_wall_s(&it->now) - last.expire_s;
+	struct stored s;
+	if (since > 2 * life || since > FAILURE_TTL_MAX ||
+		store_newest(it, key->domain, key->name, key->type, &s) > last.stored_s)
+		return FAILURE_TTL;
+	if (since < 0) /* another resolution failed just now: the same failure */
+		return (uint32_t)life;
+	return life < FAILURE_TTL_MAX / 2 ? (uint32_t)life * 2 : FAILURE_TTL_MAX;
+}
+
 void store_failure(
 	struct iter *it, uint64_t domain, const uint8_t *name, const struct frame *f)
 {
-	struct cache_key key = key_for(f, CACHE_FAILURE, name, f->type);
-	key.domain = domain;
-	key.flags = it->q.checking_disabled ? CACHE_KEY_CD : 0;
-	struct cache_meta meta = meta_for(it, FAILURE_TTL);
-	meta.rcode = f->rcode;
-	meta.ede = (int16_t)f->ede;
-	put(it, &key, &meta, NULL, 0);
+	const struct cache_key key = failure_key(it, domain, name, f->type);
+	put_failure(it, &key, f, failure_life(it, &key), FAILURE_RANK);
+}
+
+void store_recheck(struct iter *it, const struct frame *f)
+{
+	const struct cache_key key =
+		failure_key(it, f->asked_domain, f->asked, f->type);
+	struct cache_meta last;
+	if (cache_peek(it->env.cache, &key, &it->now, &last, value, sizeof(value),
+		    false) >= 0 &&
+		last.rank == RECHECK_RANK)
+		return;
+	const struct frame failed = { .rcode = RCODE_SERVFAIL,
+		.ede = EDE_NO_REACHABLE_AUTHORITY };
+	put_failure(it, &key, &failed, STALE_RECHECK_S, RECHECK_RANK);
 }
 
 /* --- reading ------------------------------------------------------------------ */
 
-bool store_get(struct iter *it, uint64_t domain, enum cache_kind kind,
-	const uint8_t *name, uint16_t type, struct stored *out)
+static struct cache_key read_key(const struct iter *it, uint64_t domain,
+	enum cache_kind kind, const uint8_t *name, uint16_t type)
 {
 	struct cache_key key = { .kind = (uint8_t)kind,
 		.type = type,
@@ -172,12 +265,60 @@ bool store_get(struct iter *it, uint64_t domain, enum cache_kind kind,
 		.name = name };
 	if (kind == CACHE_FAILURE && it->q.checking_disabled)
 		key.flags = CACHE_KEY_CD;
-	const int len = cache_get(
-		it->env.cache, &key, &it->now, &out->meta, value, sizeof(value));
+	return key;
+}
+
+static bool read_value(struct stored *out, int len)
+{
 	if (len < 0)
 		return false;
 	out->count = len ? bundle_read(value, (size_t)len, out->items) : 0;
 	return out->count >= 0;
+}
+
+bool store_get(struct iter *it, uint64_t domain, enum cache_kind kind,
+	const uint8_t *name, uint16_t type, struct stored *out)
+{
+	const struct cache_key key = read_key(it, domain, kind, name, type);
+	return read_value(out, cache_get(it->env.cache, &key, &it->now, &out->meta,
+				       value, sizeof(value)));
+}
+
+bool store_get_stale(struct iter *it, uint64_t domain, enum cache_kind kind,
+	const uint8_t *name, uint16_t type, struct stored *out)
+{
+	const struct cache_key key = read_key(it, domain, kind, name, type);
+	return read_value(out, cache_peek(it->env.cache, &key, &it->now, &out->meta,
+				       value, sizeof(value), true)) &&
+	       out->meta.expire_s + STALE_MAX_S > now_wall_s(&it->now);
+}
+
+int64_t store_newest(struct iter *it, uint64_t domain, const uint8_t *name,
+	uint16_t type, struct stored *out)
+{
+	const struct {
+		enum cache_kind kind;
+		uint16_t type;
+	} places[] = { { CACHE_RRSET, type }, { CACHE_RRSET, TYPE_CNAME },
+		{ CACHE_NODATA, type }, { CACHE_NXDOMAIN, 0 } };
+	const unsigned count = sizeof(places) / sizeof(*places);
+	unsigned best = count;
+	int64_t newest = 0;
+	for (unsigned i = 0; i < count; i++) {
+		if (!store_get_stale(
+			    it, domain, places[i].kind, name, places[i].type, out) ||
+			out->meta.stored_s <= newest)
+			continue;
+		if (places[i].kind == CACHE_RRSET && out->meta.rank < RANK_ANSWER)
+			continue;
+		newest = out->meta.stored_s;
+		best = i;
+	}
+	/* the buffer holds the last one read */
+	if (best == count || !store_get_stale(it, domain, places[best].kind, name,
+				     places[best].type, out))
+		return 0;
+	return newest;
 }
 
 uint32_t store_left(const struct iter *it, const struct stored *s, uint32_t ttl)

@@ -202,9 +202,12 @@ static unsigned add_set(struct writer *wr, const struct world_zone *z,
 	unsigned n = 0;
 	for (unsigned i = 0; i < z->count; i++) {
 		const struct record *r = &z->records[i];
-		if (r->type != type || !name_equal(r->name, name))
+		const bool signs = r->type == TYPE_RRSIG &&
+				   (r->rdata[0] << 8 | r->rdata[1]) == type;
+		if ((r->type != type && !signs) || !name_equal(r->name, name))
 			continue;
-		writer_rr(wr, section, name, type, CLASS_IN, r->ttl, r->rdata, r->len);
+		writer_rr(
+			wr, section, name, r->type, CLASS_IN, r->ttl, r->rdata, r->len);
 		n++;
 	}
 	return n;
@@ -506,6 +509,7 @@ static struct world_result result_of(
 		.ede_origin = a->ede_origin,
 		.from_cache = a->from_cache,
 		.cacheable = a->cacheable,
+		.stale = a->stale,
 		.packets = a->packets,
 		.ttl = a->ttl,
 		.took_ms = (w->now.mono_us - begin_us) / 1000 };
@@ -514,8 +518,8 @@ static struct world_result result_of(
 	return r;
 }
 
-struct world_result world_resolve(
-	struct world *w, const char *name, uint16_t type, bool no_cache)
+static struct world_result run(
+	struct world *w, const char *name, const struct iter_query *how)
 {
 	uint8_t wire[NAME_MAX_LEN];
 	assert(name_from_text(wire, name));
@@ -524,9 +528,9 @@ struct world_result world_resolve(
 		.infra = w->infra,
 		.random = &w->random,
 		.counters = &w->counters };
-	struct iter_query q = {
-		.name = wire, .type = type, .rclass = CLASS_IN, .no_cache = no_cache
-	};
+	struct iter_query q = *how;
+	q.name = wire;
+	q.rclass = CLASS_IN;
 	policy_route(w->conf, wire, &q.route);
 	q.route.flags |= w->flags;
 	const int64_t begin_us = w->now.mono_us;
@@ -547,6 +551,25 @@ struct world_result world_resolve(
 	const struct world_result r = result_of(w, it, begin_us);
 	iter_free(it);
 	return r;
+}
+
+struct world_result world_resolve(
+	struct world *w, const char *name, uint16_t type, bool no_cache)
+{
+	const struct iter_query how = { .type = type, .no_cache = no_cache };
+	return run(w, name, &how);
+}
+
+struct world_result world_refresh(struct world *w, const char *name, uint16_t type)
+{
+	const struct iter_query how = { .type = type, .refresh = true };
+	return run(w, name, &how);
+}
+
+struct world_result world_stale(struct world *w, const char *name, uint16_t type)
+{
+	const struct iter_query how = { .type = type, .stale = true };
+	return run(w, name, &how);
 }
 
 struct world_result world_ask(struct world *w, const char *name, uint16_t type)

@@ -40,6 +40,7 @@ struct world_result {
 	int ede_origin;
 	bool from_cache, cacheable;
 	unsigned packets;
+	bool stale;
 	uint32_t ttl;
 	int64_t took_ms;
 	char text[4096]; /* answer records, sorted as given: "name TYPE rdata\n"; then
@@ -80,6 +81,10 @@ struct world_result world_ask(struct world *w, const char *name, uint16_t type);
 /* With CD, no_cache and the route as given. */
 struct world_result world_resolve(
 	struct world *w, const char *name, uint16_t type, bool no_cache);
+/* What near its end in the cache is asked for anew. */
+struct world_result world_refresh(struct world *w, const char *name, uint16_t type);
+/* The cache alone, expired data too. */
+struct world_result world_stale(struct world *w, const char *name, uint16_t type);
 /* A server's answer to a question, as it would send it; 0: none. */
 size_t world_reply(
 	struct world *w, const struct iter_ask *ask, uint8_t *out, size_t cap);
