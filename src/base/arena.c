@@ -6,10 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define CHUNKS_ARE_KEPT 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CHUNKS_ARE_KEPT 0
+#endif
+#endif
+#ifndef CHUNKS_ARE_KEPT
+#define CHUNKS_ARE_KEPT 1 /* else use after free would not be seen */
+#endif
+
 enum {
 	ALIGN = 16,
 	FIRST_CHUNK = 4096,
 	MAX_CHUNK = 256 * 1024, /* growth stops doubling here */
+	SPARE_SIZES = 3,        /* the first chunk's and the next doublings */
+	SPARE_MAX = 64,         /* of each: 1.8 MB in all */
 };
 
 struct chunk {
@@ -24,9 +37,51 @@ struct arena {
 	bool overflowed;
 };
 
+/* Arenas come and go with each resolution: their usual chunks stay warm here, as malloc
+ * has no short way for such sizes. */
+static _Thread_local struct spare {
+	struct chunk *first;
+	unsigned count;
+} spares[SPARE_SIZES];
+
+/* NULL: chunks of this size are not kept. */
+static struct spare *spare_for(size_t size)
+{
+	size_t usual = FIRST_CHUNK - sizeof(struct chunk);
+	for (int i = 0; CHUNKS_ARE_KEPT && i < SPARE_SIZES; i++, usual *= 2)
+		if (size == usual)
+			return &spares[i];
+	return NULL;
+}
+
+static struct chunk *spare_take(size_t size)
+{
+	struct spare *s = spare_for(size);
+	struct chunk *c = s ? s->first : NULL;
+	if (c) {
+		s->first = c->next;
+		s->count--;
+	}
+	return c;
+}
+
+static void chunk_free(struct chunk *c)
+{
+	struct spare *s = spare_for(c->size);
+	if (!s || s->count >= SPARE_MAX) {
+		free(c);
+		return;
+	}
+	c->next = s->first;
+	s->first = c;
+	s->count++;
+}
+
 static struct chunk *chunk_new(size_t size, struct chunk *next)
 {
-	struct chunk *c = malloc(sizeof(*c) + size);
+	struct chunk *c = spare_take(size);
+	if (!c)
+		c = malloc(sizeof(*c) + size);
 	if (!c)
 		return NULL;
 	c->next = next;
@@ -53,7 +108,7 @@ void arena_reset(struct arena *a)
 {
 	while (a->now->next) {
 		struct chunk *next = a->now->next;
-		free(a->now);
+		chunk_free(a->now);
 		a->now = next;
 	}
 	a->now->used = 0;
@@ -66,7 +121,7 @@ void arena_free(struct arena *a)
 	if (!a)
 		return;
 	arena_reset(a);
-	free(a->now);
+	chunk_free(a->now);
 	free(a);
 }
 

@@ -45,6 +45,26 @@ static void nothing_overlaps(void **state)
 	arena_free(a);
 }
 
+static void memory_of_a_freed_arena_is_zero_in_the_next(void **state)
+{
+	(void)state;
+	for (int turn = 0; turn < 3; turn++) {
+		struct arena *many[100];
+		for (int i = 0; i < 100; i++) {
+			many[i] = arena_new(1 << 20);
+			for (size_t len = 100; len < 20000; len *= 3) {
+				uint8_t *p = arena_alloc(many[i], len);
+				assert_non_null(p);
+				for (size_t k = 0; k < len; k++)
+					assert_int_equal(p[k], 0);
+				memset(p, 0xbb, len);
+			}
+		}
+		for (int i = 0; i < 100; i++)
+			arena_free(many[i]);
+	}
+}
+
 static void over_the_limit_it_stays_overflowed_until_reset(void **state)
 {
 	(void)state;
@@ -94,6 +114,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(memory_is_zero_and_aligned_also_after_a_reset),
 		cmocka_unit_test(nothing_overlaps),
+		cmocka_unit_test(memory_of_a_freed_arena_is_zero_in_the_next),
 		cmocka_unit_test(over_the_limit_it_stays_overflowed_until_reset),
 		cmocka_unit_test(empty_allocations_have_an_address_of_their_own),
 		cmocka_unit_test(a_block_larger_than_any_chunk_is_served),

@@ -189,13 +189,11 @@ int loop_watch_events(struct loop *l, struct watch *w, unsigned events)
 	return 0;
 }
 
-void loop_unwatch(struct loop *l, struct watch *w)
+/* Events of it that were fetched already are stale from here on. */
+static void slot_release(struct loop *l, struct watch *w)
 {
 	struct slot *s = watch_slot(l, w);
 	if (s) {
-		/* fails only when the owner closed first: nothing is left to remove
-		 * then */
-		epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
 		s->w = NULL;
 		s->generation++;
 		s->next_free = l->slot_free;
@@ -203,6 +201,21 @@ void loop_unwatch(struct loop *l, struct watch *w)
 	}
 	w->slot = 0;
 	w->fd = -1;
+}
+
+void loop_unwatch(struct loop *l, struct watch *w)
+{
+	/* fails only when the owner closed first: nothing is left to remove then */
+	if (watch_slot(l, w))
+		epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
+	slot_release(l, w);
+}
+
+void loop_unwatch_close(struct loop *l, struct watch *w, int *fd)
+{
+	assert(!watch_slot(l, w) || w->fd == *fd);
+	fd_close(fd);
+	slot_release(l, w);
 }
 
 static void event_deliver(struct loop *l, const struct epoll_event *event)

@@ -52,6 +52,9 @@ int loop_watch(struct loop *l, struct watch *w, int fd, unsigned events,
 int loop_watch_events(struct loop *l, struct watch *w, unsigned events);
 void loop_unwatch(
 	struct loop *l, struct watch *w); /* does not close; fine when not watched */
+/* Close the watched *fd, which becomes -1: this alone ends the watching, so its
+ * descriptor must have no duplicate. One system call less than unwatching first. */
+void loop_unwatch_close(struct loop *l, struct watch *w, int *fd);
 
 void loop_timer_set(struct loop *l, struct timer *t, int64_t at_us,
 	void (*fn)(void *ctx), void *ctx); /* set again: moved */

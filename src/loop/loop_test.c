@@ -175,6 +175,37 @@ static void stale_events_of_deleted_watches_are_not_delivered(void **state)
 
 static unsigned seen_events;
 
+static void letter_is_read(void *ctx, unsigned events)
+{
+	(void)events;
+	trace_add(*(const char *)ctx);
+}
+
+static void a_closed_descriptor_is_not_heard_again(void **state)
+{
+	struct loop *l = *state;
+	struct pair_of_watches {
+		struct watch w;
+		int fd[2];
+	} p[2];
+	memset(p, 0, sizeof(p));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, p[i].fd), 0);
+		assert_int_equal(loop_watch(l, &p[i].w, p[i].fd[0], LOOP_READ,
+					 letter_is_read, (void *)&"ab"[i]),
+			0);
+		assert_int_equal(write(p[i].fd[1], "x", 1), 1);
+	}
+	loop_unwatch_close(l, &p[0].w, &p[0].fd[0]);
+	assert_int_equal(p[0].fd[0], -1);
+	loop_unwatch_close(l, &p[0].w, &p[0].fd[0]); /* once more does no harm */
+	loop_turn(l, 10);
+	assert_string_equal(trace, "b");
+	loop_unwatch_close(l, &p[1].w, &p[1].fd[0]);
+	for (int i = 0; i < 2; i++)
+		close(p[i].fd[1]);
+}
+
 static void events_are_seen(void *ctx, unsigned events)
 {
 	(void)ctx;
@@ -289,6 +320,7 @@ int main(void)
 		T(a_thousand_random_timers_keep_the_heap_in_order),
 		T(a_timer_that_is_always_due_does_not_stop_the_loop),
 		T(stale_events_of_deleted_watches_are_not_delivered),
+		T(a_closed_descriptor_is_not_heard_again),
 		T(a_hangup_is_told_with_what_was_asked_for),
 		T(deferred_functions_run_once_at_the_end_of_the_turn),
 		T(signals_arrive_as_events_and_stop_gives_the_code),

@@ -54,7 +54,7 @@ struct ask {
 	enum ask_state state;
 	uint32_t generation; /* raised when it ends: a callback may end it and start
 				another in its place */
-	int fd;		     /* UDP */
+	int fd;              /* UDP */
 	struct watch watch;
 	struct timer timer;
 	struct addr server;
@@ -135,8 +135,7 @@ static void ask_end(struct ask *a)
 	a->generation++;
 	u->in_flight--;
 	loop_timer_clear(u->loop, &a->timer);
-	loop_unwatch(u->loop, &a->watch);
-	fd_close(&a->fd);
+	loop_unwatch_close(u->loop, &a->watch, &a->fd);
 	if (a->conn) {
 		a->conn->ask = NULL;
 		if (!a->conn->reading)
@@ -211,7 +210,7 @@ static struct addr outgoing_for(const struct upstream *u, const struct addr *ser
 		server->family == 6 ? &u->conf.outgoing_v6 : &u->conf.outgoing_v4;
 	if (set->family == server->family)
 		return *set;
-	return (struct addr){.family = server->family};
+	return (struct addr){ .family = server->family };
 }
 
 static void set_int(int fd, int level, int option, int value)
@@ -315,7 +314,7 @@ static bool udp_receive(struct ask *a)
 	struct upstream *u = a->upstream;
 	union upstream_name name;
 	union upstream_control control;
-	struct iovec iov = {u->scratch, sizeof(u->scratch)};
+	struct iovec iov = { u->scratch, sizeof(u->scratch) };
 	struct msghdr m = {
 		.msg_name = &name,
 		.msg_namelen = sizeof(name),
