@@ -90,6 +90,14 @@
 	X(loop_longest_us, GAUGE, "Longest turn of the event loop, microseconds")      \
 	X(fd_exhausted, COUNTER, "Times that no descriptor was left")                  \
 	X(udp_kernel_drops, GAUGE, "Datagrams dropped by the kernel: queue full")      \
+	X(udp_queue_bytes, GAUGE, "Bytes that wait in the kernel's queues for UDP")     \
+	X(tcp_accept_queue, GAUGE, "Connections that wait to be accepted")              \
+	X(ring_kept, GAUGE, "Queries kept in the ring until their answer leaves")       \
+	X(ring_full, GAUGE, "Queries not kept in the ring: no room")                    \
+	X(ring_taken_over, GAUGE, "Queries taken over from dead predecessors")          \
+	X(ring_replayed, GAUGE, "Queries of dead predecessors handled again")           \
+	X(ring_stale, GAUGE, "Queries of dead predecessors too old to be answered")     \
+	X(ring_lost, GAUGE, "Queries of dead predecessors lost: no room")               \
 	X(sockets_parked, COUNTER, "Sockets replaced: parked while this instance stood still") \
 	X(control_commands, COUNTER, "Lines of Lua run by the control socket")         \
 	X(memory_rss, GAUGE, "Resident memory, bytes")                                 \

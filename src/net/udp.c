@@ -596,13 +596,23 @@ int udp_server_fd(const struct udp_server *s)
 	return s->fd;
 }
 
-uint64_t udp_server_kernel_drops(const struct udp_server *s)
+static uint32_t udp_meminfo(const struct udp_server *s, int which)
 {
-	uint32_t info[SK_MEMINFO_VARS] = {0};
+	uint32_t info[SK_MEMINFO_VARS] = { 0 };
 	socklen_t len = sizeof(info);
 	if (getsockopt(s->fd, SOL_SOCKET, SO_MEMINFO, info, &len) < 0)
 		return 0;
-	return info[SK_MEMINFO_DROPS];
+	return info[which];
+}
+
+uint64_t udp_server_kernel_drops(const struct udp_server *s)
+{
+	return udp_meminfo(s, SK_MEMINFO_DROPS);
+}
+
+uint64_t udp_server_queue_bytes(const struct udp_server *s)
+{
+	return udp_meminfo(s, SK_MEMINFO_RMEM_ALLOC);
 }
 
 uint64_t udp_server_dropped(const struct udp_server *s)

@@ -61,5 +61,7 @@ void udp_server_free(struct udp_server *s); /* sends what is pending, closes */
 int udp_server_fd(const struct udp_server *s);
 /* SO_MEMINFO's drops: datagrams that the kernel dropped because the queue was full. */
 uint64_t udp_server_kernel_drops(const struct udp_server *s);
+/* Bytes that wait to be read, as the kernel charges them (some 800 for a small datagram). */
+uint64_t udp_server_queue_bytes(const struct udp_server *s);
 /* Answers not sent: over LIMIT_UDP_OUT_BYTES, or refused by the kernel (no route back). */
 uint64_t udp_server_dropped(const struct udp_server *s);

@@ -2,6 +2,8 @@
 #include "worker/listen.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -398,6 +400,46 @@ void listen_tick(struct worker *w)
 		if (!w->stopping && shard_parked(udp_server_fd(l->udp)))
 			listener_renew(l, l->conf);
 	}
+}
+
+/* tcp(7): of a listener, tcpi_unacked is the length of its accept queue. */
+static uint64_t accept_queue(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+	if (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return 0;
+	return info.tcpi_unacked;
+}
+
+void listen_gauges(struct worker *w)
+{
+	struct shard_ring_numbers sum = { 0 };
+	uint64_t drops = 0, bytes = 0, queue = 0;
+	for (size_t i = 0; i < w->listener_count; i++) {
+		const struct listener *l = &w->listeners[i];
+		struct shard_ring_numbers n = { 0 };
+		if (l->ring)
+			shard_ring_count(l->ring, &n);
+		sum.kept += n.kept;
+		sum.full += n.full;
+		sum.taken_over += n.taken_over;
+		sum.replayed += n.replayed;
+		sum.stale += n.stale;
+		sum.lost += n.lost;
+		drops += udp_server_kernel_drops(l->udp);
+		bytes += udp_server_queue_bytes(l->udp);
+		queue += accept_queue(stream_server_fd(l->stream));
+	}
+	counter_set(w->counters, udp_kernel_drops, drops);
+	counter_set(w->counters, udp_queue_bytes, bytes);
+	counter_set(w->counters, tcp_accept_queue, queue);
+	counter_set(w->counters, ring_kept, sum.kept);
+	counter_set(w->counters, ring_full, sum.full);
+	counter_set(w->counters, ring_taken_over, sum.taken_over);
+	counter_set(w->counters, ring_replayed, sum.replayed);
+	counter_set(w->counters, ring_stale, sum.stale);
+	counter_set(w->counters, ring_lost, sum.lost);
 }
 
 void listen_close(struct worker *w)

@@ -44,10 +44,7 @@ static void gauges(struct worker *w)
 		counter_set(w->counters, cpu_system_us, time_us(&usage.ru_stime));
 	}
 	counter_set(w->counters, memory_rss, resident_bytes());
-	uint64_t drops = 0;
-	for (size_t i = 0; i < w->listener_count; i++)
-		drops += udp_server_kernel_drops(w->listeners[i].udp);
-	counter_set(w->counters, udp_kernel_drops, drops);
+	listen_gauges(w);
 }
 
 /* The module detect_time_jump: entries from the future are misses, so only say why. */
