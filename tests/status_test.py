@@ -5,9 +5,12 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 
 import pytest
+
+import helpers
 
 
 @pytest.fixture
@@ -29,6 +32,21 @@ def test_status_tells_who_runs_what(three):
 		assert rows[name]['version'] and rows[name]['engine'] and\
 			 rows[name]['keeper'] and rows[name]['memory'] > 0
 	assert len({row['configuration'] for row in rows.values()}) == 1
+
+
+def test_a_second_one_of_the_same_name_says_so(shoals):
+	first = shoals()
+	with open(first.folder + '/second', 'w') as log:
+		second = subprocess.Popen([helpers.program('shoald'), '-c', first.conf, '-i', '1'],
+			env=first.env(), stdout=log, stderr=log)
+	deadline = time.monotonic() + 5
+	while status(first)['1']['pid'] != second.pid and time.monotonic() < deadline:
+		time.sleep(0.05)
+	second.terminate()
+	assert second.wait(5) == 0
+	with open(first.folder + '/second') as log:
+		assert 'runs already (pid %d)' % first.process.pid in log.read()
+	assert helpers.rcode_of(first.ask('localhost')) == 'NOERROR'
 
 
 def test_a_restarted_instance_is_counted(three):

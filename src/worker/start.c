@@ -119,9 +119,24 @@ static bool take_user(
 	return rights_take_user(w, error);
 }
 
+/* Two of one name may overlap, a successor and its predecessor; started by hand it is
+ * mostly a mistake. */
+static void tell_of_namesake(const char *run_folder, const char *name)
+{
+	struct stats_block *before = malloc(sizeof(*before));
+	if (before && stats_read(run_folder, name, before) &&
+		before->state == STATE_READY && stats_alive(before))
+		log_notice(SYSTEM,
+			"instance %s runs already (pid %d): it goes on, `shoal status` "
+			"shows this one",
+			name, before->pid);
+	free(before);
+}
+
 static bool open_stats(
 	struct worker *w, const struct start_options *o, char error[static TEXT])
 {
+	tell_of_namesake(w->run_folder, o->name);
 	shm_guard_install();
 	w->stats = stats_open(w->run_folder, o->name, &w->stats_shm);
 	if (!w->stats)
