@@ -171,6 +171,12 @@ def test_one_question_causes_bounded_work(shoals, lab, name):
 	assert len(targets) <= 10
 
 
+def test_a_maze_says_what_it_lacks(shoal):
+	reply = shoal.ask('text.maze1.org.')
+	assert helpers.rcode_of(reply) == 'SERVFAIL'
+	assert any('no address of the servers of' in str(option) for option in reply.options)
+
+
 def test_rrsets_rotate(shoal):
 	firsts = {shoal.ask('ftp.z024.dev.').answer[0][0].to_text() for _ in range(30)}
 	assert len(firsts) == 2

@@ -5,6 +5,7 @@
  * Cuts come from parents only. What a child says of its own name servers is answered to
  * clients but never asked, and no cut outlives its parent's: a delegation that was
  * taken away is gone in time (ghost domains). */
+#include <stdio.h>
 #include <string.h>
 
 #include "iter/state.h"
@@ -276,6 +277,13 @@ enum step cut_referral(struct iter *it, struct frame *f)
 
 /* --- no server is left ---------------------------------------------------------- */
 
+static const char *zone_text(const struct cut *cut)
+{
+	static char text[NAME_TEXT_MAX];
+	name_to_text(cut->zone, text);
+	return text;
+}
+
 enum step cut_stuck(struct iter *it, struct frame *f)
 {
 	struct cut *cut = f->cut;
@@ -291,6 +299,10 @@ enum step cut_stuck(struct iter *it, struct frame *f)
 		f->state = STATE_CUT;
 		return STEP_ON;
 	}
+	if (!it->ede_text[0] && it->depth == 0)
+		snprintf(it->ede_text, sizeof(it->ede_text),
+			"no address of the servers of %.100s can be had",
+			zone_text(cut));
 	return iter_frame_fail(
 		it, f, it->error_seen ? EDE_NETWORK_ERROR : EDE_NO_REACHABLE_AUTHORITY);
 }
