@@ -185,7 +185,8 @@ def test_dying_again_and_again_waits_longer_each_time(supervised):
 def test_a_bad_configuration_is_one_message(supervised):
 	supervised.start('BAD', '-n', '8')
 	assert supervised.process.wait(5) == 1
-	assert supervised.log() == '%s:1: nothing good\n' % supervised.conf
+	assert supervised.log() == ('%s:1: nothing good\n'
+		'shoal: nothing is started: instance 1 does not pass the check\n' % supervised.conf)
 
 
 def test_an_instance_that_cannot_start_ends_all(supervised):
@@ -193,6 +194,7 @@ def test_an_instance_that_cannot_start_ends_all(supervised):
 	assert supervised.process.wait(5) == 1
 	assert 'cannot start: exit code 1: 127.0.0.1 port 53 is in use' in supervised.log()
 	assert 'started again' not in supervised.log()
+	assert 'did not stop well' not in supervised.log()    # its line says what is wrong
 
 
 def test_what_worked_once_is_tried_again(supervised):

@@ -279,7 +279,8 @@ static char *file_take(struct script *s, size_t *len, char error[static 1024])
 		snprintf(why, sizeof(why), "larger than %d MB",
 			LIMIT_CONFIG_BYTES / 1024 / 1024);
 	else
-		snprintf(why, sizeof(why), "cannot read: %s", strerror(-err));
+		snprintf(why, sizeof(why), "cannot read: %s%s", strerror(-err),
+			err == -ENOENT ? " (-c names another file)" : "");
 	free(text);
 	fail(error, s, why);
 	return NULL;

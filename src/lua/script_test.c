@@ -260,7 +260,7 @@ static void file_that_is_no_script_is_a_clear_error(void **state)
 	(void)state;
 	assert_null(script_load("/nonexistent/x.lua", "1", true, NULL, error, NULL));
 	assert_string_equal(
-		error, "/nonexistent/x.lua:1: cannot read: No such file or directory");
+		error, "/nonexistent/x.lua:1: cannot read: No such file or directory (-c names another file)");
 	assert_null(script_load("/", "1", true, NULL, error, NULL));
 	assert_string_equal(error, "/:1: cannot read: Is a directory");
 	file_write("\033LJ\2", 4);

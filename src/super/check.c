@@ -66,6 +66,9 @@ static bool check_one(const struct super_plan *plan, const char *name)
 	if (in_time && WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return true;
 	fputs(text, stderr);
+	fprintf(stderr,
+		"shoal: nothing is started: instance %s does not pass the check\n",
+		name);
 	if (!in_time)
 		fprintf(stderr, "shoal: checking %s takes too long\n", plan->conf);
 	else if (!text[0] || !WIFEXITED(status))

@@ -245,7 +245,14 @@ void end_if_all_ended(struct super *s)
 	loop_stop(s->loop, s->code);
 }
 
-/* Asked to go: anything but going is worth a line. */
+/* Before any instance was ever ready, an orderly failure is the configuration's or the
+ * sockets': trying again would say the same for ever. */
+static bool is_hopeless(const struct super *s, int status)
+{
+	return !s->any_ready && WIFEXITED(status) && WEXITSTATUS(status) != 0;
+}
+
+/* Asked to go: anything but going is worth a line, once for all that cannot start. */
 static void died_stopping(struct instance *i, pid_t pid, int status)
 {
 	struct super *s = i->super;
@@ -253,18 +260,11 @@ static void died_stopping(struct instance *i, pid_t pid, int status)
 	const bool fine = (WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
 			  (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 	i->state = ENDED;
-	if (!fine) {
+	if (!fine)
+		s->code = 1;
+	if (!fine && !is_hopeless(s, status))
 		say(s, "instance %s (pid %d) did not stop well: %s", i->name, (int)pid,
 			child_words(status, words));
-		s->code = 1;
-	}
-}
-
-/* Before any instance was ever ready, an orderly failure is the configuration's or the
- * sockets': trying again would say the same for ever. */
-static bool is_hopeless(const struct super *s, int status)
-{
-	return !s->any_ready && WIFEXITED(status) && WEXITSTATUS(status) != 0;
 }
 
 static void died_running(struct instance *i, pid_t pid, int status)
