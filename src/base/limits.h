@@ -23,6 +23,19 @@ enum {
 	LIMIT_TIMEOUTS = 16,
 	LIMIT_NAMES_COMPRESSED = 120, /* CVE-2024-8508: compression work in a message written */
 
+	/* DNSSEC, one client query: struct dnssec_work */
+	LIMIT_SIGNATURE_CHECKS = 128,  /* KeyTrap, CVE-2023-50387; an honest cold chain over eight zones needs 41 */
+	LIMIT_SIGNATURE_FAILURES = 16, /* KeyTrap; CVE-2025-8677: malformed keys count */
+	LIMIT_SHA1_BLOCKS = 4000,      /* NSEC3 closest encloser, CVE-2023-50868 */
+	/* DNSSEC, one RRset or proof */
+	LIMIT_ZONE_KEYS = 64,          /* DNSKEY records looked at: colliding key tags */
+	LIMIT_ZONE_DS = 32,            /* usable DS records looked at */
+	LIMIT_DENIAL_RECORDS = 16,     /* NSEC or NSEC3 records of a proof: CVE-2023-50868 */
+	LIMIT_NSEC3_ITERATIONS = 50,   /* RFC 9276: over it a zone is insecure */
+	LIMIT_RSA_BITS = 4096,         /* time of a check; RFC 5702 too */
+	LIMIT_RSA_BITS_MIN = 1024,     /* below it is factored */
+	LIMIT_RSA_EXPONENT_BITS = 64,  /* one as long as the modulus makes a check of milliseconds */
+
 	/* What a client may send */
 	LIMIT_EDNS_OPTIONS = 32,     /* CVE-2026-41292 */
 	LIMIT_CLIENT_UDP = 4096,     /* longest query read from a datagram */
