@@ -294,6 +294,9 @@ static void heap_settle(struct loop *l, uint32_t i, struct heap_entry e)
 void loop_timer_set(struct loop *l, struct timer *t, int64_t at_us,
 	void (*fn)(void *ctx), void *ctx)
 {
+	/* the past is now, behind what is due already */
+	if (at_us < l->now.mono_us)
+		at_us = l->now.mono_us;
 	t->at_us = at_us;
 	t->fn = fn;
 	t->ctx = ctx;
@@ -328,8 +331,10 @@ void loop_timer_clear(struct loop *l, struct timer *t)
 
 static void timers_fire(struct loop *l)
 {
-	/* a timer that sets itself to "now" again must not keep the turn from ending */
-	for (uint32_t left = l->heap_count; left && l->heap_count; left--) {
+	/* what is set from here on waits for the next turn, else a timer that sets itself
+	 * to "now" again would keep this one from ending */
+	const uint64_t end = l->heap_seq;
+	while (l->heap_count && l->heap[0].seq < end) {
 		struct timer *t = l->heap[0].t;
 		if (t->at_us > l->now.mono_us)
 			return;

@@ -108,11 +108,17 @@ static void timer_sets_itself(void *ctx)
 static void a_timer_that_is_always_due_does_not_stop_the_loop(void **state)
 {
 	struct rearm r = { .l = *state };
+	struct timer later[20] = {0}; /* however many others there are */
+	for (int i = 0; i < 20; i++)
+		loop_timer_set(r.l, &later[i], INT64_MAX - i, timer_sets_itself, &r);
 	loop_timer_set(r.l, &r.t, 0, timer_sets_itself, &r);
 	loop_turn(r.l, 1000);
+	assert_int_equal(r.count, 1);
 	loop_turn(r.l, 1000);
 	assert_int_equal(r.count, 2);
 	loop_timer_clear(r.l, &r.t);
+	for (int i = 0; i < 20; i++)
+		loop_timer_clear(r.l, &later[i]);
 }
 
 struct pair {
