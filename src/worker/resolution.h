@@ -56,6 +56,8 @@ struct resolution {
 	struct waiter *first, **last;
 	unsigned waiters;
 	struct waiter *direct; /* the asker, while its call lasts */
+	struct iter_answer answer;        /* once finished */
+	struct resolution *telling_next;  /* finished; not all who wait were told yet */
 	bool *ended;           /* for the call that must know */
 	uint32_t epoch;
 	bool stuck;
@@ -68,7 +70,8 @@ struct resolve {
 	struct resolution *buckets[RESOLVE_BUCKETS];
 	struct resolution *oldest, *newest;
 	struct resolution *ready_first, **ready_last;
-	struct timer ready_timer, tick_timer;
+	struct resolution *telling_first, **telling_last;
+	struct timer ready_timer, tick_timer, tell_timer;
 	struct watch fetch_watch; /* other instances' wakes */
 	size_t ready_count, in_flight, waiters, joined;
 	uint16_t per_client[RESOLVE_CLIENT_SLOTS];
@@ -88,6 +91,7 @@ void pump_drop(struct resolution *s);
 void pump_woken(
 	void *ctx, void *waiter, enum fetch_wake what, const uint8_t *pkt, size_t len);
 
-/* resolve.c: tells everyone who waits; `s` is gone afterwards. */
+/* resolve.c: tells everyone who waits, a crowd over several turns; `s` is not the
+ * caller's any more. */
 void resolution_finish(struct resolution *s, const struct iter_answer *answer);
 void resolution_fail(struct resolution *s, int ede, const char *text);

@@ -3,6 +3,7 @@
 #include "worker/resolve.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,8 @@
 
 enum {
 	SHED_AGE_US = 500 * 1000, /* a resolution this old makes room for a new one */
+	TELL_AT_ONCE = 8,         /* of those who wait for one answer */
+	TELL_A_TURN = 16,         /* and then of all */
 };
 
 /* --- the table ------------------------------------------------------------------ */
@@ -105,6 +108,18 @@ static void tell(
 		r->env.answer(r->env.ctx, w, result);
 }
 
+static struct resolve_result result_of(const struct resolution *s)
+{
+	return (struct resolve_result){
+		.answer = &s->answer,
+		.generation = iter_generation(s->iter),
+		.epoch = s->epoch,
+		.domain = s->question.domain,
+		.type = s->question.type,
+		.rclass = s->question.rclass,
+	};
+}
+
 static void resolution_free(struct resolution *s)
 {
 	pump_drop(s);
@@ -112,24 +127,12 @@ static void resolution_free(struct resolution *s)
 	free(s);
 }
 
-void resolution_finish(struct resolution *s, const struct iter_answer *answer)
+/* False: `left` are told, more wait. */
+static bool tell_waiters(struct resolution *s, unsigned *left)
 {
 	struct resolve *r = s->r;
-	pump_drop(s);
-	table_remove(r, s);
-	const struct resolve_result result = {
-		.answer = answer,
-		.generation = iter_generation(s->iter),
-		.epoch = s->epoch,
-		.domain = s->question.domain,
-		.type = s->question.type,
-		.rclass = s->question.rclass,
-	};
-	if (s->ended)
-		*s->ended = true;
-	if (s->direct)
-		tell(r, s->direct, &result);
-	while (s->first) {
+	const struct resolve_result result = result_of(s);
+	for (; *left && s->first; --*left) {
 		struct waiter *w = s->first;
 		s->first = w->next;
 		if (!w->done) {
@@ -139,7 +142,60 @@ void resolution_finish(struct resolution *s, const struct iter_answer *answer)
 		tell(r, w, &result);
 		free(w);
 	}
-	resolution_free(s);
+	return !s->first;
+}
+
+static void tell_more(struct resolve *r, unsigned left)
+{
+	while (r->telling_first) {
+		struct resolution *s = r->telling_first;
+		if (!tell_waiters(s, &left))
+			return;
+		r->telling_first = s->telling_next;
+		if (!r->telling_first)
+			r->telling_last = &r->telling_first;
+		resolution_free(s);
+	}
+}
+
+static void tell_run(void *ctx)
+{
+	struct resolve *r = ctx;
+	tell_more(r, TELL_A_TURN);
+	if (r->telling_first)
+		loop_timer_set(
+			r->env.loop, &r->tell_timer, resolve_now_us(r), tell_run, r);
+}
+
+/* A thousand who wait for 60 KB each must not hold the loop. */
+static void tell_later(struct resolution *s)
+{
+	struct resolve *r = s->r;
+	s->telling_next = NULL;
+	*r->telling_last = s;
+	r->telling_last = &s->telling_next;
+	if (!loop_timer_is_set(&r->tell_timer))
+		loop_timer_set(
+			r->env.loop, &r->tell_timer, resolve_now_us(r), tell_run, r);
+}
+
+void resolution_finish(struct resolution *s, const struct iter_answer *answer)
+{
+	struct resolve *r = s->r;
+	unsigned left = TELL_AT_ONCE;
+	pump_drop(s);
+	table_remove(r, s);
+	s->answer = *answer;
+	if (s->ended)
+		*s->ended = true;
+	if (s->direct) {
+		const struct resolve_result result = result_of(s);
+		tell(r, s->direct, &result);
+	}
+	if (tell_waiters(s, &left))
+		resolution_free(s);
+	else
+		tell_later(s);
 }
 
 void resolution_fail(struct resolution *s, int ede, const char *text)
@@ -253,6 +309,7 @@ void resolve_give_up(struct resolve *r, int ede, const char *text)
 		resolution_fail(s, ede, text);
 		assert(r->oldest != s);
 	}
+	tell_more(r, UINT_MAX);
 }
 
 size_t resolve_in_flight(const struct resolve *r)
@@ -288,6 +345,7 @@ struct resolve *resolve_new(const struct resolve_env *env)
 		return NULL;
 	r->env = *env;
 	r->ready_last = &r->ready_first;
+	r->telling_last = &r->telling_first;
 	random_fill(env->random, &r->key, sizeof(r->key));
 	r->fetches = fetch_table_new(LIMIT_QUERIES_IN_FLIGHT, pump_woken, r);
 	if (!r->fetches || (env->run_folder && !fetch_share(r->fetches, env->run_folder,
@@ -312,6 +370,17 @@ void resolve_check(struct resolve *r)
 	counter_set(r->env.counters, fetches_damaged, n.damaged);
 }
 
+/* Whoever waits for it is not told. */
+static void forget(struct resolution *s)
+{
+	while (s->first) {
+		struct waiter *w = s->first;
+		s->first = w->next;
+		free(w);
+	}
+	resolution_free(s);
+}
+
 void resolve_free(struct resolve *r)
 {
 	if (!r)
@@ -319,14 +388,15 @@ void resolve_free(struct resolve *r)
 	while (r->oldest) {
 		struct resolution *s = r->oldest;
 		table_remove(r, s);
-		while (s->first) {
-			struct waiter *w = s->first;
-			s->first = w->next;
-			free(w);
-		}
-		resolution_free(s);
+		forget(s);
 		assert(r->oldest != s);
 	}
+	while (r->telling_first) {
+		struct resolution *s = r->telling_first;
+		r->telling_first = s->telling_next;
+		forget(s);
+	}
+	loop_timer_clear(r->env.loop, &r->tell_timer);
 	loop_timer_clear(r->env.loop, &r->ready_timer);
 	loop_timer_clear(r->env.loop, &r->tick_timer);
 	loop_unwatch(r->env.loop, &r->fetch_watch);

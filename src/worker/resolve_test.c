@@ -423,8 +423,31 @@ static void one_client_cannot_pile_up_answers(void **state)
 	assert_int_equal(ask_as('b', 2, false), RESOLVE_LATER);
 	assert_int_equal(ask_as('a', 2, false), RESOLVE_BUSY); /* 1,024 wait there */
 	upstream_says(&asks[0], ASK_MESSAGE);
-	assert_int_equal(t.answers, LIMIT_WAITERS_PER_CLIENT);
+	for (int i = 0; i < LIMIT_WAITERS_PER_CLIENT && resolve_waiting(t.r); i++)
+		loop_turn(t.loop, 0);
+	assert_int_equal(t.answers, LIMIT_WAITERS_PER_CLIENT + 1); /* and "b" */
 	assert_int_equal(ask('c'), RESOLVE_DONE); /* the counts went down again */
+}
+
+static void a_crowd_is_told_over_several_turns(void **state)
+{
+	(void)state;
+	const unsigned crowd = 200;
+	for (unsigned i = 0; i < crowd; i++)
+		ask('a');
+	upstream_says(&asks[0], ASK_MESSAGE);
+	assert_in_range(t.answers, 1, crowd / 2);
+	assert_int_equal(resolve_in_flight(t.r), 0);
+	assert_int_equal(resolve_waiting(t.r), crowd - t.answers);
+	for (unsigned i = 0; i < 5; i++) {
+		const unsigned before = t.answers;
+		loop_turn(t.loop, 0);
+		assert_in_range(t.answers - before, 1, crowd / 4);
+	}
+	/* at the end there are no more turns */
+	resolve_give_up(t.r, EDE_NOT_READY, "shutting down");
+	assert_int_equal(t.answers, crowd);
+	assert_int_equal(resolve_waiting(t.r), 0);
 }
 
 static void giving_up_tells_everyone(void **state)
@@ -470,6 +493,7 @@ int main(void)
 		STORY(waiting_for_nothing_ends_as_servfail),
 		STORY(cache_only_never_asks),
 		STORY(one_client_cannot_pile_up_answers),
+		STORY(a_crowd_is_told_over_several_turns),
 		STORY(giving_up_tells_everyone),
 		STORY(an_answer_that_does_not_fit_leaves_the_ask_open),
 	};
