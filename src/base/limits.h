@@ -50,6 +50,7 @@ enum {
 	LIMIT_TCP_CLIENTS_PER_ADDRESS = 128,
 	LIMIT_TCP_PIPELINE = 100,         /* net.tcp_pipeline */
 	LIMIT_TCP_OUT_BYTES = 512 * 1024, /* slow readers: unsent answers of one connection: tcp_slow_readers */
+	LIMIT_TCP_OUT_ALL = 64 * 1024 * 1024, /* of all connections: who has unread answers gets no more */
 	LIMIT_TCP_KERNEL_BYTES = 64 * 1024, /* and what the kernel takes beyond what is on its way */
 	LIMIT_UDP_OUT_BYTES = 1024 * 1024, /* answers that the kernel does not take: udp_send_drops */
 	LIMIT_UPSTREAM_IDLE = 64,         /* TCP connections to servers kept for the next question */

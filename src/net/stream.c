@@ -90,6 +90,7 @@ struct stream_server {
 
 	struct conn *conns; /* conf.max_clients of them */
 	unsigned count;
+	size_t unsent; /* bytes of answers of all */
 	struct conn *free;
 	struct conn_list idle, busy;
 	struct conn *buckets[BUCKETS];
@@ -172,6 +173,11 @@ static struct conn *conn_find(struct stream_server *s, stream_id id)
 	return c->open && !c->dying && c->generation == (uint32_t)(id >> 32) ? c : NULL;
 }
 
+static size_t conn_unsent(const struct conn *c)
+{
+	return c->out_end - c->out_start;
+}
+
 /* --- coming and going ------------------------------------------------------ */
 
 static void gauge_clients(struct stream_server *s, int change)
@@ -195,6 +201,7 @@ static void conn_close(struct conn *c)
 	loop_unwatch(s->loop, &c->watch);
 	fd_close(&c->fd);
 	frame_fini(&c->in);
+	s->unsent -= conn_unsent(c);
 	free(c->out);
 	c->out = NULL;
 	list_remove(c);
@@ -323,11 +330,6 @@ static void conn_timeout(void *ctx)
 }
 
 /* --- reading --------------------------------------------------------------- */
-
-static size_t conn_unsent(const struct conn *c)
-{
-	return c->out_end - c->out_start;
-}
 
 static bool conn_may_take(const struct conn *c)
 {
@@ -458,6 +460,7 @@ static bool conn_write(struct conn *c)
 		if (n <= 0)
 			break;
 		c->out_start += (size_t)n;
+		c->server->unsent -= (size_t)n;
 	}
 	if (conn_unsent(c) != before)
 		conn_touch(c);
@@ -576,6 +579,14 @@ static void conn_answered(struct conn *c)
 	conn_mark_dirty(c);
 }
 
+/* Its own share is used up, or that of all while it has not read what it has. */
+static bool owes_too_much(const struct conn *c, size_t more)
+{
+	const size_t own = conn_unsent(c);
+	return own + more > LIMIT_TCP_OUT_BYTES ||
+	       (own && c->server->unsent + more > LIMIT_TCP_OUT_ALL);
+}
+
 bool stream_reply(
 	struct stream_server *s, stream_id id, const uint8_t *data, size_t len)
 {
@@ -583,7 +594,7 @@ bool stream_reply(
 	assert(len <= UINT16_MAX);
 	if (!c)
 		return false;
-	if (conn_unsent(c) + len + 2 > LIMIT_TCP_OUT_BYTES) {
+	if (owes_too_much(c, len + 2)) {
 		counter_up(s->counters, tcp_slow_readers);
 		conn_close(c);
 		return false;
@@ -597,6 +608,7 @@ bool stream_reply(
 	at[1] = (uint8_t)len;
 	memcpy(at + 2, data, len);
 	c->out_end += len + 2;
+	s->unsent += len + 2;
 	conn_answered(c);
 	return true;
 }
