@@ -20,6 +20,7 @@
 #include "cache/entry.h"
 #include "cache/internal.h"
 #include "cache/shared.h"
+#include "cache/snapshot.h"
 #include "shm/shm.h"
 #include "wire/name.h"
 
@@ -44,7 +45,7 @@ struct cache {
 	struct random *rnd;
 	char folder[200];
 	size_t want_size;
-	bool is_private;
+	bool is_private, is_new;
 	int64_t retry_mono_us;
 	uint32_t last_epoch; /* in case the word is damaged */
 	/* Hashes of what this instance read, a bit each, in this half round of MAIN and
@@ -88,6 +89,8 @@ static bool open_segment(struct cache *c, struct shm *out, bool fresh, bool quie
 	const enum shm_result result = shm_open_file(out, &want, reason);
 	if (result == SHM_FAILED)
 		return false;
+	if (result == SHM_CREATED)
+		c->is_new = true;
 	if (result == SHM_ANONYMOUS && !quiet)
 		log_warning(CACHE, "%s: %s; this instance has a private cache", path,
 			err ? strerror(-err) : reason);
@@ -627,19 +630,37 @@ uint32_t cache_epoch(const struct cache *c)
 	return shared_epoch(&c->shared);
 }
 
+/* What is on disk must not come back. */
+static bool note_clear(struct cache *c)
+{
+	const int err = snapshot_note_clear(
+		c->folder, shared_generation(&c->shared), shared_epoch(&c->shared));
+	if (err)
+		log_warning(CACHE,
+			"a clear could not be noted beside the snapshot: %s; remove the"
+			" snapshot, or what was cleared may be back after a restart of "
+			"the"
+			" host",
+			strerror(-err));
+	return !err;
+}
+
 void cache_epoch_raise(struct cache *c)
 {
 	c->last_epoch = shared_epoch_raise(&c->shared, c->last_epoch);
+	note_clear(c);
 }
 
-void cache_clear(struct cache *c, const uint8_t *name, bool subtree, uint16_t type)
+bool cache_clear(struct cache *c, const uint8_t *name, bool subtree, uint16_t type)
 {
 	clear_name(&c->shared, name, subtree, type);
+	return note_clear(c);
 }
 
-void cache_clear_all(struct cache *c)
+bool cache_clear_all(struct cache *c)
 {
 	clear_all(&c->shared);
+	return note_clear(c);
 }
 
 /* --- looking ----------------------------------------------------- */
@@ -660,10 +681,8 @@ void cache_stats(const struct cache *c, struct cache_stats *out)
 	snprintf(out->path, sizeof(out->path), "%s", c->shm.path);
 }
 
-void cache_walk(struct cache *c, const struct now *now,
-	bool (*fn)(void *ctx, const struct cache_key *key,
-		const struct cache_meta *meta, const uint8_t *value, size_t len),
-	void *ctx)
+void cache_walk_entries(struct cache *c, const struct now *now,
+	bool (*fn)(void *ctx, const union entry *e), void *ctx)
 {
 	union entry *e = malloc(sizeof(*e)); /* fn may look things up */
 	if (!e)
@@ -674,13 +693,68 @@ void cache_walk(struct cache *c, const struct now *now,
 		if (!ref || shared_copy(&c->shared, ref, e) != COPIED)
 			continue;
 		const struct entry_head *h = &e->head;
-		if (name_check(entry_name(e), h->name_len) != h->name_len ||
-			judge(c, e, now) != VERDICT_LIVE)
-			continue;
-		const struct cache_key key = key_of(e);
-		struct cache_meta meta;
-		cache_entry_meta(e, &meta);
-		more = fn(ctx, &key, &meta, entry_value(e), h->value_len);
+		if (name_check(entry_name(e), h->name_len) == h->name_len &&
+			judge(c, e, now) == VERDICT_LIVE)
+			more = fn(ctx, e);
 	}
 	free(e);
+}
+
+struct walk {
+	bool (*fn)(void *ctx, const struct cache_key *key,
+		const struct cache_meta *meta, const uint8_t *value, size_t len);
+	void *ctx;
+};
+
+static bool walk_one(void *ctx, const union entry *e)
+{
+	const struct walk *w = ctx;
+	const struct cache_key key = key_of(e);
+	struct cache_meta meta;
+	cache_entry_meta(e, &meta);
+	return w->fn(w->ctx, &key, &meta, entry_value(e), e->head.value_len);
+}
+
+void cache_walk(struct cache *c, const struct now *now,
+	bool (*fn)(void *ctx, const struct cache_key *key,
+		const struct cache_meta *meta, const uint8_t *value, size_t len),
+	void *ctx)
+{
+	struct walk w = { fn, ctx };
+	cache_walk_entries(c, now, walk_one, &w);
+}
+
+/* --- for the snapshot -------------------------------------------- */
+
+bool cache_restore(struct cache *c, const uint8_t *bytes, uint64_t generation,
+	uint32_t epoch, const struct now *now)
+{
+	static union entry e;
+	memcpy(&e.head, bytes, sizeof(e.head));
+	memcpy(e.bytes, bytes, entry_used(&e.head));
+	if (e.head.deps_len && !deps_valid(entry_deps(&e), e.head.deps_len))
+		return false;
+	const struct cache_key key = key_of(&e);
+	struct lookup l;
+	struct shared_found at;
+	lookup_init(&l, c, &key);
+	if (find(c, &l, &at) && judge(c, &c->copy, now) == VERDICT_LIVE)
+		return false;
+	struct cache_meta meta;
+	cache_entry_meta(&e, &meta);
+	meta.generation = generation;
+	meta.epoch = epoch;
+	return cache_put(c, &key, now, &meta, entry_value(&e), e.head.value_len);
+}
+
+bool cache_take_new(struct cache *c)
+{
+	const bool new = c->is_new;
+	c->is_new = false;
+	return new;
+}
+
+const char *cache_folder(const struct cache *c)
+{
+	return c->folder;
 }

@@ -122,9 +122,9 @@ struct hash_key;
 void cache_host_key(const struct cache *c, unsigned which, struct hash_key *out);
 
 /* Forget, on all instances at once: name exactly (or with its subtree), one type or all
- * (0). */
-void cache_clear(struct cache *c, const uint8_t *name, bool subtree, uint16_t type);
-void cache_clear_all(struct cache *c);
+ * (0). False: forgotten, but it could not be noted beside the snapshot on disk (logged). */
+bool cache_clear(struct cache *c, const uint8_t *name, bool subtree, uint16_t type);
+bool cache_clear_all(struct cache *c);
 
 /* Once a second from the loop: notices a removed, replaced, resized or cut segment and
  * maps anew. */

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* cache/snapshot.h - the cache on disk, for the time after a reboot.
+ *
+ * One instance at a time writes <folder>/cache-v<layout>.snapshot, in a child of its own,
+ * at most every ten minutes; whoever makes a new segment fills it from there, in steps,
+ * while it serves already. What was cleared after the snapshot never comes back: each
+ * clear leaves its generation in <folder>/cache-v<layout>.cleared, and an older snapshot
+ * is not read. Secrets are not in it: entries are indexed anew under the new segment's. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "cache/cache.h"
+
+enum {
+	SNAPSHOT_EVERY_S = 600,
+	SNAPSHOT_FIRST_S = 60,       /* after our start */
+	SNAPSHOT_STEP = 1024 * 1024, /* bytes of the file read in one step: a few ms */
+};
+
+struct snapshot;
+
+/* `folder` as in cache.storage. NULL: no memory. A folder that cannot be made is a
+ * warning, and nothing is kept. */
+struct snapshot *snapshot_open(
+	struct cache *c, const char *folder, const struct now *now);
+/* Ends a writer of ours. */
+void snapshot_close(struct snapshot *s);
+/* Once a second: begins a snapshot when it is time, and says how one ended. */
+void snapshot_tick(struct snapshot *s, const struct now *now);
+/* Now and here, without a child; 0 or -errno (-EAGAIN: another writes, or a clear came
+ * meanwhile). */
+int snapshot_write(struct snapshot *s, const struct now *now, uint64_t *entries);
+/* One step of filling the cache. False: nothing (more) to read. */
+bool snapshot_restore(struct snapshot *s, const struct now *now);
+
+struct snapshot_numbers {
+	uint64_t written, restored, refused; /* entries */
+	int64_t written_s;                   /* wall clock of our last one; 0: none */
+	int error;                           /* of the last try, errno */
+};
+struct snapshot_numbers snapshot_numbers(const struct snapshot *s);
+
+/* For cache.c: a clear concerns what is on disk, too. Looks for the folder by the link
+ * that snapshot_open left beside the segment. 0 or -errno; 0 where there is none. */
+int snapshot_note_clear(const char *run_folder, uint64_t generation, uint32_t epoch);

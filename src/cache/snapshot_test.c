@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What comes back from the disk: what was there, never what was cleared. */
+#include "cache/snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/fd.h"
+#include "cache/test_help.h"
+
+enum { NAMES = 2000 };
+
+static void storage(const struct help *h, char out[static 256], const char *file)
+{
+	snprintf(out, 256, "%s/disk%s%s", h->folder, file ? "/" : "", file ? file : "");
+}
+
+static struct snapshot *open_it(struct help *h)
+{
+	char folder[256];
+	storage(h, folder, NULL);
+	struct snapshot *s = snapshot_open(h->cache, folder, &h->now);
+	assert_non_null(s);
+	return s;
+}
+
+static void fill(struct help *h)
+{
+	for (unsigned i = 0; i < NAMES; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "n%u.test", i);
+		assert_true(help_put(h, name, 1, name));
+	}
+}
+
+static unsigned count(struct help *h)
+{
+	unsigned right = 0;
+	for (unsigned i = 0; i < NAMES; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "n%u.test", i);
+		const char *got = help_get(h, name, 1);
+		if (got)
+			assert_string_equal(got, name);
+		right += got != NULL;
+	}
+	return right;
+}
+
+static void write_now(struct help *h, struct snapshot *s)
+{
+	uint64_t entries = 0;
+	assert_int_equal(snapshot_write(s, &h->now, &entries), 0);
+	assert_true(entries > 0);
+}
+
+/* As after a reboot: nothing in the run folder. */
+static struct snapshot *reboot(struct help *h, struct snapshot *s)
+{
+	char command[300];
+	snapshot_close(s);
+	cache_close(h->cache);
+	snprintf(command, sizeof(command), "rm -rf '%s/shm'", h->folder);
+	assert_int_equal(system(command), 0);
+	h->now.wall_ms += 60000;
+	h->cache = help_open(h, 4 * 1024 * 1024);
+	s = open_it(h);
+	while (snapshot_restore(s, &h->now))
+		;
+	return s;
+}
+
+static void entries_come_back_after_a_reboot(void **state)
+{
+	struct help *h = *state;
+	struct snapshot *s = open_it(h);
+	fill(h);
+	write_now(h, s);
+	s = reboot(h, s);
+	assert_int_equal(count(h), NAMES);
+	assert_int_equal(snapshot_numbers(s).restored, NAMES);
+	/* with their age: they expire when they would have */
+	h->now.wall_ms += INT64_C(1000) * (DAY - 61);
+	assert_int_equal(count(h), NAMES);
+	h->now.wall_ms += 2000;
+	assert_int_equal(count(h), 0);
+	/* a segment that is there is not filled again */
+	assert_false(snapshot_restore(s, &h->now));
+	snapshot_close(s);
+}
+
+static void newer_entries_stay(void **state)
+{
+	struct help *h = *state;
+	struct snapshot *s = open_it(h);
+	fill(h);
+	write_now(h, s);
+	char command[300];
+	snapshot_close(s);
+	cache_close(h->cache);
+	snprintf(command, sizeof(command), "rm -rf '%s/shm'", h->folder);
+	assert_int_equal(system(command), 0);
+	h->cache = help_open(h, 4 * 1024 * 1024);
+	assert_true(help_put(h, "n7.test", 1, "newer"));
+	s = open_it(h);
+	while (snapshot_restore(s, &h->now))
+		;
+	assert_string_equal(help_get(h, "n7.test", 1), "newer");
+	assert_string_equal(help_get(h, "n8.test", 1), "n8.test");
+	snapshot_close(s);
+}
+
+static void what_was_cleared_never_comes_back(void **state)
+{
+	struct help *h = *state;
+	struct snapshot *s = open_it(h);
+	fill(h);
+	assert_true(cache_clear(h->cache, help_name("n1.test"), false, 0));
+	write_now(h, s);
+	s = reboot(h, s);
+	assert_null(help_get(h, "n1.test", 1));
+	assert_int_equal(count(h), NAMES - 1);
+	/* a clear after the snapshot, even by one who knows no folder */
+	struct cache *other = help_open(h, 4 * 1024 * 1024);
+	write_now(h, s);
+	assert_true(cache_clear(other, help_name("n2.test"), false, 0));
+	cache_close(other);
+	s = reboot(h, s);
+	assert_null(help_get(h, "n2.test", 1));
+	assert_int_equal(count(h), 0);
+	/* and one while it is being filled */
+	fill(h);
+	write_now(h, s);
+	char command[300];
+	snapshot_close(s);
+	cache_close(h->cache);
+	snprintf(command, sizeof(command), "rm -rf '%s/shm'", h->folder);
+	assert_int_equal(system(command), 0);
+	h->now.wall_ms += 60000;
+	h->cache = help_open(h, 4 * 1024 * 1024);
+	s = open_it(h);
+	snapshot_restore(s, &h->now);
+	assert_true(cache_clear(h->cache, help_name("test"), true, 0));
+	while (snapshot_restore(s, &h->now))
+		;
+	assert_int_equal(count(h), 0);
+	cache_epoch_raise(h->cache);
+	snapshot_close(s);
+}
+
+static void an_epoch_raised_since_refuses_it(void **state)
+{
+	struct help *h = *state;
+	struct snapshot *s = open_it(h);
+	fill(h);
+	write_now(h, s);
+	cache_epoch_raise(h->cache);
+	s = reboot(h, s);
+	assert_int_equal(count(h), 0);
+	snapshot_close(s);
+}
+
+static void damage_costs_entries_and_no_more(void **state)
+{
+	struct help *h = *state;
+	struct snapshot *s = open_it(h);
+	char path[256];
+	storage(h, path, "cache-v1.snapshot");
+	unsigned least = NAMES;
+	for (unsigned round = 0; round < 20; round++) {
+		cache_clear_all(h->cache);
+		fill(h);
+		write_now(h, s);
+		struct stat st;
+		assert_int_equal(stat(path, &st), 0);
+		int fd = open(path, O_RDWR);
+		for (unsigned i = 0; i < 30; i++) {
+			uint8_t byte = 0;
+			const off_t at =
+				72 + random_below(&h->rnd, (uint32_t)st.st_size - 72);
+			assert_int_equal(pread(fd, &byte, 1, at), 1);
+			byte ^= (uint8_t)(1u << random_below(&h->rnd, 8));
+			assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+		}
+		if (round % 4 == 1)
+			assert_int_equal(ftruncate(fd, st.st_size / 2), 0);
+		fd_close(&fd);
+		s = reboot(h, s);
+		const unsigned left = count(h);
+		assert_true(left >= (round % 4 == 1 ? NAMES / 2 - 40 : NAMES - 31));
+		least = left < least ? left : least;
+	}
+	assert_true(least < NAMES);
+	/* others' files and other kinds are not read */
+	write_now(h, s);
+	assert_int_equal(chmod(path, 0644), 0);
+	s = reboot(h, s);
+	assert_int_equal(count(h), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	s = reboot(h, s);
+	snapshot_close(s);
+}
+
+static void a_damaged_list_of_clears_refuses_it(void **state)
+{
+	struct help *h = *state;
+	struct snapshot *s = open_it(h);
+	char path[256];
+	fill(h);
+	cache_clear(h->cache, help_name("x"), false, 0);
+	write_now(h, s);
+	storage(h, path, "cache-v1.cleared");
+	assert_int_equal(truncate(path, 15), 0);
+	s = reboot(h, s);
+	assert_int_equal(count(h), 0);
+	snapshot_close(s);
+}
+
+static void a_child_writes_it_when_it_is_time(void **state)
+{
+	struct help *h = *state;
+	struct snapshot *s = open_it(h);
+	struct stat st;
+	char path[256];
+	storage(h, path, "cache-v1.snapshot");
+	fill(h);
+	snapshot_tick(s, &h->now);
+	usleep(100000);
+	assert_int_equal(stat(path, &st), -1);
+	h->now.wall_ms += 61000;
+	snapshot_tick(s, &h->now);
+	for (unsigned i = 0; i < 100 && !snapshot_numbers(s).written_s; i++) {
+		usleep(20000);
+		snapshot_tick(s, &h->now);
+	}
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(snapshot_numbers(s).error, 0);
+	s = reboot(h, s);
+	assert_int_equal(count(h), NAMES);
+	snapshot_close(s);
+}
+
+static int on_a_full_disk(struct help *h)
+{
+	char folder[256];
+	storage(h, folder, NULL);
+	mkdir(folder, 0700);
+	if (unshare(CLONE_NEWNS) < 0 ||
+		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("tmpfs", folder, "tmpfs", 0, "size=512k") < 0)
+		return 77;
+	struct snapshot *s = open_it(h);
+	uint64_t entries = 0;
+	fill(h);
+	write_now(h, s);
+	/* more than half of the disk: it does not fit beside the first */
+	for (unsigned i = 0; i < 300; i++) {
+		char name[32], text[1000];
+		snprintf(name, sizeof(name), "big%u.test", i);
+		memset(text, 'x', sizeof(text));
+		text[999] = 0;
+		assert_true(help_put(h, name, 1, text));
+	}
+	assert_int_equal(snapshot_write(s, &h->now, &entries), -ENOSPC);
+	s = reboot(h, s);
+	assert_int_equal(count(h), NAMES);
+	snapshot_close(s);
+	return 0;
+}
+
+static void a_full_disk_leaves_the_one_before(void **state)
+{
+	struct help *h = *state;
+	fflush(NULL);
+	const pid_t pid = fork();
+	if (pid == 0)
+		_exit(on_a_full_disk(h));
+	int status = -1;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
+static void a_folder_that_cannot_be_is_no_snapshot(void **state)
+{
+	struct help *h = *state;
+	struct snapshot *s = snapshot_open(h->cache, "/proc/no/such", &h->now);
+	assert_non_null(s);
+	assert_false(snapshot_restore(s, &h->now));
+	h->now.wall_ms += 1000000;
+	snapshot_tick(s, &h->now);
+	snapshot_close(s);
+	assert_true(cache_clear_all(h->cache));
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, help_setup, help_teardown)
+	const struct CMUnitTest tests[] = {
+		T(entries_come_back_after_a_reboot),
+		T(newer_entries_stay),
+		T(what_was_cleared_never_comes_back),
+		T(an_epoch_raised_since_refuses_it),
+		T(damage_costs_entries_and_no_more),
+		T(a_damaged_list_of_clears_refuses_it),
+		T(a_child_writes_it_when_it_is_time),
+		T(a_full_disk_leaves_the_one_before),
+		T(a_folder_that_cannot_be_is_no_snapshot),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
