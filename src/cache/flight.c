@@ -257,6 +257,13 @@ static bool attach(struct flight_table *t)
 	memset(t->asked_us, 0, sizeof(t->asked_us));
 	if (t->slot < WAKE_SLOTS && t->shm.fd >= 0)
 		t->wake_in = open_fifo(t, t->slot, true);
+	if (t->slot < WAKE_SLOTS && t->shm.fd >= 0 && t->wake_in < 0) {
+		/* another user's, or no FIFO: the folder is ours */
+		char path[256];
+		snprintf(path, sizeof(path), "%s/shm/wake-%u", t->folder, t->slot);
+		unlink(path);
+		t->wake_in = open_fifo(t, t->slot, true);
+	}
 	return true;
 }
 

@@ -24,18 +24,20 @@ static struct {
 	unsigned all;
 } cleared;
 
-void cache_clear(struct cache *c, const uint8_t *name, bool subtree, uint16_t type)
+bool cache_clear(struct cache *c, const uint8_t *name, bool subtree, uint16_t type)
 {
 	(void)c;
 	name_to_text(name, cleared.name);
 	cleared.subtree = subtree;
 	cleared.type = type;
+	return true;
 }
 
-void cache_clear_all(struct cache *c)
+bool cache_clear_all(struct cache *c)
 {
 	(void)c;
 	cleared.all++;
+	return true;
 }
 
 void cache_stats(const struct cache *c, struct cache_stats *out)

@@ -157,6 +157,10 @@ static bool open_memory(
 	const struct cache_conf conf = { .run_folder = w->run_folder,
 		.size = w->conf->cache_size };
 	w->cache = cache_open(&conf, w->counters, &w->random);
+	if (w->cache && w->conf->cache_storage) {
+		const struct now now = clock_read();
+		w->snapshot = snapshot_open(w->cache, w->conf->cache_storage, &now);
+	}
 	w->infra = infra_open(w->run_folder, &w->random);
 	w->arena = arena_new(POLICY_ARENA);
 	w->keep_seen = calloc(KEEP_SLOTS, sizeof(*w->keep_seen));
@@ -305,6 +309,7 @@ static void close_all(struct worker *w)
 		upstream_free(w->upstream);
 	if (w->infra)
 		infra_close(w->infra);
+	snapshot_close(w->snapshot);
 	if (w->cache)
 		cache_close(w->cache);
 	if (w->script)

@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "cache/cache.h"
 #include "cache/infra.h"
+#include "cache/snapshot.h"
 #include "conf/conf.h"
 #include "ctl/control.h"
 #include "ctl/stats.h"
@@ -70,6 +71,7 @@ struct worker {
 	struct stats_block *stats;
 	struct shm stats_shm;
 	struct cache *cache;
+	struct snapshot *snapshot; /* NULL: no folder for one */
 	struct infra *infra;
 	struct upstream *upstream;
 	struct resolve *resolve;
@@ -89,6 +91,7 @@ struct worker {
 	uint8_t *reply;      /* SCRATCH_LEN: an answer outside a batch */
 
 	/* each with its own idea in its file */
+	struct timer restore_timer;
 	struct timer tick_timer, watchdog_timer, priming_timer, stop_timer, net_timer;
 	struct watch net_watch;
 	struct script_timer events[EVENTS_MAX];
