@@ -44,6 +44,9 @@
 	X(answers_1000ms, COUNTER, "Answers within 1 s")                               \
 	X(answers_1500ms, COUNTER, "Answers within 1.5 s")                             \
 	X(answers_slow, COUNTER, "Answers after 1.5 s")                                \
+	X(answers_stale, COUNTER, "Answers with expired data (serve-stale)")           \
+	X(prefetches, COUNTER, "Popular names refreshed before their end")            \
+	X(prefetches_shed, COUNTER, "Refreshes left out because too many were under way") \
 	X(tcp_accepted, COUNTER, "TCP connections accepted")                           \
 	X(tcp_clients, GAUGE, "TCP connections of clients")                            \
 	X(tcp_clients_shed, COUNTER, "TCP connections closed to make room")            \

@@ -44,6 +44,7 @@ enum {
 	LIMIT_QUERIES_IN_FLIGHT = 8192,   /* resolutions under way: queries_shed */
 	LIMIT_WAITERS = 16384,            /* clients that wait for them, in all */
 	LIMIT_WAITERS_PER_QUERY = 1024,   /* DNSBomb: piled-up answers */
+	LIMIT_PREFETCHES = 256,           /* refreshes under way: prefetches_shed */
 	LIMIT_WAITERS_PER_CLIENT = 1024,  /* by address */
 	LIMIT_ASKS = 16384,               /* upstream sockets */
 	LIMIT_TCP_CLIENTS = 1024,         /* tcp_clients_shed: oldest idle goes first */

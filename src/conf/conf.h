@@ -36,6 +36,8 @@
 	X(SECONDS, cache_min_ttl, "cache.min_ttl", 5, 0, 2147483647, "shortest TTL")   \
 	X(MS, cache_ns_tout_ms, "cache.ns_tout", 1000, 1, 600000,                      \
 		"how long a server that timed out is not tried first")                 \
+	X(MS, serve_stale_timeout_ms, "serve_stale.timeout", 1800, 0, 10000,           \
+		"expired data is the answer when fresh is not there after this")       \
 	X(SECONDS, hints_ttl, "hints.ttl", 5, 0, 2147483647,                           \
 		"TTL of hosts-style entries")                                          \
 	X(BOOL, hints_use_nodata, "hints.use_nodata", 1, 0, 1,                         \
@@ -96,7 +98,9 @@ const char *conf_flag_name(unsigned bit);
 	X(hints, 0)                                                                    \
 	X(view, 0)                                                                     \
 	X(nsid, 0)                                                                     \
-	X(stats, 0)
+	X(stats, 0)                                                                    \
+	X(predict, 0)                                                                  \
+	X(serve_stale, 0)
 
 enum conf_module {
 #define X(name, on) MODULE_##name,

@@ -184,11 +184,12 @@ enum step iter_frame_fail(struct iter *it, struct frame *f, int ede)
 	log_debug(RESOLV, "%s failed", iter_text(f->asked, f->type));
 	/* what only failed here must not be told to others: no route, or a loop of this
 	 * resolution's own */
-	const bool local =
-		it->q.stale || (it->local_trouble && !it->other_trouble);
-	if (!local && !(f->looped && it->depth > 0))
+	const bool local = it->q.stale || (it->local_trouble && !it->other_trouble);
+	/* there is an answer still: whoever asks after its end may try */
+	const bool refresh = it->q.refresh && it->depth == 0;
+	if (!local && !refresh && !(f->looped && it->depth > 0))
 		store_failure(it, f->asked_domain, f->asked, f);
-	if (!local && f->name != f->asked && !f->looped)
+	if (!local && !refresh && f->name != f->asked && !f->looped)
 		store_failure(it, f->route.domain, f->name,
 			f); /* other aliases may lead here */
 	return STEP_ON;

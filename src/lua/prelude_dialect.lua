@@ -399,6 +399,20 @@ local stats_table = dialect('stats', stats, nil, {
 	end,
 })
 
+-- What is asked often is refreshed shortly before its end; nothing is predicted from the time of day.
+local predict = {}
+
+function predict.config(config)
+	setting('predict.config')
+	for key, value in pairs(expect('predict.config', config or {}, 'table')) do
+		if key ~= 'window' and key ~= 'period' then
+			fail(("predict.config: unknown field '%s'"):format(tostring(key)))
+		end
+		expect('predict.config: ' .. key, value, 'number')
+	end
+	return true
+end
+
 core.module_tables = {
 	hints = hints_table,
 	nsid = dialect('nsid', nsid),
@@ -407,6 +421,11 @@ core.module_tables = {
 		config = function() core.later('watchdog.config', true) end,
 	}),
 	ta_update = dialect('ta_update', {}),
+	predict = dialect('predict', predict),
+	serve_stale = dialect('serve_stale', {}, {
+		timeout = core.option_prop('serve_stale.timeout'),
+		callback = { function() return nil end, function() core.later('serve_stale.callback', true) end },
+	}),
 	detect_time_jump = dialect('detect_time_jump', { config = function() core.later('detect_time_jump.config', true) end }),
 }
 
@@ -414,7 +433,7 @@ core.module_tables = {
 
 -- Not in this version. true: answers stay right without it.
 local later_modules = {
-	predict = true, graphite = true, http = true, workarounds = true, bogus_log = true, serve_stale = true,
+	graphite = true, http = true, workarounds = true, bogus_log = true,
 	prefill = true, dnstap = true, etcd = true, cookies = true, experimental_dot_auth = true,
 	dns64 = false, rebinding = false, renumber = false, daf = false,
 }

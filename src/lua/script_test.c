@@ -405,8 +405,19 @@ static void module_that_keeps_answers_safe_is_not_left_out_silently(void **state
 	s = load("modules.load('predict < cache')\npredict.config{ period = 0 }", "1",
 		false);
 	assert_non_null(s);
-	assert_int_equal(warnings, 1);
+	assert_int_equal(warnings, 0);
+	assert_true(conf_module_on(script_conf(s), MODULE_predict));
 	script_free(s);
+	bad("modules = { predict = { widnow = 15 } }", "unknown field 'widnow'");
+	s = load("modules = { 'serve_stale < cache' } serve_stale.timeout = 500", "1",
+		false);
+	assert_non_null(s);
+	assert_int_equal(warnings, 0);
+	assert_true(conf_module_on(script_conf(s), MODULE_serve_stale));
+	assert_int_equal(script_conf(s)->serve_stale_timeout_ms, 500);
+	script_free(s);
+	bad("modules.load('serve_stale') serve_stale.timeout = -1", "is not within");
+	bad("serve_stale.timeout = 500", "serve_stale");
 	bad("policy.add(policy.all(policy.TLS_FORWARD({{'1.1.1.1', hostname='x'}})))",
 		"policy.TLS_FORWARD is not in this version");
 }

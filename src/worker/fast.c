@@ -41,7 +41,7 @@ static size_t fast_cut(struct worker *w, const struct query *q, bool tcp,
 }
 
 size_t fast_answer(struct worker *w, const struct query *q, bool tcp, uint64_t domain,
-	uint8_t *out, size_t cap)
+	uint8_t *out, size_t cap, uint32_t *due_s)
 {
 	const struct cache_key key = fast_key(q, domain);
 	size_t limit = respond_limit(&w->respond, q, tcp);
@@ -50,8 +50,9 @@ size_t fast_answer(struct worker *w, const struct query *q, bool tcp, uint64_t d
 	/* room for the OPT with an extended error, whether or not there will be one */
 	struct respond_what what = { .ede = EDE_OTHER };
 	const size_t room = limit - respond_opt_len(&w->respond, q, tcp, &what);
-	struct cache_meta meta;
+	struct cache_meta meta = { 0 };
 	bool too_long = false;
+	*due_s = 0;
 	const uint32_t rotate = w->respond.rotate ? ++w->rotate : 0;
 	size_t len = answer_get(w->cache, &key, loop_now(w->loop), q->id, q->flags,
 		q->name, rotate, out, room, &meta, &too_long);
@@ -63,6 +64,9 @@ size_t fast_answer(struct worker *w, const struct query *q, bool tcp, uint64_t d
 			out[AT_FLAGS_LOW] |= FLAG_AD;
 			counter_up(w->counters, answers_ad);
 		}
+		if (cache_is_due(&meta, loop_now(w->loop)))
+			*due_s = (uint32_t)(meta.expire_s -
+					    now_wall_s(loop_now(w->loop)));
 		what.ede = meta.ede;
 		what.rcode = out[AT_FLAGS_LOW] & 0x0f;
 		len = respond_opt(&w->respond, q, tcp, &what, out, len, limit);

@@ -8,6 +8,7 @@
 
 #include "worker/worker.h"
 
-/* The length of the answer written to `out`, or 0: a miss. */
+/* The length of the answer written to `out`, or 0: a miss. *due: it nears its end and
+ * has so many seconds left; else 0. */
 size_t fast_answer(struct worker *w, const struct query *q, bool tcp, uint64_t domain,
-	uint8_t *out, size_t cap);
+	uint8_t *out, size_t cap, uint32_t *due_s);

@@ -39,18 +39,19 @@ static bool was_known(const struct iter_answer *a)
 	return false;
 }
 
-void keep_answer(struct worker *w, const struct query *q,
-	const struct respond_what *what, const struct resolve_result *result)
+void keep_again(
+	struct worker *w, const struct query *q, const struct resolve_result *result)
 {
 	const struct iter_answer *a = result->answer;
 	if (!a->cacheable || !a->ttl)
 		return;
-	if (!asked_before(w, q, result->domain) && !was_known(a))
-		return;
 	/* neither AD nor rotation: both are put right for each client */
-	struct respond_what plain = *what;
-	plain.ad = false;
-	plain.rotate = 0;
+	const struct respond_what plain = {
+		.rcode = a->rcode,
+		.ede = a->ede,
+		.records = a->records,
+		.count = a->record_count,
+	};
 	const size_t len = respond_body(q, &plain, w->scratch, SCRATCH_LEN);
 	if (!len)
 		return;
@@ -77,4 +78,12 @@ void keep_answer(struct worker *w, const struct query *q,
 		.deps_len = a->deps_len,
 	};
 	answer_put(w->cache, &key, now, &meta, w->scratch, len);
+}
+
+void keep_answer(
+	struct worker *w, const struct query *q, const struct resolve_result *result)
+{
+	if (result->answer->cacheable &&
+		(asked_before(w, q, result->domain) || was_known(result->answer)))
+		keep_again(w, q, result);
 }

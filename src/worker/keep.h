@@ -8,6 +8,9 @@
 
 #include "worker/worker.h"
 
-/* The answer to `q` as a resolution gave it. */
-void keep_answer(struct worker *w, const struct query *q,
-	const struct respond_what *what, const struct resolve_result *result);
+/* The answer to `q` as a resolution gave it, if it was asked for before. */
+void keep_answer(
+	struct worker *w, const struct query *q, const struct resolve_result *result);
+/* Of one that was kept: in any case. */
+void keep_again(
+	struct worker *w, const struct query *q, const struct resolve_result *result);

@@ -29,6 +29,8 @@ static void question_fill(
 	out->cd = q->iter.checking_disabled;
 	out->no_cache = q->iter.no_cache;
 	out->cache_only = q->cache_only;
+	out->refresh = q->iter.refresh;
+	out->generation = cache_generation(r->env.iter.cache);
 	out->name_len = (uint8_t)name_copy_lower(out->name, q->iter.name);
 	struct hash_state h;
 	hash_begin(&h, &r->key);
@@ -42,7 +44,8 @@ static bool question_equal(const struct question *a, const struct question *b)
 {
 	return a->hash == b->hash && a->type == b->type && a->rclass == b->rclass &&
 	       a->cd == b->cd && a->no_cache == b->no_cache &&
-	       a->cache_only == b->cache_only && a->domain == b->domain &&
+	       a->cache_only == b->cache_only && a->refresh == b->refresh &&
+	       a->generation == b->generation && a->domain == b->domain &&
 	       a->flags == b->flags && a->name_len == b->name_len &&
 	       memcmp(a->name, b->name, a->name_len) == 0;
 }

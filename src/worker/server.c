@@ -10,6 +10,7 @@
 #include "wire/name.h"
 #include "worker/fast.h"
 #include "worker/keep.h"
+#include "worker/prefetch.h"
 #include "worker/tally.h"
 
 enum {
@@ -207,14 +208,23 @@ static enum server_outcome resolve(const struct asked *a, const struct route *ro
 	return answer_code(a, RCODE_SERVFAIL, EDE_OTHER, "too many queries under way");
 }
 
+/* False: no finished answer is cached. */
+static bool answer_fast(const struct asked *a, const struct route *route)
+{
+	uint32_t due_s;
+	a->slot->len = fast_answer(a->w, a->q, a->tcp, route->domain, a->slot->out,
+		a->slot->cap, &due_s);
+	if (due_s)
+		prefetch_start(a->w, a->q, route, due_s);
+	return a->slot->len;
+}
+
 static enum server_outcome look_up(const struct asked *a, const struct route *route)
 {
 	if (a->q->qclass != CLASS_IN)
 		return refuse(a, EDE_NOT_SUPPORTED, "class not served");
 	if (!(route->flags & CONF_NO_CACHE)) {
-		a->slot->len = fast_answer(
-			a->w, a->q, a->tcp, route->domain, a->slot->out, a->slot->cap);
-		if (a->slot->len)
+		if (answer_fast(a, route))
 			return SERVER_ANSWER;
 	}
 	return resolve(a, route);
@@ -287,9 +297,12 @@ static enum server_outcome serve(const struct asked *a)
 	const bool plain = !w->conf->has_callbacks &&
 			   policy_is_plain(w->conf, q->name, q->qtype, q->qclass);
 	if (plain && !(w->conf->flags & CONF_NO_CACHE)) {
-		a->slot->len = fast_answer(
-			w, q, a->tcp, w->conf->domain, a->slot->out, a->slot->cap);
-		if (a->slot->len)
+		static const uint8_t root[1] = { 0 };
+		const struct route route = { .kind = ROUTE_ITERATE,
+			.zone = root,
+			.flags = w->conf->flags,
+			.domain = w->conf->domain };
+		if (answer_fast(a, &route))
 			return SERVER_ANSWER;
 	}
 	const uint16_t refused = type_refused(q->qtype);
@@ -376,8 +389,10 @@ void server_deliver(
 	};
 	if (answer->from_cache)
 		counter_up(w->counters, answers_cached);
+	if (answer->stale)
+		counter_up(w->counters, answers_stale);
 	answer_with(&a, &what, took_us);
 	if (!waiter->slot)
 		send_reply(client, &own);
-	keep_answer(w, q, &what, result);
+	keep_answer(w, q, result);
 }

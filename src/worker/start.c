@@ -18,6 +18,7 @@
 #include "worker/host.h"
 #include "worker/listen.h"
 #include "worker/netwatch.h"
+#include "worker/prefetch.h"
 #include "worker/prime.h"
 #include "worker/rights.h"
 #include "worker/server.h"
@@ -209,7 +210,7 @@ static bool open_resolver(
 	};
 	w->resolve = resolve_new(&env);
 	respond_setup(&w->respond, w->conf);
-	return w->resolve ? true : say(error, "out of memory");
+	return w->resolve && prefetch_open(w) ? true : say(error, "out of memory");
 }
 
 static bool catch_signals(
@@ -317,6 +318,7 @@ static void close_all(struct worker *w)
 	if (w->arena)
 		arena_free(w->arena);
 	free(w->keep_seen);
+	prefetch_close(w);
 	free(w->scratch);
 	free(w->reply);
 	loop_free(w->loop);

@@ -90,6 +90,8 @@ struct worker {
 	uint8_t *scratch;    /* SCRATCH_LEN: a message being built */
 	uint8_t *reply;      /* SCRATCH_LEN: an answer outside a batch */
 
+	struct prefetch *prefetches; /* LIMIT_PREFETCHES; NULL: the module is off */
+
 	/* each with its own idea in its file */
 	struct timer restore_timer;
 	struct timer tick_timer, watchdog_timer, priming_timer, stop_timer, net_timer;

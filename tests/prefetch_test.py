@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Popular names are refreshed before their end: once for the host, in the background."""
+
+import time
+
+import helpers
+from authority import Authority
+
+PREDICT = "modules = { predict = { window = 15, period = 24 } }\ncache.min_ttl(0)\n"
+INSTANCES = ('1', '2', '3', '4')
+
+
+def address(reply):
+	assert helpers.rcode_of(reply) == 'NOERROR'
+	return [rdata.address for rdata in reply.answer[-1]]
+
+
+def test_a_popular_name_is_refreshed_before_its_end(shoals):
+	with Authority('hot.com.', {('www.hot.com.', 'A'): (12, '192.0.2.1')}) as server:
+		shoal = shoals(PREDICT + server.stub())
+		for _ in range(3):
+			shoal.ask('www.hot.com.')
+		assert server.asked('www.hot.com.') == 1
+		server.set('www.hot.com.', 'A', 12, '192.0.2.2')
+		server.delay = 0.1
+		begun, slowest, seen = time.monotonic(), 0, []
+		while time.monotonic() - begun < 18:
+			before = time.monotonic()
+			seen += address(shoal.ask('www.hot.com.'))
+			slowest = max(slowest, time.monotonic() - before)
+			time.sleep(0.05)
+		# nobody waited for the slow server; the new address came without a gap
+		assert slowest < 0.09, slowest
+		assert seen == sorted(seen) and set(seen) == {'192.0.2.1', '192.0.2.2'}
+		assert server.asked('www.hot.com.') == 2
+		total = shoal.stats()['total']
+		assert total['prefetches'] == 1 and total['prefetches_shed'] == 0
+
+
+def test_one_refresh_for_the_host(shoals):
+	names = ['h%d.hot.com.' % i for i in range(20)]
+	records = {(name, 'A'): (12, '192.0.2.1') for name in names}
+	with Authority('hot.com.', records) as server:
+		shoal = shoals(PREDICT + server.stub(), count=4)
+		ports = [shoal.find_port(instance) for instance in INSTANCES]
+		begun = time.monotonic()
+		while time.monotonic() - begun < 14.5:
+			for port in ports:
+				for name in names:
+					query = helpers.make_query(name)
+					helpers.dns.query.udp(query, '127.0.0.1', timeout=5, port=shoal.port,
+						source='127.0.0.1', source_port=port)
+			time.sleep(0.05)
+		for name in names:
+			assert server.asked(name) == 2, name
+
+
+def test_what_nobody_asks_for_is_not_refreshed(shoals):
+	with Authority('hot.com.', {('cold.hot.com.', 'A'): (11, '192.0.2.1')}) as server:
+		shoal = shoals(PREDICT + server.stub())
+		for _ in range(3):
+			shoal.ask('cold.hot.com.')
+		time.sleep(12)
+		assert server.asked('cold.hot.com.') == 1
+
+
+def test_without_the_module_nothing_is_refreshed(shoals):
+	with Authority('hot.com.', {('www.hot.com.', 'A'): (10, '192.0.2.1')}) as server:
+		shoal = shoals('cache.min_ttl(0)\n' + server.stub())
+		begun = time.monotonic()
+		while time.monotonic() - begun < 8.8:
+			shoal.ask('www.hot.com.')
+			time.sleep(0.02)
+		assert server.asked('www.hot.com.') == 1
+		assert shoal.stats()['total']['prefetches'] == 0
+
+
+def test_a_server_that_is_gone_costs_clients_nothing_before_the_end(shoals):
+	with Authority('hot.com.', {('www.hot.com.', 'A'): (15, '192.0.2.1')}) as server:
+		shoal = shoals(PREDICT + server.stub())
+		begun = time.monotonic()
+		shoal.ask('www.hot.com.')
+		server.mode = 'servfail'
+		while time.monotonic() - begun < 13.9:
+			assert address(shoal.ask('www.hot.com.')) == ['192.0.2.1']
+			time.sleep(0.02)
+		# a few packets, not some for each client
+		assert 1 < server.asked('www.hot.com.') <= 8
