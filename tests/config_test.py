@@ -71,7 +71,7 @@ def test_the_snippet_stops_an_instance_of_another_name(folder):
 
 def test_kinds_not_there_yet_warn_and_do_not_start(folder):
 	done = check(folder, KIND_SNIPPET, 'tls')
-	assert 'tls' in done.output
+	assert 'tls' in done.output and 'accepted' in done.output and 'fine' not in done.output
 	done = shoald(folder, '-c', str(folder / 'shoal.lua'), '-i', 'tls')
 	assert done.returncode not in (0, None) and 'tls' in done.stderr + done.stdout
 

@@ -156,7 +156,7 @@ def test_an_instance_is_told_its_name_and_nothing_else_of_ours(supervised):
 		"say('pid %s' % (os.environ['WATCHDOG_PID'] == str(os.getpid())))\n"
 		"say('mask %s' % signal.pthread_sigmask(signal.SIG_BLOCK, []))\n" + GOOD,
 		'x-9', LISTEN_FDS='3', NOTIFY_SOCKET='')
-	supervised.wait_for('all 1 instances are ready')
+	supervised.wait_for('instance x-9 is ready')
 	log = supervised.log()
 	assert "| env ['x-9', '%s', '10000000', None]" % supervised.run_folder in log
 	assert '| fds []' in log and '| pid True' in log and '| mask set()' in log

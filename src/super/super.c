@@ -147,7 +147,10 @@ void instance_became_ready(struct instance *i)
 	*pulse_of(i) = (struct pulse){ 0 };
 	if (count_state(s, READY) == s->count && !s->told_ready) {
 		s->told_ready = true;
-		say(s, "all %zu instances are ready", s->count);
+		if (s->count == 1)
+			say(s, "instance %s is ready", i->name);
+		else
+			say(s, "all %zu instances are ready", s->count);
 		tell_parent(s, "READY=1\n");
 	} else {
 		tell_parent(s, "");
@@ -377,7 +380,8 @@ static void on_stop(void *ctx, int signo)
 			kill_rest(s); /* a person asked again: no patience left */
 		return;
 	}
-	say(s, "stopping %zu instances (SIG%s)", s->count - count_state(s, ENDED),
+	const size_t count = s->count - count_state(s, ENDED);
+	say(s, "stopping %zu instance%s (SIG%s)", count, count == 1 ? "" : "s",
 		sigabbrev_np(signo));
 	stop_all(s);
 }
@@ -533,8 +537,8 @@ static int run(struct super *s)
 	signal(SIGPIPE, SIG_IGN);
 	fd_raise_limit();
 	restart_listen(s);
-	say(s, "starting %zu instances with %s, run folder %s", s->count, s->plan->conf,
-		s->plan->run_folder);
+	say(s, "starting %zu instance%s with %s, run folder %s", s->count,
+		s->count == 1 ? "" : "s", s->plan->conf, s->plan->run_folder);
 	s->tick_us = now_us(s);
 	for (size_t k = 0; k < s->count; k++)
 		instance_start(&s->instances[k]);

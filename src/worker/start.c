@@ -367,10 +367,12 @@ int start_check(const struct start_options *o)
 		return 1;
 	}
 	const struct conf *conf = script_conf(s);
-	printf("%s: fine for instance %s (%zu listeners, %zu rules, %d warnings, hash "
-	       "%016" PRIx64 ")\n",
-		o->file, o->name, conf->listen_count,
-		conf->rule_count + conf->view_count, warnings, conf->hash);
+	const size_t rules = conf->rule_count + conf->view_count;
+	printf("%s: %s for instance %s (%zu listener%s, %zu rule%s, %d warning%s, "
+	       "hash %016" PRIx64 ")\n",
+		o->file, warnings ? "accepted" : "fine", o->name, conf->listen_count,
+		conf->listen_count == 1 ? "" : "s", rules, rules == 1 ? "" : "s",
+		warnings, warnings == 1 ? "" : "s", conf->hash);
 	script_free(s);
 	return 0;
 }
