@@ -1,0 +1,282 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What restarts and crashes cost the clients: constant load, every query accounted.
+
+Each row starts a resolver in a network of its own, asks at a constant rate (UDP from
+thousands of ports; TCP, a new connection for each query, half of them over a path with
+delay) and lets the event happen again and again:
+
+  lost      queries without an answer, SERVFAIL, other answers, resets, refusals; all of the
+            time, so also between the events
+  overflow  of the lost, how many datagrams the kernel dropped at a full queue
+  cut       connections that the killed process had already accepted: apart from the lost
+  p99, max  of cached names, from the event to 1 s after it; median over the events, and
+            beside it that of as many windows without an event, in the same run
+
+A tenth of the UDP queries ask for new names, from an authority that takes 200 ms.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+import traceback
+
+import sides
+import world
+
+AFTER_SECONDS = 1.0
+KINDS = ('udp', *world.STREAMS)
+
+
+def roll(side, number):
+	side.restart_all()
+
+
+def one(side, number):
+	side.restart_one(side.names[number % len(side.names)])
+
+
+def kill(side, number):
+	return side.kill_one(side.names[number % len(side.names)])
+
+
+# key, text, side, instances (0: as told), event, is it in the short run, how many of the
+# events: 1 / this
+ROWS = (
+	('rolling', 'shoal restart, rolling', sides.Shoal, 0, roll, True, 1),
+	('kill', 'SIGKILL of an instance', sides.Shoal, 0, kill, True, 1),
+	('store-restart', 'systemctl restart', sides.Units, 0, one, True, 5),
+	('unit-restart', 'systemctl restart', sides.SocketUnits, 0, one, True, 5),
+	('unit-kill', 'SIGKILL under systemd', sides.SocketUnits, 0, kill, True, 5),
+	('single', 'shoal restart, one instance', sides.Shoal, 1, roll, True, 5),
+	('hand', 'SIGTERM, start by hand', sides.Bare, 0, one, True, 5),
+	('kresd', 'SIGTERM, start, rolling', sides.Kresd, 0, roll, True, 1),
+	('kresd-kill', 'SIGKILL of an instance', sides.Kresd, 0, kill, False, 1),
+	('unbound', 'SIGTERM, start', sides.Unbound, 0, roll, True, 1),
+	('unbound-kill', 'SIGKILL', sides.Unbound, 0, kill, False, 1),
+)
+
+
+def why_not(row):
+	"""The reason why a row can't be measured here, or None."""
+	side = row[2]
+	if issubclass(side, sides.Units):
+		return sides.machine.why_not()
+	for kind, program in ((sides.Kresd, 'kresd'), (sides.Unbound, 'unbound')):
+		if issubclass(side, kind) and not sides.is_installed(program):
+			return program + ' is not installed'
+	return None
+
+
+def tell(text):
+	if sys.stderr.isatty():
+		print('%-60s' % text, end='\r', file=sys.stderr, flush=True)
+
+
+# -- one row ---------------------------------------------------------------------------
+
+def happen(side, event, count, options):
+	"""The events, between windows without; seconds that each took, clients cut off."""
+	took, clients = [], set()
+	for number in range(count):
+		side.world.mark('control')
+		time.sleep(options.control)
+		side.world.mark('event')
+		start = time.monotonic()
+		clients |= event(side, number) or set()
+		took.append(time.monotonic() - start)
+		time.sleep(AFTER_SECONDS)
+	side.world.mark('control')
+	time.sleep(options.control)
+	return took, clients
+
+
+def middle(account, label, which, at):
+	"""Median over the windows of that label; milliseconds."""
+	values = [w[which][at] / 1000 for w in account['windows'] if w['label'] == label and
+		w[which]]
+	return statistics.median(values) if values else None
+
+
+def judge(account, clients):
+	"""An account without its warm-up: sent, bad by kind, cut, latencies."""
+	warm = {i for i, window in enumerate(account['windows']) if window['label'] == 'warm-up'}
+	bad, cut, windows = {}, 0, {}
+	for _, kind, client, window, _ in account['bad']:
+		if window in warm:
+			continue
+		if client in clients and kind in ('reset', 'closed', 'lost'):
+			cut += 1
+			continue
+		bad[kind] = bad.get(kind, 0) + 1
+		label = account['windows'][window]['label']
+		windows[label] = windows.get(label, 0) + 1
+	found = {'sent': sum(w['sent'] for i, w in enumerate(account['windows']) if i not in warm),
+		'skipped': account['skipped'], 'bad': bad, 'bad_in': windows, 'cut': cut,
+		'lost': sum(bad.values())}
+	for label in ('event', 'control'):
+		for name, which, at in (('p50', 'hot', 0), ('p99', 'hot', 2), ('max', 'hot', 4),
+				('cold_p99', 'cold', 2)):
+			found['%s_%s' % (label, name)] = middle(account, label, which, at)
+	worst = [w['hot'][4] / 1000 for w in account['windows'] if w['label'] == 'event' and
+		w['hot']]
+	found['worst'] = max(worst) if worst else None
+	return found
+
+
+def measure(row, options):
+	"""In a process of its own, whose network is new."""
+	key, text, kind, instances, event, _, share = row
+	count = max(2, options.events // share)
+	side = kind(options, instances or options.instances)
+	try:
+		side.start()
+		side.world.begin()
+		time.sleep(options.warm)
+		before = side.world.overflows()
+		took, clients = happen(side, event, count, options)
+		accounts = side.world.finish()
+		overflow = side.world.overflows() - before - accounts['udp']['drops']
+		numbers = side.numbers()
+	finally:
+		side.stop()
+	found = {name: judge(account, clients if name != 'udp' else set())
+		for name, account in accounts.items()}
+	return {'key': key, 'resolver': kind.title, 'event': text, 'keeper': kind.keeper,
+		'events': count, 'took_ms': statistics.median(took) * 1000, 'overflow': overflow,
+		'accepted': len(clients), 'numbers': numbers, 'loads': found}
+
+
+def measure_apart(row, options):
+	"""measure() in a child, so that each row has a new network namespace."""
+	read, write = os.pipe()
+	pid = os.fork()
+	if pid == 0:
+		code = 1
+		try:
+			os.close(read)
+			world.isolate()
+			result = measure(row, options)
+			with os.fdopen(write, 'w') as out:
+				json.dump(result, out)
+			code = 0
+		except Exception:    # said here, for the parent only sees that there is no result
+			print('\n%s failed:' % row[0], file=sys.stderr)
+			traceback.print_exc()
+		finally:
+			os._exit(code)
+	os.close(write)
+	with os.fdopen(read) as source:
+		text = source.read()
+	os.waitpid(pid, 0)
+	return json.loads(text) if text else None
+
+
+# -- the table ---------------------------------------------------------------------------
+
+def number(value, form='%.1f'):
+	return '-' if value is None else form % value
+
+
+def bad_text(found):
+	return ' '.join('%s %d' % item for item in sorted(found['bad'].items())) or '0'
+
+
+def cells(result):
+	"""One line for each kind of load."""
+	for kind in KINDS:
+		load = result['loads'].get(kind)
+		if not load:
+			continue
+		first = kind == 'udp'
+		yield [result['resolver'] if first else '', result['event'] if first else '',
+			result['keeper'] if first else '', str(result['events']) if first else '',
+			number(result['took_ms'], '%.0f') if first else '', kind, str(load['sent']),
+			bad_text(load), str(result['overflow']) if first else '',
+			'' if first else str(load['cut']), number(load['event_p99']),
+			number(load['control_p99']), number(load['worst'], '%.0f')]
+
+
+HEAD = ['resolver', 'event', 'keeper', 'n', 'ms', 'load', 'queries', 'lost', 'overflow',
+	'cut', 'p99', 'control', 'max']
+LEFT = {0, 1, 2, 5, 7}
+
+
+def print_table(results):
+	lines = [HEAD] + [line for result in results for line in cells(result)]
+	widths = [max(map(len, column)) for column in zip(*lines)]
+	for line in lines:
+		print('  '.join(cell.ljust(width) if at in LEFT else cell.rjust(width)
+			for at, (cell, width) in enumerate(zip(line, widths))).rstrip())
+
+
+def print_numbers(results):
+	for result in results:
+		if result['numbers']:
+			print('%s: %s' % (result['key'], ', '.join('%s %d' % item for item in
+				sorted(result['numbers'].items()))))
+
+
+def parse(argv):
+	parser = argparse.ArgumentParser(prog='./dev bench restart', description=__doc__,
+		formatter_class=argparse.RawDescriptionHelpFormatter)
+	parser.add_argument('rows', nargs='*', metavar='ROW',
+		help='of: ' + ' '.join(row[0] for row in ROWS))
+	parser.add_argument('--events', type=int, default=20,
+		help='of each row (default 20); a fifth of them where a start takes long')
+	parser.add_argument('--quick', action='store_true', help='low rates, few events, 2 minutes')
+	parser.add_argument('--instances', type=int, default=4)
+	parser.add_argument('--udp', type=int, default=20000, help='queries a second')
+	parser.add_argument('--tcp', type=int, default=2000, help='connections a second')
+	parser.add_argument('--sockets', type=int, default=2000, help='source ports of UDP')
+	parser.add_argument('--cold', type=int, default=10, help='per cent of UDP')
+	parser.add_argument('--delay', type=float, default=10, help='ms of the path, there and back')
+	parser.add_argument('--no-path', dest='path', action='store_false')
+	parser.add_argument('--json', action='store_true', help='instead of the table')
+	options = parser.parse_args(argv)
+	known = {row[0] for row in ROWS}
+	unknown = [name for name in options.rows if name not in known]
+	if unknown:
+		parser.error('no row %s' % ' '.join(unknown))
+	options.control, options.warm = 1.0, 2.0
+	if options.quick:
+		options.events, options.udp, options.tcp = min(options.events, 3), 4000, 400
+		options.control, options.warm = 0.5, 1.0
+	return options
+
+
+def main(argv):
+	options = parse(argv)
+	if not os.access(world.TOOL, os.X_OK):
+		subprocess.run(['ninja', '-C', world.BUILD, 'bench/restart/bench-restart'], check=True,
+			stdout=subprocess.DEVNULL)
+	results, failed = [], 0
+	for row in ROWS:
+		if row[0] not in (options.rows or [r[0] for r in ROWS if r[5] or not options.quick]):
+			continue
+		reason = why_not(row)
+		if reason:
+			print('%s: skipped: %s' % (row[0], reason), file=sys.stderr)
+			continue
+		tell('%s: %s' % (row[2].title, row[1]))
+		result = measure_apart(row, options)
+		failed += result is None
+		results += [result] if result else []
+	tell('')
+	if options.json:
+		print(json.dumps(results, indent=1))
+	else:
+		print('%d instances, UDP %d/s from %d ports, %d %% new names; TCP %d connections/s; '
+			'milliseconds' % (options.instances, options.udp, options.sockets, options.cold,
+			options.tcp))
+		print_table(results)
+		print_numbers(results)
+	return 1 if failed else 0
+
+
+if __name__ == '__main__':
+	sys.exit(main(sys.argv[1:]))
