@@ -27,7 +27,7 @@ int64_t load_now_us(void);
 void load_raise_files(void);
 struct sockaddr_in load_addr(const char *ip, const char *port);
 
-/* "hN.test. A" (hot: cached) or "cN.test. A" (cold: asked once), with EDNS; the length. */
+/* "hN.lab. A" (hot: cached) or "cN.lab. A" (cold: asked once), with EDNS; the length. */
 size_t load_write_query(
 	uint8_t out[static QUERY_MAX], uint16_t id, bool cold, uint32_t n);
 

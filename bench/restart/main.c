@@ -55,9 +55,9 @@ size_t load_write_query(
 	uint8_t out[static QUERY_MAX], uint16_t id, bool cold, uint32_t n)
 {
 	static const uint8_t flags_and_counts[] = { 1, 0, 0, 1, 0, 0, 0, 0, 0, 1 };
-	/* "test.", A, IN, and OPT with 1,232 bytes */
-	static const uint8_t rest[] = { 4, 't', 'e', 's', 't', 0, 0, 1, 0, 1, 0, 0, 41,
-		4, 208, 0, 0, 0, 0, 0, 0 };
+	/* "lab.", A, IN, and OPT with 1,232 bytes */
+	static const uint8_t rest[] = { 3, 'l', 'a', 'b', 0, 0, 1, 0, 1, 0, 0, 41, 4,
+		208, 0, 0, 0, 0, 0, 0 };
 	char label[16];
 	const int len = snprintf(label, sizeof(label), "%c%u", cold ? 'c' : 'h', n);
 	uint8_t *p = out;

@@ -141,12 +141,12 @@ def measure(row, options):
 		took, clients = happen(side, event, count, options)
 		accounts = side.world.finish()
 		overflow = side.world.overflows() - before - accounts['udp']['drops']
-		numbers = side.numbers()
+		numbers, keeper = side.numbers(), side.keepers()
 	finally:
 		side.stop()
 	found = {name: judge(account, clients if name != 'udp' else set())
 		for name, account in accounts.items()}
-	return {'key': key, 'resolver': kind.title, 'event': text, 'keeper': kind.keeper,
+	return {'key': key, 'resolver': kind.title, 'event': text, 'keeper': keeper,
 		'events': count, 'took_ms': statistics.median(took) * 1000, 'overflow': overflow,
 		'accepted': len(clients), 'numbers': numbers, 'loads': found}
 

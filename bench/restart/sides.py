@@ -159,8 +159,8 @@ class Side:
 			good = good + 1 if self.probe() else 0
 
 	def probe(self):
-		"""One query for h0.test., by a process inside of the world's network if need be."""
-		query = b'\0\7\1\0\0\1\0\0\0\0\0\0\2h0\4test\0\0\1\0\1'
+		"""One query for h0.lab., by a process inside of the world's network if need be."""
+		query = b'\0\7\1\0\0\1\0\0\0\0\0\0\2h0\3lab\0\0\1\0\1'
 		code = ('import socket,sys\n'
 			's=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n'
 			's.settimeout(1)\n'
@@ -242,6 +242,10 @@ class Shoal(Side):
 		clients = self.world.kill(pid)
 		self.wait_for(name, pid)
 		return clients
+
+	def keepers(self):
+		"""Who keeps the sockets, as the instances say."""
+		return ', '.join(sorted({row.get('keeper') or '-' for row in self.rows().values()}))
 
 	def numbers(self):
 		"""What it says itself of the mechanisms."""
@@ -395,12 +399,15 @@ class Notified(Side):
 	def kill_one(self, name):
 		return self.end_one(name if name in self.children else '1', signal.SIGKILL)
 
+	def keepers(self):
+		return self.keeper
+
 	def numbers(self):
 		return {}
 
 
 class Kresd(Notified):
-	title, keeper = 'Knot Resolver', 'systemd\'s way'
+	title, keeper = 'Knot Resolver', '-'
 
 	def launch(self):
 		os.mkdir(os.path.join(self.folder, 'cache'))
@@ -414,7 +421,7 @@ class Kresd(Notified):
 class Unbound(Notified):
 	"""One process with a thread for each instance: that is how it is deployed."""
 
-	title, keeper = 'Unbound', 'systemd\'s way'
+	title, keeper = 'Unbound', '-'
 
 	def processes(self):
 		return ['1']
