@@ -22,6 +22,7 @@
 	X(queries_refused, COUNTER, "Queries answered REFUSED")                        \
 	X(queries_not_allowed, COUNTER, "Queries refused because of the client's address") \
 	X(queries_shed, COUNTER, "Queries given up because too many were under way")   \
+	X(queries_poison, COUNTER, "Queries answered SERVFAIL: the question ended a process") \
 	X(queries_joined, COUNTER, "Queries that joined a resolution under way")       \
 	X(answers, COUNTER, "Answers sent")                                            \
 	X(answers_noerror, COUNTER, "Answers NOERROR with data")                       \

@@ -24,13 +24,14 @@
 #include "shard.h"
 
 enum {
-	BATCH = 32,		/* datagrams a system call */
-	BATCHES_A_WAKEUP = 4,	/* then upstream answers have their turn */
+	BATCH = 32,             /* datagrams a system call */
+	BATCHES_A_WAKEUP = 4,   /* then upstream answers have their turn */
 	BATCHES_A_DRAIN = 2048, /* a queue that never ends is not drained for ever */
 	REPLY_CAP = 4096,
 	CONTROL_CAP = 64,
-	REPLAYS_A_TURN = 16, /* what a dead process left must not crowd out what comes now */
-	REPLAY_US = 1000,    /* from one such turn to the next */
+	REPLAYS_A_TURN =
+		16, /* what a dead process left must not crowd out what comes now */
+	REPLAY_US = 1000, /* from one such turn to the next */
 };
 
 static_assert((int)BATCH == (int)SHARD_RING_BATCH, "one vector for both");
@@ -82,8 +83,8 @@ struct udp_server {
 	bool dying; /* freed in a callback */
 
 	struct shard_ring *shard; /* NULL: queries are received into `in` */
-	int at;			  /* entry of the batch under work, -1: none */
-	uint32_t at_slot;	  /* the replayed one under work, 0: none */
+	int at;                   /* entry of the batch under work, -1: none */
+	uint32_t at_slot;         /* the replayed one under work, 0: none */
 	struct timer replay;
 
 	/* Ring of struct waiting; a head never wraps: the rest before the end is
@@ -112,7 +113,7 @@ static void peer_take_pktinfo(
 	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
 		struct in_pktinfo info;
 		memcpy(&info, CMSG_DATA(c), sizeof(info));
-		peer->to = (struct addr){.family = 4, .port = s->bound.port};
+		peer->to = (struct addr){ .family = 4, .port = s->bound.port };
 		/* spec_dst, not addr: a broadcast can't be a source */
 		memcpy(peer->to.ip, &info.ipi_spec_dst, 4);
 		peer->ifindex = (uint32_t)info.ipi_ifindex;
@@ -122,7 +123,7 @@ static void peer_take_pktinfo(
 		peer->ifindex = info.ipi6_ifindex;
 		if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
 			return;
-		peer->to = (struct addr){.family = 6, .port = s->bound.port};
+		peer->to = (struct addr){ .family = 6, .port = s->bound.port };
 		memcpy(peer->to.ip, &info.ipi6_addr, 16);
 		if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
 			peer->to.scope = info.ipi6_ifindex;
@@ -131,7 +132,7 @@ static void peer_take_pktinfo(
 
 static bool peer_read(struct udp_server *s, struct udp_peer *peer, struct msghdr *m)
 {
-	*peer = (struct udp_peer){0};
+	*peer = (struct udp_peer){ 0 };
 	if (m->msg_namelen < sizeof(struct sockaddr_in) ||
 		!addr_from_sockaddr(&peer->from, m->msg_name) || !peer->from.port)
 		return false; /* an answer to port 0 can't be sent */
@@ -149,22 +150,22 @@ static size_t peer_write_pktinfo(
 {
 	struct cmsghdr *c = &control->align;
 	if (peer->to.family == 4) {
-		struct in_pktinfo info = {0};
+		struct in_pktinfo info = { 0 };
 		memcpy(&info.ipi_spec_dst, peer->to.ip, 4);
-		*c = (struct cmsghdr){.cmsg_level = IPPROTO_IP,
+		*c = (struct cmsghdr){ .cmsg_level = IPPROTO_IP,
 			.cmsg_type = IP_PKTINFO,
-			.cmsg_len = CMSG_LEN(sizeof(info))};
+			.cmsg_len = CMSG_LEN(sizeof(info)) };
 		memcpy(CMSG_DATA(c), &info, sizeof(info));
 		return CMSG_SPACE(sizeof(info));
 	}
 	if (peer->to.family == 6) {
-		struct in6_pktinfo info = {0};
+		struct in6_pktinfo info = { 0 };
 		memcpy(&info.ipi6_addr, peer->to.ip, 16);
 		if (peer->to.scope || peer->from.scope)
 			info.ipi6_ifindex = peer->ifindex;
-		*c = (struct cmsghdr){.cmsg_level = IPPROTO_IPV6,
+		*c = (struct cmsghdr){ .cmsg_level = IPPROTO_IPV6,
 			.cmsg_type = IPV6_PKTINFO,
-			.cmsg_len = CMSG_LEN(sizeof(info))};
+			.cmsg_len = CMSG_LEN(sizeof(info)) };
 		memcpy(CMSG_DATA(c), &info, sizeof(info));
 		return CMSG_SPACE(sizeof(info));
 	}
@@ -181,10 +182,10 @@ static void udp_put(struct udp_server *s, unsigned i, const struct udp_peer *to,
 	union {
 		const uint8_t *in;
 		void *out;
-	} base = {.in = data}; /* sendmmsg(2) does not write there */
-	b->iov[i] = (struct iovec){.iov_base = base.out, .iov_len = len};
+	} base = { .in = data }; /* sendmmsg(2) does not write there */
+	b->iov[i] = (struct iovec){ .iov_base = base.out, .iov_len = len };
 	struct msghdr *m = &b->head[i].msg_hdr;
-	*m = (struct msghdr){.msg_iov = &b->iov[i], .msg_iovlen = 1};
+	*m = (struct msghdr){ .msg_iov = &b->iov[i], .msg_iovlen = 1 };
 	m->msg_name = &b->name[i];
 	m->msg_namelen = addr_to_sockaddr(&to->from, &b->name[i].any);
 	if (s->wildcard) {
@@ -234,12 +235,12 @@ static struct waiting *ring_put(struct udp_server *s, size_t len)
 		if (skip >=
 			sizeof(struct waiting)) /* else the reader knows by itself */
 			*ring_at(s, s->ring_tail) =
-				(struct waiting){.span = (uint32_t)skip};
+				(struct waiting){ .span = (uint32_t)skip };
 		s->ring_used += skip;
 		s->ring_tail = 0;
 	}
 	struct waiting *w = ring_at(s, s->ring_tail);
-	*w = (struct waiting){.len = (uint32_t)len, .span = (uint32_t)span};
+	*w = (struct waiting){ .len = (uint32_t)len, .span = (uint32_t)span };
 	s->ring_tail = (s->ring_tail + span) % sizeof(s->ring);
 	s->ring_used += span;
 	return w;
@@ -373,7 +374,8 @@ static void udp_handle(struct udp_server *s, unsigned i, struct udp_peer *peer,
 		.peer = *peer,
 		.data = from->data,
 		.len = from->len < LIMIT_CLIENT_UDP ? from->len : LIMIT_CLIENT_UDP,
-		.cut = (from->head.msg_flags & MSG_TRUNC) || from->len > LIMIT_CLIENT_UDP,
+		.cut = (from->head.msg_flags & MSG_TRUNC) ||
+		       from->len > LIMIT_CLIENT_UDP,
 		.reply = s->reply[i],
 		.reply_cap = REPLY_CAP,
 		.tries = from->tries,
@@ -491,8 +493,8 @@ static void udp_replay(void *ctx)
 void udp_server_take_over(struct udp_server *s)
 {
 	if (s->shard && shard_ring_take_over(s->shard))
-		loop_timer_set(s->loop, &s->replay, loop_now(s->loop)->mono_us,
-			udp_replay, s);
+		loop_timer_set(
+			s->loop, &s->replay, loop_now(s->loop)->mono_us, udp_replay, s);
 }
 
 static void udp_ready(void *ctx, unsigned events)
@@ -535,7 +537,7 @@ static bool addr_is_wildcard(const struct addr *a)
 
 struct udp_server *udp_server_new(struct loop *l, int fd, udp_query_fn *fn, void *ctx)
 {
-	union udp_name name = {0};
+	union udp_name name = { 0 };
 	socklen_t name_len = sizeof(name);
 	struct udp_server *s = calloc(1, sizeof(*s));
 	if (!s)
@@ -545,7 +547,7 @@ struct udp_server *udp_server_new(struct loop *l, int fd, udp_query_fn *fn, void
 	s->ctx = ctx;
 	s->fd = fd;
 	s->at = -1;
-	s->defer = (struct defer){.fn = udp_defer, .ctx = s};
+	s->defer = (struct defer){ .fn = udp_defer, .ctx = s };
 	if (getsockname(fd, &name.sa, &name_len) < 0 ||
 		!addr_from_sockaddr(&s->bound, &name.sa)) {
 		free(s);
@@ -553,7 +555,7 @@ struct udp_server *udp_server_new(struct loop *l, int fd, udp_query_fn *fn, void
 	}
 	s->wildcard = addr_is_wildcard(&s->bound);
 	for (unsigned i = 0; i < BATCH; i++) {
-		s->in.iov[i] = (struct iovec){s->data[i], sizeof(s->data[i])};
+		s->in.iov[i] = (struct iovec){ s->data[i], sizeof(s->data[i]) };
 		s->in.head[i].msg_hdr = (struct msghdr){
 			.msg_name = &s->in.name[i],
 			.msg_iov = &s->in.iov[i],

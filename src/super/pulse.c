@@ -25,12 +25,20 @@ static bool counts(const struct pulse *p)
 }
 
 /* Does any other show that the machine is awake? */
-static bool sibling_beats(const struct pulse *all, size_t count, size_t which)
+static bool sibling_beats(
+	const struct pulse *all, size_t count, size_t which, int64_t within_ms)
 {
 	for (size_t i = 0; i < count; i++)
-		if (i != which && counts(&all[i]) && all[i].silent_ms < PULSE_TOLD_MS)
+		if (i != which && counts(&all[i]) && all[i].silent_ms < within_ms)
 			return true;
 	return false;
+}
+
+bool pulse_aside(const struct pulse *all, size_t count, size_t which)
+{
+	assert(which < count);
+	return counts(&all[which]) && all[which].silent_ms >= PULSE_ASIDE_MS &&
+	       sibling_beats(all, count, which, PULSE_ASIDE_MS);
 }
 
 /* Of several that are silent together, the one longest so; the first of equals. */
@@ -65,7 +73,8 @@ enum pulse_verdict pulse_judge(const struct pulse *all, size_t count, size_t whi
 	if (!p->beats || p->silent_ms < PULSE_TOLD_MS)
 		return PULSE_FINE;
 	/* alone, the supervisor's own ticks are the only witness */
-	if (sibling_beats(all, count, which) || !has_siblings(all, count, which))
+	if (sibling_beats(all, count, which, PULSE_TOLD_MS) ||
+		!has_siblings(all, count, which))
 		return p->silent_ms >= PULSE_STUCK_MS ? PULSE_STUCK : PULSE_SILENT;
 	if (p->silent_ms >= PULSE_ALL_MS && longest(all, count, which))
 		return PULSE_STUCK;

@@ -13,6 +13,7 @@
 
 enum {
 	PULSE_TICK_MS = 500,
+	PULSE_ASIDE_MS = 1000,  /* its clients are led to its siblings */
 	PULSE_TOLD_MS = 2000,   /* an instance beats once a second: it missed one */
 	PULSE_STUCK_MS = 10000, /* what WATCHDOG_USEC promises */
 	PULSE_ALL_MS = 30000,   /* when no sibling shows that the machine is awake */
@@ -36,3 +37,5 @@ enum pulse_verdict {
 void pulse_tick(struct pulse *all, size_t count, int64_t passed_ms);
 void pulse_beat(struct pulse *p);
 enum pulse_verdict pulse_judge(const struct pulse *all, size_t count, size_t which);
+/* Should siblings serve its clients: it stands still while one of them does not? */
+bool pulse_aside(const struct pulse *all, size_t count, size_t which);

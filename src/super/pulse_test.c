@@ -78,9 +78,31 @@ static void pulse_waits_for_the_first_beat_and_for_readiness(void **state)
 	assert_int_equal(pulse_judge(all, 3, 2), PULSE_FINE);
 }
 
+static void pulse_leads_clients_elsewhere_after_a_second_if_there_is_elsewhere(
+	void **state)
+{
+	(void)state;
+	struct pulse p[2] = { { .beats = true }, { .beats = true } };
+	for (int i = 0; i < 2; i++) {
+		assert_false(pulse_aside(p, 2, 0));
+		pulse_tick(p, 2, PULSE_TICK_MS);
+		pulse_beat(&p[1]);
+	}
+	assert_true(pulse_aside(p, 2, 0));
+	assert_false(pulse_aside(p, 2, 1));
+	assert_false(pulse_aside(p, 1, 0)); /* nobody else */
+	p[1].silent_ms = PULSE_ASIDE_MS;    /* the machine stood still */
+	assert_false(pulse_aside(p, 2, 0));
+	p[1].silent_ms = 0;
+	p[0].starting = true;
+	assert_false(pulse_aside(p, 2, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			pulse_leads_clients_elsewhere_after_a_second_if_there_is_elsewhere),
 		cmocka_unit_test(pulse_silent_while_siblings_beat_is_told_then_stuck),
 		cmocka_unit_test(pulse_all_silent_at_once_is_a_paused_machine),
 		cmocka_unit_test(

@@ -405,9 +405,30 @@ static void instance_listen(struct instance *i)
 	i->beat_us = b.beat_mono_us;
 }
 
+/* Final for its sockets: should it go on, it sees that and opens fresh ones. What waits in
+ * their queues waits for it, or for its successor. */
+static void instance_aside(struct instance *i)
+{
+	struct super *s = i->super;
+	size_t aside = 0;
+	for (size_t k = 0; k < s->count; k++)
+		aside += s->instances[k].parked;
+	if (i->parked || aside >= s->count / 2 ||
+		!pulse_aside(s->pulses, s->count, (size_t)(i - s->instances)))
+		return; /* never more than half at once */
+	i->parked = true;
+	if (keep_park(&i->keep))
+		say(s,
+			"instance %s (pid %d) stands still since %.1f s: its siblings "
+			"serve "
+			"its clients",
+			i->name, (int)i->pid, (double)pulse_of(i)->silent_ms / 1e3);
+}
+
 static void instance_judge(struct instance *i)
 {
 	struct super *s = i->super;
+	instance_aside(i);
 	const struct pulse *p = pulse_of(i);
 	switch (pulse_judge(s->pulses, s->count, (size_t)(i - s->instances))) {
 	case PULSE_FINE:
@@ -415,6 +436,8 @@ static void instance_judge(struct instance *i)
 			say(s, "instance %s (pid %d) goes on", i->name, (int)i->pid);
 			i->told = false;
 		}
+		if (p->silent_ms < PULSE_ASIDE_MS)
+			i->parked = false;
 		break;
 	case PULSE_SILENT:
 		if (!i->told)

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "shard.h"
 #include "worker/kept.h"
+#include "worker/poison.h"
 #include "worker/server.h"
 
 enum {
@@ -24,6 +25,19 @@ enum {
 
 /* --- queries come in ----------------------------------------------------- */
 
+/* Two processes were killed while they worked on it, by whatever. */
+static void suspect(struct worker *w, const struct udp_datagram *d)
+{
+	struct query q;
+	if (!w->poison || query_read(&q, d->data, d->len) != QUERY_OK)
+		return;
+	log_warning(SYSTEM,
+		"a query saw %u processes die: its question is refused for ten "
+		"minutes",
+		d->tries);
+	poison_add(w->poison, q.name, q.qtype, q.qclass, loop_now(w->loop)->wall_ms);
+}
+
 static void udp_query(void *ctx, struct udp_server *s, struct udp_datagram *d)
 {
 	struct listener *l = ctx;
@@ -31,6 +45,8 @@ static void udp_query(void *ctx, struct udp_server *s, struct udp_datagram *d)
 		.udp = s, .peer = d->peer, .arrived_us = loop_now(l->w->loop)->mono_us
 	};
 	struct reply_slot slot = { .out = d->reply, .cap = d->reply_cap };
+	if (d->tries >= POISON_DEATHS)
+		suspect(l->w, d);
 	switch (server_query(l->w, &client, d->data, d->len, d->cut, &slot)) {
 	case SERVER_ANSWER:
 		d->reply_len = slot.len;

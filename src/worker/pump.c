@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "wire/codes.h"
+#include "worker/poison.h"
 #include "worker/resolution.h"
 
 enum {
@@ -287,11 +288,22 @@ static bool pump_step(struct resolution *s, struct iter_event *ev)
 	return false;
 }
 
-void pump_run(struct resolution *s, struct iter_event ev)
+static bool pump_steps(struct resolution *s, struct iter_event *ev)
 {
 	for (unsigned i = 0; i < PUMP_STEPS; i++)
-		if (!pump_step(s, &ev))
-			return;
+		if (!pump_step(s, ev))
+			return false; /* s may be gone */
+	return true;
+}
+
+void pump_run(struct resolution *s, struct iter_event ev)
+{
+	const struct question *q = &s->question;
+	const struct poison_mark before = poison_begin(q->name, q->type, q->rclass);
+	const bool more = pump_steps(s, &ev);
+	poison_end(before);
+	if (!more)
+		return;
 	/* failing at once again and again: let others have their turn */
 	if (ev.kind == ITER_MESSAGE)
 		ev.kind = ITER_TIMEOUT;

@@ -10,6 +10,7 @@
 #include "wire/name.h"
 #include "worker/fast.h"
 #include "worker/keep.h"
+#include "worker/poison.h"
 #include "worker/prefetch.h"
 #include "worker/tally.h"
 
@@ -286,7 +287,7 @@ static void count_query(struct counters *c, const struct query *q, bool tcp)
 }
 
 /* A well-formed query of a client that is served. */
-static enum server_outcome serve(const struct asked *a)
+static enum server_outcome serve_query(const struct asked *a)
 {
 	struct worker *w = a->w;
 	const struct query *q = a->q;
@@ -309,6 +310,21 @@ static enum server_outcome serve(const struct asked *a)
 	if (refused)
 		return refuse_type(a, refused);
 	return slow_path(a);
+}
+
+static enum server_outcome serve(const struct asked *a)
+{
+	const struct query *q = a->q;
+	if (poison_has(a->w->poison, q->name, q->qtype, q->qclass,
+		    loop_now(a->w->loop)->wall_ms)) {
+		counter_up(a->w->counters, queries_poison);
+		return answer_code(a, RCODE_SERVFAIL, EDE_OTHER,
+			"this question ended a process: try again in some minutes");
+	}
+	const struct poison_mark before = poison_begin(q->name, q->qtype, q->qclass);
+	const enum server_outcome outcome = serve_query(a);
+	poison_end(before);
+	return outcome;
 }
 
 enum server_outcome server_query(struct worker *w, const struct client *client,

@@ -18,6 +18,7 @@
 #include "worker/host.h"
 #include "worker/listen.h"
 #include "worker/netwatch.h"
+#include "worker/poison.h"
 #include "worker/prefetch.h"
 #include "worker/prime.h"
 #include "worker/rights.h"
@@ -138,6 +139,10 @@ static bool open_stats(
 	struct worker *w, const struct start_options *o, char error[static TEXT])
 {
 	tell_of_namesake(w->run_folder, o->name);
+	/* before the guard, which hands on what is not its own */
+	w->poison = poison_open(w->run_folder, &w->random);
+	if (w->poison)
+		poison_watch(w->poison);
 	shm_guard_install();
 	w->stats = stats_open(w->run_folder, o->name, &w->stats_shm);
 	if (!w->stats)
@@ -313,6 +318,7 @@ static void close_all(struct worker *w)
 	snapshot_close(w->snapshot);
 	if (w->cache)
 		cache_close(w->cache);
+	poison_close(w->poison);
 	if (w->script)
 		script_free(w->script);
 	if (w->arena)

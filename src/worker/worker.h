@@ -73,6 +73,7 @@ struct worker {
 	struct cache *cache;
 	struct snapshot *snapshot; /* NULL: no folder for one */
 	struct infra *infra;
+	struct poison *poison;
 	struct upstream *upstream;
 	struct resolve *resolve;
 	struct control *control;

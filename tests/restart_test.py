@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nothing is lost: `shoal restart`, crashes, instances that stand still; all with load."""
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+import helpers
+
+FORTY = 40
+
+
+class Clients:
+	"""Asks from FORTY source ports, again and again; every answer must come."""
+
+	def __init__(self, shoal, name='localhost.'):
+		self.wire = helpers.make_query(name).to_wire()
+		self.shoal, self.lost, self.failed, self.answers = shoal, 0, 0, 0
+		self.running = True
+		self.thread = threading.Thread(target=self.run)
+
+	def __enter__(self):
+		self.thread.start()
+		time.sleep(0.3)
+		return self
+
+	def __exit__(self, *_):
+		time.sleep(0.3)
+		self.running = False
+		self.thread.join()
+
+	def run(self):
+		socks = []
+		for _ in range(FORTY):
+			sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+			sock.settimeout(4)
+			sock.connect(('127.0.0.1', self.shoal.port))
+			socks.append(sock)
+		number = 0
+		while self.running:
+			asked = []
+			for sock in socks:
+				number = (number + 1) % 65536
+				sock.send(number.to_bytes(2, 'big') + self.wire[2:])
+				asked.append((sock, number.to_bytes(2, 'big')))
+			for sock, number_bytes in asked:
+				try:
+					data = sock.recv(4096)
+					while data[:2] != number_bytes:    # one answered twice
+						data = sock.recv(4096)
+					self.answers += 1
+					self.failed += data[3] & 15 != 0
+				except (socket.timeout, ConnectionError):
+					self.lost += 1
+			time.sleep(0.002)
+		for sock in socks:
+			sock.close()
+
+	def check(self):
+		assert self.answers > FORTY
+		assert (self.lost, self.failed) == (0, 0), '%d answers' % self.answers
+
+
+@pytest.mark.parametrize('count', [1, 3])
+def test_a_rolling_restart_loses_nothing(shoals, count):
+	shoal = shoals(count=count)
+	before = shoal.pids()
+	with Clients(shoal) as clients:
+		for _ in range(2):
+			done = shoal.tool('restart')
+			assert done.returncode == 0, done.stderr
+	clients.check()
+	after = shoal.pids()
+	assert set(after) == set(before) and not set(after.values()) & set(before.values())
+	assert all(row['keeper'] == 'shoal run' for row in status(shoal).values())
+
+
+def status(shoal):
+	return json.loads(shoal.tool('status', '--json').stdout)['instances']
+
+
+def test_one_instance_is_restarted_by_its_name(shoals):
+	shoal = shoals(count=2)
+	before = shoal.pids()
+	done = shoal.tool('restart', '2')
+	assert done.returncode == 0 and done.stdout == '1 instances restarted\n', done.stderr
+	after = shoal.pids()
+	assert after['1'] == before['1'] and after['2'] != before['2']
+	done = shoal.tool('restart', 'nobody')
+	assert done.returncode == 1 and 'no instance nobody' in done.stderr
+
+
+def test_a_successor_that_cannot_start_leaves_all_as_it_was(shoals):
+	shoal = shoals(count=2)
+	before = shoal.pids()
+	with open(shoal.conf, 'a') as conf:
+		conf.write("\nnet.listen('nonsense')\n")
+	with Clients(shoal) as clients:
+		done = shoal.tool('restart')
+	assert done.returncode == 1 and 'nonsense' in done.stderr, done.stderr
+	clients.check()
+	assert shoal.pids() == before
+
+
+def test_crashes_lose_nothing(shoals):
+	shoal = shoals(count=2)
+	with Clients(shoal) as clients:
+		for k in range(4):
+			os.kill(shoal.pids()[str(k % 2 + 1)], signal.SIGKILL)
+			time.sleep(0.7)
+	clients.check()
+
+
+def test_an_address_no_longer_in_the_configuration_is_given_up(shoals):
+	more = next(helpers.PORTS)
+	shoal = shoals("net.listen('127.0.0.1', %d)\n" % more, count=2)
+	assert helpers.rcode_of(helpers.ask('localhost', port=more)) == 'NOERROR'
+	with open(shoal.conf) as source:
+		text = source.read()
+	with open(shoal.conf, 'w') as out:
+		out.write(text.replace("net.listen('127.0.0.1', %d)" % more, ''))
+	assert shoal.tool('restart').returncode == 0
+	assert 'no longer listened on: emptied and closed' in shoal.log()
+	with pytest.raises(OSError):
+		socket.create_connection(('127.0.0.1', more), 2).close()
+	deadline = time.monotonic() + 16    # what was under way was waited for
+	while b':%04X ' % more in open('/proc/net/udp', 'rb').read():
+		assert time.monotonic() < deadline, 'the socket is still there'
+		time.sleep(0.5)
+
+
+def test_an_instance_that_stands_still_is_passed_by(shoals):
+	shoal = shoals(count=2)
+	pid = shoal.pids()['1']
+	os.kill(pid, signal.SIGSTOP)
+	try:
+		deadline = time.monotonic() + 5
+		while 'its siblings serve its clients' not in shoal.log():
+			assert time.monotonic() < deadline, shoal.log()
+			time.sleep(0.05)
+		with Clients(shoal) as clients:
+			time.sleep(0.5)
+		clients.check()
+	finally:
+		os.kill(pid, signal.SIGCONT)
+	deadline = time.monotonic() + 5
+	while 'a fresh socket takes its place' not in shoal.log():
+		assert time.monotonic() < deadline, shoal.log()
+		time.sleep(0.05)
+	shoal.find_port('1')
+	assert shoal.pids()['1'] == pid
+	assert shoal.tool('restart').returncode == 0
+
+
+SLOW = """
+policy.add(policy.suffix(function ()
+	local till = os.clock() + 0.6
+	while os.clock() < till do end
+end, {todname('poison.test.')}))
+"""
+
+
+def crash_while_asking(shoal, bad):
+	"""SIGSEGV while BAD is under work and another query waits behind it."""
+	results = {}
+
+	def ask(name):
+		results[name] = shoal.ask(name, timeout=8)
+	threads = [threading.Thread(target=ask, args=(name,)) for name in (bad, 'localhost')]
+	pid = shoal.pids()['1']
+	threads[0].start()
+	time.sleep(0.02)
+	threads[1].start()
+	time.sleep(0.02)
+	os.kill(pid, signal.SIGSEGV)
+	for thread in threads:
+		thread.join()
+	return results
+
+
+def test_a_question_that_ends_a_process_is_refused_and_its_neighbours_answered(shoals, request):
+	shoal = shoals(SLOW, count=1)
+	if 'SHOAL_SANITIZED' in os.environ:
+		pytest.skip('a sanitizer has the signals')
+	for factory in request.node.funcargs.values():
+		if hasattr(factory, 'crashes_allowed'):
+			factory.crashes_allowed = True
+	for n in range(6):    # the moment to hit is short
+		bad = 'bad%d.poison.test' % n
+		results = crash_while_asking(shoal, bad)
+		assert helpers.rcode_of(results['localhost']) == 'NOERROR'
+		if helpers.rcode_of(results[bad]) == 'SERVFAIL':
+			break
+	assert helpers.rcode_of(results[bad]) == 'SERVFAIL'
+	assert 0 in helpers.ede_codes(results[bad])
+	assert 'crashed by signal 11 while it worked on %s. type 1' % bad in shoal.log()
+	begin = time.monotonic()
+	assert helpers.rcode_of(shoal.ask(bad.upper())) == 'SERVFAIL'
+	assert time.monotonic() - begin < 0.5
+	assert shoal.instance_counters('queries_poison')['1'] == 2
