@@ -10,9 +10,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -27,6 +30,9 @@
 enum {
 	FUTURE_SLACK_S = 5,   /* clocks of instances are read at different moments */
 	PRIVATE_RETRY_S = 30, /* a private segment looks for a file again */
+	START_TRIES = 600,
+	START_PAUSE_US = 5000,
+	REMAP_RETRY_US = 1000 * 1000,
 	PUBLISH_TRIES = 3,
 	MOVE_MIN_LIFE_S = 2, /* what ends sooner is not worth moving */
 	MOVE_AGE_MAIN = SHARED_AGE_FULL * 7 / 8,
@@ -46,7 +52,7 @@ struct cache {
 	char folder[200];
 	size_t want_size;
 	bool is_private, is_new;
-	int64_t retry_mono_us;
+	int64_t retry_mono_us, remapped_us;
 	uint32_t last_epoch; /* in case the word is damaged */
 	/* Hashes of what this instance read, a bit each, in this half round of MAIN and
 	 * the one before: readers write nothing shared, so each keeps its own memory of
@@ -81,6 +87,7 @@ static bool open_segment(struct cache *c, struct shm *out, bool fresh, bool quie
 		.layout = CACHE_LAYOUT,
 		.size = c->want_size,
 		.any_size = true,
+		.any_size_alone = true,
 		.fresh = fresh,
 		.mode = 0600,
 		.format = format,
@@ -96,11 +103,6 @@ static bool open_segment(struct cache *c, struct shm *out, bool fresh, bool quie
 			err ? strerror(-err) : reason);
 	else if (result == SHM_CREATED && reason[0])
 		log_warning(CACHE, "%s: %s; made anew", path, reason);
-	else if (result == SHM_OPENED && out->size != c->want_size)
-		log_warning(CACHE,
-			"%s has %zu bytes and is in use; the %zu asked for here"
-			" do not count",
-			path, out->size, c->want_size);
 	return true;
 }
 
@@ -129,6 +131,8 @@ static bool attach(struct cache *c, struct shm *next)
 	struct shared shared;
 	if (!shared_attach(&shared, next->base, next->size))
 		return false;
+	if (c->shm.base)
+		shared_carry_clears(&shared, &c->shared);
 	shm_close(&c->shm);
 	c->shm = *next;
 	c->shared = shared;
@@ -152,26 +156,6 @@ static bool reopen(struct cache *c, bool quiet)
 	log_warning(CACHE, "%s: its head is damaged; made anew", next.path);
 	shm_close(&next);
 	return open_segment(c, &next, true, quiet) && attach(c, &next);
-}
-
-struct cache *cache_open(
-	const struct cache_conf *conf, struct counters *counters, struct random *rnd)
-{
-	struct cache *c = calloc(1, sizeof(*c));
-	if (!c)
-		return NULL;
-	c->shm.fd = -1;
-	c->counters = counters;
-	c->rnd = rnd;
-	c->want_size = conf->size < CACHE_SIZE_MIN ? CACHE_SIZE_MIN : conf->size;
-	c->want_size -= c->want_size % 4096;
-	snprintf(c->folder, sizeof(c->folder), "%s", conf->run_folder);
-	shm_guard_install();
-	if (!reopen(c, false)) {
-		cache_close(c);
-		return NULL;
-	}
-	return c;
 }
 
 void cache_close(struct cache *c)
@@ -247,6 +231,18 @@ static struct cache_key key_of(const union entry *e)
 		.domain = e->head.domain,
 		.name = entry_name(e),
 	};
+}
+
+/* A segment that another one was renamed over is no longer cleared by anyone: go over to
+ * the new one at once, whatever is asked. Keys hash the same there, or all of it is new. */
+static inline void follow(struct cache *c, const struct now *now)
+{
+	if (__builtin_expect(!shm_replaced(&c->shm), 1) ||
+		now->mono_us - c->remapped_us < REMAP_RETRY_US)
+		return;
+	c->remapped_us = now->mono_us;
+	if (reopen(c, true))
+		counter_up(c->counters, cache_reopened);
 }
 
 /* Into c->copy. False: there is none; `where` may then be a damaged slot that may have
@@ -430,6 +426,7 @@ static const union entry *get_entry(
 {
 	struct lookup l;
 	struct shared_found where;
+	follow(c, now);
 	lookup_init(&l, c, key);
 	if (!find(c, &l, &where))
 		return NULL;
@@ -466,6 +463,7 @@ int cache_peek(struct cache *c, const struct cache_key *key, const struct now *n
 {
 	struct lookup l;
 	struct shared_found where;
+	follow(c, now);
 	lookup_init(&l, c, key);
 	if (!find(c, &l, &where))
 		return -1;
@@ -590,6 +588,7 @@ bool cache_put(struct cache *c, const struct cache_key *key, const struct now *n
 	if (!acceptable(meta, len))
 		return false;
 	struct lookup l;
+	follow(c, now);
 	lookup_init(&l, c, key);
 	build(c, &l, meta, value, len);
 	const enum verdict verdict = judge(c, &c->build, now);
@@ -651,15 +650,26 @@ void cache_epoch_raise(struct cache *c)
 	note_clear(c);
 }
 
+/* Replaced before our line stood there, or it was copied with the line: one of both. */
+static void follow_clear(struct cache *c)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	const struct now now = clock_read();
+	c->remapped_us = 0;
+	follow(c, &now);
+}
+
 bool cache_clear(struct cache *c, const uint8_t *name, bool subtree, uint16_t type)
 {
 	clear_name(&c->shared, name, subtree, type);
+	follow_clear(c); /* which carries the line over */
 	return note_clear(c);
 }
 
 bool cache_clear_all(struct cache *c)
 {
 	clear_all(&c->shared);
+	follow_clear(c);
 	return note_clear(c);
 }
 
@@ -757,4 +767,154 @@ bool cache_take_new(struct cache *c)
 const char *cache_folder(const struct cache *c)
 {
 	return c->folder;
+}
+
+/* --- another size ------------------------------------------------ */
+
+struct move {
+	struct cache *c;
+	struct shared to;
+	uint64_t generation; /* there */
+	uint64_t moved;
+};
+
+static bool move_entry(void *ctx, const union entry *e)
+{
+	struct move *m = ctx;
+	union entry *own = &m->c->victim;
+	const struct cache_key key = key_of(e);
+	struct lookup l;
+	lookup_init(&l, m->c, &key);
+	memcpy(own->bytes, e->bytes, entry_used(&e->head));
+	own->head.generation = m->generation;
+	const enum shared_region region =
+		shared_main_full(&m->to) ? REGION_YOUNG : REGION_MAIN;
+	const uint64_t ref = shared_append(&m->to, region, own, l.hash, false);
+	if (ref && shared_insert(&m->to, l.hash, ref).slot)
+		m->moved++;
+	return true;
+}
+
+/* Before the new file has its name. Each entry is judged after the generation was read. */
+static void format_moved(void *base, size_t size, void *ctx)
+{
+	struct move *m = ctx;
+	struct cache *c = m->c;
+	const struct now now = clock_read();
+	const uint64_t generation = clear_follow(&c->clear, &c->shared);
+	shared_format_after(base, size, &c->shared, generation, epoch_now(c));
+	shared_attach(&m->to, base, size);
+	m->generation = shared_generation(&m->to);
+	cache_walk_entries(c, &now, move_entry, m);
+}
+
+int cache_resize(struct cache *c, size_t size)
+{
+	if (c->is_private)
+		return -ENODEV;
+	if (size < CACHE_SIZE_MIN)
+		return -EINVAL;
+	struct move m = { .c = c };
+	struct shm next;
+	char path[256], reason[256];
+	snprintf(path, sizeof(path), "%s", c->shm.path);
+	const struct shm_want want = {
+		.path = path,
+		.magic = CACHE_MAGIC,
+		.layout = CACHE_LAYOUT,
+		.size = size - size % 4096,
+		.fresh = true,
+		.mode = 0600,
+		.format = format_moved,
+		.ctx = &m,
+	};
+	const size_t before = c->shm.size;
+	if (shm_open_file(&next, &want, reason) != SHM_CREATED) {
+		log_warning(CACHE, "%s: no other size: %s", path, reason);
+		shm_close(&next);
+		return -ENOSPC;
+	}
+	if (!attach(c, &next)) {
+		shm_close(&next);
+		return -EPROTO;
+	}
+	log_info(CACHE, "%s: from %zu to %zu bytes, %lu entries went with it", path,
+		before, c->shm.size, (unsigned long)m.moved);
+	return 0;
+}
+
+/* Who starts has its turn before others count as users: bounded, for one that is stopped
+ * must not keep us out. -1: without. */
+static int start_lock(const struct cache *c)
+{
+	char path[256];
+	snprintf(path, sizeof(path), "%s/shm/cache.lock", c->folder);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	for (unsigned i = 0; fd >= 0 && i < START_TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return fd;
+		usleep(START_PAUSE_US);
+	}
+	fd_close(&fd);
+	return -1;
+}
+
+/* First wins, as long as anyone has it. */
+static void settle_size(struct cache *c)
+{
+	if (c->is_private || c->shm.size == c->want_size)
+		return;
+	if (!shm_alone(&c->shm))
+		log_warning(CACHE,
+			"%s has %zu bytes and is in use; the %zu asked for here"
+			" do not count: see `shoal cache resize`",
+			c->shm.path, c->shm.size, c->want_size);
+	else
+		cache_resize(c, c->want_size);
+}
+
+/* --- opening ----------------------------------------------------- */
+
+/* A usable segment, looked at without touching it. */
+static bool is_there(struct cache *c)
+{
+	char path[256];
+	struct shm look;
+	snprintf(path, sizeof(path), "%s/shm/cache-v%d", c->folder, CACHE_LAYOUT);
+	if (shm_open_readonly(&look, path, CACHE_MAGIC, CACHE_LAYOUT) < 0)
+		return false;
+	c->want_size = look.size;
+	shm_close(&look);
+	return true;
+}
+
+struct cache *cache_open(
+	const struct cache_conf *conf, struct counters *counters, struct random *rnd)
+{
+	struct cache *c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->shm.fd = -1;
+	c->counters = counters;
+	c->rnd = rnd;
+	c->want_size = conf->size < CACHE_SIZE_MIN ? CACHE_SIZE_MIN : conf->size;
+	c->want_size -= c->want_size % 4096;
+	snprintf(c->folder, sizeof(c->folder), "%s", conf->run_folder);
+	shm_guard_install();
+	if (conf->existing && !is_there(c)) {
+		cache_close(c);
+		return NULL;
+	}
+	char shm_folder[240];
+	snprintf(shm_folder, sizeof(shm_folder), "%s/shm", c->folder);
+	(void)fd_make_folder(shm_folder, 0700);
+	int lock = start_lock(c);
+	const bool fine = reopen(c, false);
+	if (fine && !conf->existing)
+		settle_size(c);
+	fd_close(&lock);
+	if (fine)
+		return c;
+	cache_close(c);
+	return NULL;
 }

@@ -88,15 +88,20 @@ static inline bool cache_is_due(const struct cache_meta *m, const struct now *no
 struct cache_conf {
 	const char *run_folder; /* the segment is <run_folder>/shm/cache-v<layout> */
 	size_t size;            /* bytes */
+	bool existing;          /* only one that is there, whatever its size */
 };
 
 struct cache;
 
-/* Never NULL but for lack of memory: where no file can be had, a private segment serves
+/* Never NULL but for lack of memory, or with `existing`: where no file can be had, a private segment serves
  * and a warning is logged. */
 struct cache *cache_open(
 	const struct cache_conf *conf, struct counters *counters, struct random *rnd);
 void cache_close(struct cache *c);
+/* Another size while all run: a new segment with the entries that fit, renamed over the
+ * old one; everyone goes over to it at the next look. 0, -EINVAL, -ENOSPC, -ENODEV:
+ * it is private. Takes a second for each GB. */
+int cache_resize(struct cache *c, size_t size);
 
 /* Copy the live entry into buf (`cap` >= CACHE_VALUE_MAX recommended) and meta;
  * meta->deps points into buf's tail or is NULL. Returns the value's length, or -1: a

@@ -3,6 +3,8 @@
  * torture_test.c. */
 #include "cache/test_help.h"
 
+#include <errno.h>
+
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -24,7 +26,7 @@ static void every_part_of_the_key_tells_apart(void **state)
 {
 	struct help *h = *state;
 	const struct cache_key base = help_key("a.test", 1);
-	struct cache_key keys[6] = {base, base, base, base, base, base};
+	struct cache_key keys[6] = { base, base, base, base, base, base };
 	keys[1].kind = CACHE_NODATA;
 	keys[2].flags = CACHE_KEY_DO;
 	keys[3].rclass = 3;
@@ -148,8 +150,8 @@ static void lower_trust_never_replaces_what_lives(void **state)
 static void clear_forgets_name_type_and_subtree(void **state)
 {
 	struct help *h = *state;
-	static const char *const names[] = {
-		"b.test", "x.b.test", "y.x.b.test", "ab.test"};
+	static const char *const names[] = { "b.test", "x.b.test", "y.x.b.test",
+		"ab.test" };
 	for (unsigned i = 0; i < 4; i++)
 		assert_true(help_put(h, names[i], 1, "a") &&
 			    help_put(h, names[i], 28, "aaaa"));
@@ -431,6 +433,108 @@ static void a_full_cache_holds_what_fits(void **state)
 	assert_true(hits * 100 >= COUNT * 99);
 }
 
+/* --- another size ------------------------------------------------ */
+
+static size_t size_of(struct cache *c)
+{
+	struct cache_stats stats;
+	cache_stats(c, &stats);
+	return stats.size;
+}
+
+static void fill_numbers(struct help *h, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "n%u.test", i);
+		assert_true(help_put(h, name, 1, name));
+	}
+}
+
+static unsigned count_numbers(struct help *h, struct cache *c, unsigned count)
+{
+	unsigned right = 0;
+	for (unsigned i = 0; i < count; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "n%u.test", i);
+		const char *got = help_get_from(h, c, name, 1);
+		if (got)
+			assert_string_equal(got, name);
+		right += got != NULL;
+	}
+	return right;
+}
+
+static void another_size_keeps_the_entries_for_all(void **state)
+{
+	struct help *h = *state;
+	const size_t mb = 1024 * 1024;
+	struct cache *other = help_open(h, 4 * mb);
+	fill_numbers(h, 3000);
+	assert_true(cache_clear(h->cache, help_name("n5.test"), false, 0));
+	assert_int_equal(cache_resize(other, 16 * mb), 0);
+	assert_int_equal(size_of(other), 16 * mb);
+	assert_int_equal(count_numbers(h, other, 3000), 2999);
+	/* the others see it at their next look, without a tick */
+	assert_int_equal(size_of(h->cache), 4 * mb);
+	h->now.mono_us += 2000000;
+	assert_int_equal(count_numbers(h, h->cache, 3000), 2999);
+	assert_int_equal(size_of(h->cache), 16 * mb);
+	assert_true(help_put(h, "new.test", 1, "new"));
+	assert_string_equal(help_get_from(h, other, "new.test", 1), "new");
+	/* smaller: what fits */
+	assert_int_equal(cache_resize(h->cache, mb), 0);
+	h->now.mono_us += 2000000;
+	assert_true(count_numbers(h, other, 3000) > 2000);
+	assert_int_equal(size_of(other), mb);
+	assert_int_equal(cache_resize(other, 1000), -EINVAL);
+	cache_close(other);
+}
+
+static void a_clear_while_the_size_changes_is_not_lost(void **state)
+{
+	struct help *h = *state;
+	struct cache *other = help_open(h, 4 * 1024 * 1024);
+	const struct cache_meta before = help_meta(h, DAY);
+	fill_numbers(h, 100);
+	assert_int_equal(cache_resize(other, 8 * 1024 * 1024), 0);
+	/* this one has not looked yet: its line goes to the segment before */
+	h->now.mono_us += 2000000;
+	assert_true(cache_clear(h->cache, help_name("n7.test"), false, 0));
+	assert_null(help_get_from(h, other, "n7.test", 1));
+	assert_string_equal(help_get_from(h, other, "n8.test", 1), "n8.test");
+	/* and a resolution that began before the change stores nothing old */
+	const struct cache_key key = help_key("late.test", 1);
+	assert_false(
+		cache_put(h->cache, &key, &h->now, &before, (const uint8_t *)"x", 1));
+	assert_true(help_put(h, "late.test", 1, "y"));
+	cache_close(other);
+}
+
+static void a_lone_one_takes_its_size_and_the_entries(void **state)
+{
+	struct help *h = *state;
+	fill_numbers(h, 1000);
+	struct cache *other = help_open(h, 8 * 1024 * 1024);
+	assert_int_equal(size_of(other), 4 * 1024 * 1024); /* first wins */
+	cache_close(other);
+	cache_close(h->cache);
+	h->cache = help_open(h, 8 * 1024 * 1024);
+	assert_int_equal(size_of(h->cache), 8 * 1024 * 1024);
+	assert_int_equal(count_numbers(h, h->cache, 1000), 1000);
+	const struct cache_conf conf = { .run_folder = h->folder, .existing = true };
+	other = cache_open(&conf, &h->counters, &h->rnd);
+	assert_non_null(other);
+	assert_int_equal(size_of(other), 8 * 1024 * 1024);
+	cache_close(other);
+	cache_close(h->cache);
+	h->cache = NULL;
+	char path[200];
+	help_path(h, path);
+	assert_int_equal(unlink(path), 0);
+	assert_null(cache_open(&conf, &h->counters, &h->rnd));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, help_setup, help_teardown)
@@ -455,6 +559,9 @@ int main(void)
 		T(names_in_use_survive_a_flood),
 		T(new_names_get_their_place_among_junk),
 		T(a_full_cache_holds_what_fits),
+		T(another_size_keeps_the_entries_for_all),
+		T(a_clear_while_the_size_changes_is_not_lost),
+		T(a_lone_one_takes_its_size_and_the_entries),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,6 +63,7 @@ enum {
 	SLOT_BYTES = 96,       /* of log for each slot */
 	YOUNG_SHARE = 8,
 	HEAD_WORDS = sizeof(struct entry_head) / 8,
+	INHERIT_AHEAD = 1 << 16,  /* generations above the segment before */
 	RESERVED_AHEAD = 1 << 20, /* further: damage */
 	YOUNG_MIN = 256 * 1024,
 };
@@ -94,9 +95,10 @@ struct shared_segment {
 	struct shared_line log[REGION_COUNT];
 	/* read by every reader, written seldom: a cache line of its own */
 	alignas(64) uint64_t generation; /* value 40, check 24 */
-	uint64_t epoch;			 /* value 32, check 32 */
+	uint64_t epoch;                  /* value 32, check 32 */
 	alignas(64) uint64_t reserved;
 	uint64_t clears;
+	uint64_t inherited; /* the generation of the one before, when it was copied */
 	alignas(64) struct clear_slot lines[LIMIT_CLEAR_LINES];
 };
 
@@ -132,7 +134,7 @@ struct lanes {
 
 static inline struct lanes lanes_begin(const uint64_t seed[4])
 {
-	return (struct lanes){seed[0], seed[1]};
+	return (struct lanes){ seed[0], seed[1] };
 }
 
 static inline uint64_t lanes_end(
@@ -198,9 +200,9 @@ static void lay_out(struct shared *s, void *base, size_t size)
 	uint64_t main = logs - young;
 	main -= main % 64;
 	s->log[REGION_MAIN] =
-		(struct shared_log){at + index, main, &s->seg->log[REGION_MAIN]};
-	s->log[REGION_YOUNG] = (struct shared_log){
-		at + index + main, young, &s->seg->log[REGION_YOUNG]};
+		(struct shared_log){ at + index, main, &s->seg->log[REGION_MAIN] };
+	s->log[REGION_YOUNG] = (struct shared_log){ at + index + main, young,
+		&s->seg->log[REGION_YOUNG] };
 }
 
 static uint64_t secrets_sum(const struct shared_secrets *k)
@@ -211,7 +213,7 @@ static uint64_t secrets_sum(const struct shared_secrets *k)
 
 void shared_format(void *base, size_t size, const struct shared_secrets *secrets)
 {
-	struct shared s = {.key = secrets->key};
+	struct shared s = { .key = secrets->key };
 	memcpy(s.seed, secrets->seed, sizeof(s.seed));
 	lay_out(&s, base, size);
 	struct shared_segment *seg = s.seg;
@@ -226,6 +228,19 @@ void shared_format(void *base, size_t size, const struct shared_secrets *secrets
 	seg->reserved = first;
 	const uint64_t epoch = (uint32_t)seg->head.created_s | 1u;
 	seg->epoch = epoch << 32 | word_check(&s, epoch) >> 32;
+}
+
+static void set_generation(struct shared *s, uint64_t value);
+
+void shared_format_after(void *base, size_t size, const struct shared *old,
+	uint64_t generation, uint32_t epoch)
+{
+	struct shared s;
+	shared_format(base, size, &old->seg->secrets);
+	shared_attach(&s, base, size);
+	s.seg->inherited = generation;
+	set_generation(&s, (generation + INHERIT_AHEAD) & GENERATION_MAX);
+	s.seg->epoch = (uint64_t)epoch << 32 | word_check(&s, epoch) >> 32;
 }
 
 bool shared_attach(struct shared *s, void *base, size_t size)
@@ -290,7 +305,7 @@ unsigned shared_find(const struct shared *s, uint64_t hash,
 	for (unsigned i = 0; i < SHARED_WAYS; i++) {
 		const uint64_t ref = load_acquire(&slot[i]);
 		if (ref && ref >> 48 == hash >> 48 && alive(s, ref))
-			out[count++] = (struct shared_found){&slot[i], ref};
+			out[count++] = (struct shared_found){ &slot[i], ref };
 	}
 	return count;
 }
@@ -301,7 +316,7 @@ bool shared_ghost(const struct shared *s, uint64_t hash, struct shared_found *ou
 	for (unsigned i = 0; i < SHARED_WAYS; i++) {
 		const uint64_t ref = load_acquire(&slot[i]);
 		if (ref && ref >> 48 == hash >> 48 && !alive(s, ref)) {
-			*out = (struct shared_found){&slot[i], ref};
+			*out = (struct shared_found){ &slot[i], ref };
 			return true;
 		}
 	}
@@ -403,7 +418,7 @@ bool shared_named(const struct shared *s, uint64_t hash, const union entry *e,
 	for (unsigned i = 0; i < SHARED_WAYS; i++) {
 		if (load_acquire(&slot[i]) != ref)
 			continue;
-		*out = (struct shared_found){&slot[i], ref};
+		*out = (struct shared_found){ &slot[i], ref };
 		return true;
 	}
 	return false;
@@ -422,7 +437,7 @@ static void account(const struct shared_log *log, size_t size, bool again)
 		return; /* not full: nothing is overwritten yet */
 	int64_t credit = load(&log->line->credit);
 	credit += again ? -(int64_t)size : (int64_t)size * CREDIT_FACTOR;
-	store(&log->line->credit, credit > most	   ? most
+	store(&log->line->credit, credit > most    ? most
 				  : credit < -most ? -most
 						   : credit);
 }
@@ -483,15 +498,15 @@ static uint64_t badness(const struct shared *s, uint64_t ref)
 
 static struct shared_found worst_slot(const struct shared *s, uint64_t *slot)
 {
-	struct shared_found worst = {NULL, 0};
+	struct shared_found worst = { NULL, 0 };
 	uint64_t worst_is = 0;
 	for (unsigned i = 0; i < SHARED_WAYS; i++) {
 		const uint64_t ref = load_acquire(&slot[i]);
 		if (!ref)
-			return (struct shared_found){&slot[i], 0};
+			return (struct shared_found){ &slot[i], 0 };
 		const uint64_t bad = badness(s, ref);
 		if (!worst.slot || bad > worst_is) {
-			worst = (struct shared_found){&slot[i], ref};
+			worst = (struct shared_found){ &slot[i], ref };
 			worst_is = bad;
 		}
 	}
@@ -506,9 +521,9 @@ struct shared_found shared_insert(struct shared *s, uint64_t hash, uint64_t ref)
 			continue;
 		if (worst.ref)
 			add(&s->log[shared_region(ref)].line->evictions, 1);
-		return (struct shared_found){worst.slot, ref};
+		return (struct shared_found){ worst.slot, ref };
 	}
-	return (struct shared_found){NULL, 0};
+	return (struct shared_found){ NULL, 0 };
 }
 
 uint64_t shared_slots(const struct shared *s)
@@ -524,7 +539,7 @@ uint64_t shared_slot_ref(const struct shared *s, uint64_t i)
 
 void shared_count(const struct shared *s, struct shared_counts *out)
 {
-	*out = (struct shared_counts){.clears = load(&s->seg->clears)};
+	*out = (struct shared_counts){ .clears = load(&s->seg->clears) };
 	const uint64_t step = s->buckets / SAMPLE_BUCKETS + 1;
 	uint64_t seen = 0;
 	for (uint64_t b = 0; b < s->buckets; b += step, seen++)
@@ -551,6 +566,12 @@ static uint64_t generation_word(const struct shared *s, uint64_t value)
 static uint64_t generation_value(const struct shared *s, uint64_t word)
 {
 	return word == generation_word(s, word >> 24) ? word >> 24 : 0;
+}
+
+static void set_generation(struct shared *s, uint64_t value)
+{
+	s->seg->generation = generation_word(s, value);
+	s->seg->reserved = value;
 }
 
 uint64_t shared_generation(const struct shared *s)
@@ -590,8 +611,8 @@ bool shared_clear_line(
 	const struct shared *s, uint64_t generation, struct shared_clear *out)
 {
 	const struct clear_slot *slot = &s->seg->lines[generation % LIMIT_CLEAR_LINES];
-	const struct clear_slot l = {load(&slot->generation), load(&slot->name),
-		load(&slot->above), load(&slot->meta)};
+	const struct clear_slot l = { load(&slot->generation), load(&slot->name),
+		load(&slot->above), load(&slot->meta) };
 	if (!l.generation || l.generation != generation ||
 		l.meta >> 32 != line_check(s, &l))
 		return false;
@@ -608,7 +629,7 @@ bool shared_clear_line(
 
 static void write_line(struct shared *s, const struct shared_clear *line)
 {
-	struct clear_slot l = {.generation = line->generation, .name = line->name};
+	struct clear_slot l = { .generation = line->generation, .name = line->name };
 	memcpy(&l.above, line->above, sizeof(l.above));
 	l.meta = (uint64_t)line->type | (uint64_t)line->labels << 16 |
 		 (uint64_t)line->flags << 24;
@@ -649,6 +670,25 @@ void shared_clear_publish(struct shared *s, struct shared_clear line)
 			now = generation_value(s, word);
 		}
 	}
+}
+
+void shared_carry_clears(struct shared *s, const struct shared *old)
+{
+	const uint64_t from = load(&s->seg->inherited);
+	const uint64_t to = shared_generation(old);
+	if (!from || memcmp(s->seed, old->seed, sizeof(s->seed)) != 0 || to == from)
+		return;
+	/* damaged, or more than the ring holds: everything */
+	bool whole = to < from || to - from > LIMIT_CLEAR_LINES;
+	for (uint64_t g = from + 1; !whole && g <= to; g++) {
+		struct shared_clear line;
+		if (shared_clear_line(old, g, &line))
+			shared_clear_publish(s, line);
+		else
+			whole = true;
+	}
+	if (whole)
+		shared_clear_publish(s, (struct shared_clear){ .flags = LINE_ALL });
 }
 
 uint32_t shared_epoch(const struct shared *s)

@@ -43,6 +43,14 @@ struct shared_secrets {
 };
 
 void shared_format(void *base, size_t size, const struct shared_secrets *secrets);
+/* A new segment in place of another: the same secrets, so that hashes stay what they are,
+ * and a generation far above, under which no line stands yet. Entries put into it must
+ * have been judged after `generation` was read there. */
+void shared_format_after(void *base, size_t size, const struct shared *old,
+	uint64_t generation, uint32_t epoch);
+/* What was cleared in `old` after it was copied: anew in its successor. By everyone who
+ * goes over to it, so that nobody's death loses one. */
+void shared_carry_clears(struct shared *s, const struct shared *old);
 /* False: its head is damaged, make a new one. */
 bool shared_attach(struct shared *s, void *base, size_t size);
 
@@ -102,10 +110,10 @@ enum { LINE_SUBTREE = 1, LINE_ALL = 2, LINE_ABOVE = 4 };
 
 struct shared_clear {
 	uint64_t generation;
-	uint64_t name;		    /* keyed hash of the lower-case name */
+	uint64_t name;              /* keyed hash of the lower-case name */
 	uint16_t above[LINE_ABOVE]; /* hashes of the names above it, of 1 label, 2 ..: a
 				       denial there counts too */
-	uint16_t type;		    /* 0: all */
+	uint16_t type;              /* 0: all */
 	uint8_t labels;
 	uint8_t flags; /* LINE_* */
 };

@@ -92,7 +92,8 @@ static const char *refuse(int fd, const struct stat *st, const struct shm_want *
 	why = refuse_head(&head, st, want->magic, want->layout);
 	if (why)
 		return why;
-	if (head.size != want->size && (!want->any_size || nobody_uses(fd)))
+	if (head.size != want->size &&
+		(!want->any_size || (!want->any_size_alone && nobody_uses(fd))))
 		return "it has another size";
 	/* a file with holes would be SIGBUS on a full disk */
 	if ((uint64_t)st->st_blocks * 512 < head.size &&
@@ -129,7 +130,7 @@ static void move_away(const char *path, const struct stat *st)
 static bool take_existing(
 	struct shm *out, const struct shm_want *want, char reason[static 256])
 {
-	struct stat st = {0};
+	struct stat st = { 0 };
 	int fd = open(want->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0) {
 		const int err = errno;
@@ -270,7 +271,7 @@ static enum shm_result anonymous(struct shm *out, const struct shm_want *want)
 		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (base == MAP_FAILED)
 		return SHM_FAILED;
-	*out = (struct shm){.base = base, .size = want->size, .fd = -1};
+	*out = (struct shm){ .base = base, .size = want->size, .fd = -1 };
 	fill(base, want);
 	return SHM_ANONYMOUS;
 }
@@ -279,7 +280,7 @@ enum shm_result shm_open_file(
 	struct shm *out, const struct shm_want *want, char reason[static 256])
 {
 	assert(want->size >= sizeof(struct shm_head));
-	*out = (struct shm){.fd = -1};
+	*out = (struct shm){ .fd = -1 };
 	reason[0] = 0;
 	if (strlen(want->path) >= sizeof(out->path)) {
 		say(reason, "the path is too long", 0);
@@ -307,7 +308,7 @@ enum shm_result shm_open_file(
 int shm_open_readonly(
 	struct shm *out, const char *path, uint64_t magic, uint32_t layout)
 {
-	*out = (struct shm){.fd = -1};
+	*out = (struct shm){ .fd = -1 };
 	if (strlen(path) >= sizeof(out->path))
 		return -ENAMETOOLONG;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -336,7 +337,7 @@ void shm_close(struct shm *s)
 		munmap(s->base, s->size);
 	}
 	fd_close(&s->fd); /* its lock goes too */
-	*s = (struct shm){.fd = -1};
+	*s = (struct shm){ .fd = -1 };
 }
 
 bool shm_current(const struct shm *s)
@@ -347,6 +348,15 @@ bool shm_current(const struct shm *s)
 	return lstat(s->path, &st) == 0 && st.st_dev == s->device &&
 	       st.st_ino == s->inode && st.st_size >= 0 &&
 	       (uint64_t)st.st_size == s->size;
+}
+
+bool shm_alone(const struct shm *s)
+{
+	if (s->fd < 0)
+		return true;
+	const bool alone = flock(s->fd, LOCK_EX | LOCK_NB) == 0;
+	flock(s->fd, LOCK_SH | LOCK_NB);
+	return alone;
 }
 
 bool shm_replaced(const struct shm *s)

@@ -16,7 +16,7 @@ struct shm_head {
 	uint32_t layout;    /* version of what follows */
 	uint32_t replaced;  /* set to 1 by who renames another file over this one: map
 			       anew */
-	uint64_t size;	    /* of the whole file */
+	uint64_t size;      /* of the whole file */
 	uint64_t created_s; /* wall clock */
 };
 
@@ -37,7 +37,9 @@ struct shm_want {
 	bool any_size; /* an existing file of another size is taken as it is (first
 			* wins) while another process has it open; made anew where none
 			* has */
-	bool fresh;    /* never take what is there: a new file is renamed over it */
+	bool any_size_alone; /* with any_size: also where nobody has it open (then ask
+			      * shm_alone, and replace it) */
+	bool fresh; /* never take what is there: a new file is renamed over it */
 	mode_t mode;
 	/* fills a new file after its head is written, before it is renamed into place;
 	 * may be NULL */
@@ -69,6 +71,8 @@ void shm_close(struct shm *s);
 /* Does the path still lead to what is mapped? False: removed, replaced or truncated.
  * stat(2), so ask seldom. */
 bool shm_current(const struct shm *s);
+/* Has no other process it open? */
+bool shm_alone(const struct shm *s);
 /* Was another file renamed over this one on purpose? A look at the head, no system
  * call. */
 bool shm_replaced(const struct shm *s);
