@@ -144,6 +144,18 @@ static const char *skip_our_place(const char *text)
 	return text;
 }
 
+/* A module's table is missing: which line brings it. */
+static const char *advise(lua_State *L, const char *text)
+{
+	char name[32];
+	if (sscanf(text, "attempt to index global '%31[a-z0-9_]' (a nil value)",
+		    name) != 1 ||
+		conf_module_find(name) < 0)
+		return text;
+	return lua_pushfstring(
+		L, "module '%s' is not loaded: modules.load('%s')", name, name);
+}
+
 /* Any error becomes "FILE:LINE: text", with the file as it was given and not as Lua
  * shortens it. */
 static int error_handler(lua_State *L)
@@ -161,6 +173,7 @@ static int error_handler(lua_State *L)
 	snprintf(expected, sizeof(expected), "%s:%d: ", ar.short_src, ar.currentline);
 	if (strncmp(text, expected, strlen(expected)) == 0)
 		text += strlen(expected);
+	text = advise(L, text);
 	push_where(L, &ar);
 	lua_pushstring(L, text);
 	lua_concat(L, 2);

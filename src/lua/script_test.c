@@ -236,6 +236,9 @@ static void errors_name_file_and_line(void **state)
 {
 	(void)state;
 	bad("cache.sise = 1", "unknown field 'sise' of cache (did you mean 'size'?)");
+	bad("hints.root_file('x')",
+		"module 'hints' is not loaded: modules.load('hints')");
+	bad("nothing.at_all()", "attempt to index global 'nothing' (a nil value)");
 	bad_line("\n\nnet.lisen('::1')", 3,
 		"unknown field 'lisen' of net (did you mean");
 	bad("x = = 1", "unexpected symbol near '='");
@@ -261,8 +264,8 @@ static void file_that_is_no_script_is_a_clear_error(void **state)
 {
 	(void)state;
 	assert_null(script_load("/nonexistent/x.lua", "1", true, NULL, error, NULL));
-	assert_string_equal(
-		error, "/nonexistent/x.lua:1: cannot read: No such file or directory (-c names another file)");
+	assert_string_equal(error, "/nonexistent/x.lua:1: cannot read: No such file or "
+				   "directory (-c names another file)");
 	assert_null(script_load("/", "1", true, NULL, error, NULL));
 	assert_string_equal(error, "/:1: cannot read: Is a directory");
 	file_write("\033LJ\2", 4);
