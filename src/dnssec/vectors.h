@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Made by tools/dnssec_vectors.py. RDATA as hex. */
 /* clang-format off */
-static const struct vector vectors[] = {
+__attribute__((unused)) static const struct vector vectors[] = {
 	{ "RFC 5702 6.2", "example.net.", 1400000000u, "www.example.net.", 1, 3600,
 		{ "0100030a03010001d1e8353396f9eb7ce8ab89396443a75a6776fc1be98f379d25575f22"
 			"c0dc32eba1139490de97d0eea99d69e3250ba35ff03286a143c63d77b4e9c3f6eff59138"
@@ -2038,7 +2038,7 @@ static const struct vector vectors[] = {
 			0 } },
 };
 
-static const struct denial_vector denial_vectors[] = {
+__attribute__((unused)) static const struct denial_vector denial_vectors[] = {
 	{ "nsec", "example.", 47,
 		"05616c696173076578616d706c6500000722010000000380",
 	 },

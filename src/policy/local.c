@@ -12,8 +12,7 @@
 enum {
 	LOCALHOST_TTL = 900,
 	IPV4ONLY_TTL = 86400,
-	HINFO_TTL = 3600,  /* RFC 8482 leaves it open */
-	TYPE_NXNAME = 128, /* RFC 9824 */
+	HINFO_TTL = 3600, /* RFC 8482 leaves it open */
 	EDE_INVALID_QUERY_TYPE = 30,
 };
 

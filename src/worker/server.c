@@ -16,7 +16,6 @@
 
 enum {
 	CALLS_MAX = 64, /* policy callbacks for one query */
-	TYPE_NXNAME = 128,
 	REPLY_MIN = 4096,
 };
 
