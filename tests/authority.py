@@ -69,10 +69,11 @@ class Authority:
 		return reply
 
 	def answer(self, wire, peer):
+		reply = self.reply_to(dns.message.from_wire(wire)).to_wire()
 		if self.delay:
 			time.sleep(self.delay)
 		if self.mode != 'silent' and not self.over:
-			self.sock.sendto(self.reply_to(dns.message.from_wire(wire)).to_wire(), peer)
+			self.sock.sendto(reply, peer)
 
 	def run(self):
 		while not self.over:

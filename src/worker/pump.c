@@ -282,7 +282,7 @@ static bool pump_step(struct resolution *s, struct iter_event *ev)
 		pending_event(s, ITER_CONTINUE, false);
 		return false;
 	case ITER_DONE:
-		resolution_finish(s, iter_answer(s->iter));
+		resolution_done(s);
 		return false;
 	}
 	return false;

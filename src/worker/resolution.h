@@ -56,12 +56,16 @@ struct resolution {
 
 	struct waiter *first, **last;
 	unsigned waiters;
-	struct waiter *direct; /* the asker, while its call lasts */
-	struct iter_answer answer;        /* once finished */
-	struct resolution *telling_next;  /* finished; not all who wait were told yet */
-	bool *ended;           /* for the call that must know */
+	struct waiter *direct;           /* the asker, while its call lasts */
+	struct iter_answer answer;       /* once finished */
+	struct resolution *telling_next; /* finished; not all who wait were told yet */
+	bool *ended;                     /* for the call that must know */
 	uint32_t epoch;
 	bool stuck;
+
+	struct route route;
+	struct timer stale_timer; /* how long clients wait where stale data is */
+	bool stale_told;          /* they had that: later ones do not wait */
 };
 
 struct resolve {
@@ -92,7 +96,15 @@ void pump_drop(struct resolution *s);
 void pump_woken(
 	void *ctx, void *waiter, enum fetch_wake what, const uint8_t *pkt, size_t len);
 
+/* stale.c: may expired data stand in for this failure? */
+bool stale_helps(const struct resolution *s, const struct iter_answer *failed);
+/* A finished resolution of the same question from the cache alone, expired data too; to
+ * be freed. NULL: there is none, or it is not wanted. */
+struct iter *stale_find(const struct resolution *s);
+
 /* resolve.c: tells everyone who waits, a crowd over several turns; `s` is not the
  * caller's any more. */
 void resolution_finish(struct resolution *s, const struct iter_answer *answer);
+/* As it ended by itself: instead of a failure, stale data if there is. */
+void resolution_done(struct resolution *s);
 void resolution_fail(struct resolution *s, int ede, const char *text);

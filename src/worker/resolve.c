@@ -126,6 +126,7 @@ static struct resolve_result result_of(const struct resolution *s)
 static void resolution_free(struct resolution *s)
 {
 	pump_drop(s);
+	loop_timer_clear(s->r->env.loop, &s->stale_timer);
 	iter_free(s->iter);
 	free(s);
 }
@@ -201,6 +202,17 @@ void resolution_finish(struct resolution *s, const struct iter_answer *answer)
 		tell_later(s);
 }
 
+void resolution_done(struct resolution *s)
+{
+	struct iter *stale =
+		stale_helps(s, iter_answer(s->iter)) ? stale_find(s) : NULL;
+	if (stale) {
+		iter_free(s->iter);
+		s->iter = stale;
+	}
+	resolution_finish(s, iter_answer(s->iter));
+}
+
 void resolution_fail(struct resolution *s, int ede, const char *text)
 {
 	const struct iter_answer failed = {
@@ -236,6 +248,64 @@ static bool waiter_add(struct resolution *s, const struct waiter *w)
 		++*count;
 		r->waiters++;
 	}
+	return true;
+}
+
+/* Those who wait go over to `to`; internal ones stay, they want what is fresh. */
+static void move_clients(struct resolution *s, struct resolution *to)
+{
+	struct waiter **at = &s->first;
+	while (*at) {
+		struct waiter *w = *at;
+		if (w->done) {
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
+		w->next = NULL;
+		s->waiters--;
+		*to->last = w;
+		to->last = &w->next;
+	}
+	s->last = at;
+}
+
+/* Clients need not wait longer; the resolution goes on, for the cache. They are told by
+ * a finished one of their own. */
+static void stale_due(void *ctx)
+{
+	struct resolution *s = ctx;
+	struct iter *stale = stale_find(s);
+	struct resolution *told = stale ? calloc(1, sizeof(*told)) : NULL;
+	if (!told) {
+		iter_free(stale);
+		return;
+	}
+	s->stale_told = true;
+	told->r = s->r;
+	told->iter = stale;
+	told->question = s->question;
+	told->epoch = s->epoch;
+	told->last = &told->first;
+	told->answer = *iter_answer(stale);
+	move_clients(s, told);
+	unsigned left = TELL_AT_ONCE;
+	if (tell_waiters(told, &left))
+		resolution_free(told);
+	else
+		tell_later(told);
+}
+
+/* False: he must wait. */
+static bool stale_answer(const struct resolution *s, struct waiter *w)
+{
+	struct iter *stale = s->stale_told && !w->done ? stale_find(s) : NULL;
+	if (!stale)
+		return false;
+	struct resolve_result result = result_of(s);
+	result.answer = iter_answer(stale);
+	tell(s->r, w, &result);
+	iter_free(stale);
 	return true;
 }
 
@@ -277,6 +347,8 @@ enum resolve_outcome resolve_ask(
 	question_fill(r, &question, q);
 	struct resolution *s = table_find(r, &question);
 	if (s) {
+		if (stale_answer(s, w))
+			return RESOLVE_DONE;
 		if (!waiter_add(s, w))
 			return RESOLVE_BUSY;
 		counter_up(r->env.counters, queries_joined);
@@ -288,6 +360,7 @@ enum resolve_outcome resolve_ask(
 	if (!s)
 		return RESOLVE_BUSY;
 	s->question = question;
+	s->route = q->iter.route;
 	table_add(r, s);
 
 	bool ended = false;
@@ -298,8 +371,12 @@ enum resolve_outcome resolve_ask(
 		return RESOLVE_DONE;
 	s->ended = NULL;
 	s->direct = NULL;
-	if (waiter_add(s, w))
+	if (waiter_add(s, w)) {
+		if (r->env.serve_stale && !w->done)
+			loop_timer_set(r->env.loop, &s->stale_timer,
+				s->begun_us + r->env.stale_after_us, stale_due, s);
 		return RESOLVE_LATER;
+	}
 	table_remove(r, s);
 	resolution_free(s);
 	return RESOLVE_BUSY;

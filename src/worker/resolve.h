@@ -62,6 +62,10 @@ struct resolve_env {
 	struct iter_env iter;
 	struct counters *counters;
 	struct random *random;
+	/* RFC 8767: expired data is the answer when fresh is not there after so long, or
+	 * fails */
+	bool serve_stale;
+	int64_t stale_after_us;
 	const char *run_folder; /* NULL: no fetches are shared with other instances */
 	/* upstream_ask() and upstream_cancel(), or a test's own */
 	struct ask *(*ask)(void *ctx, const struct addr *server, bool tcp,

@@ -30,6 +30,7 @@ typedef void script_fn(
 static script_fn *script;
 static unsigned iters_made, iters_alive;
 static struct iter_answer good_answer = { .ede = EDE_NONE };
+static struct iter_answer stale_found = { .ede = EDE_STALE_ANSWER };
 
 struct iter *iter_new(
 	const struct iter_env *env, const struct iter_query *q, const struct now *now)
@@ -45,6 +46,8 @@ struct iter *iter_new(
 
 void iter_free(struct iter *it)
 {
+	if (!it)
+		return;
 	iters_alive--;
 	free(it);
 }
@@ -53,6 +56,10 @@ void iter_step(struct iter *it, const struct iter_event *ev, const struct now *n
 	struct iter_wish *wish)
 {
 	(void)now;
+	if (it->q.stale) {
+		wish->want = ITER_DONE;
+		return;
+	}
 	it->steps++;
 	it->last = ev->kind;
 	it->last_shared = ev->shared;
@@ -63,8 +70,7 @@ void iter_step(struct iter *it, const struct iter_event *ev, const struct now *n
 
 const struct iter_answer *iter_answer(const struct iter *it)
 {
-	(void)it;
-	return &good_answer;
+	return it->q.stale ? &stale_found : &good_answer;
 }
 
 uint64_t iter_generation(const struct iter *it)
@@ -168,6 +174,7 @@ static struct {
 	struct resolve *r;
 	unsigned answers;
 	uint16_t rcode;
+	int ede;
 	const void *last_slot;
 } t;
 
@@ -176,6 +183,7 @@ static void on_answer(void *ctx, struct waiter *w, const struct resolve_result *
 	(void)ctx;
 	t.answers++;
 	t.rcode = result->answer->rcode;
+	t.ede = result->answer->ede;
 	t.last_slot = w->slot;
 	assert_ptr_equal(w->q.name, w->name);
 	assert_int_equal(result->generation, 7);
@@ -189,7 +197,8 @@ static int set_up(void **state)
 	asked = iters_made = iters_alive = 0;
 	upstream_full = false;
 	script = script_ask;
-	good_answer = (struct iter_answer){ .ede = EDE_NONE };
+	good_answer = (struct iter_answer){ .ede = EDE_NONE, .ede_origin = EDE_NONE };
+	stale_found = (struct iter_answer){ .ede = EDE_STALE_ANSWER };
 	random_init(&t.random);
 	t.loop = loop_new();
 	const struct cache_conf conf = { .run_folder = "/nonexistent/run",
@@ -477,6 +486,109 @@ static void an_answer_that_does_not_fit_leaves_the_ask_open(void **state)
 	assert_int_equal(t.answers, 1);
 }
 
+/* --- stale answers --- */
+
+enum { STALE_AFTER_US = 20 * 1000 };
+
+static int set_up_stale(void **state)
+{
+	if (set_up(state))
+		return -1;
+	resolve_free(t.r);
+	const struct resolve_env env = {
+		.loop = t.loop,
+		.iter = { .cache = t.cache },
+		.counters = &t.counters,
+		.random = &t.random,
+		.serve_stale = true,
+		.stale_after_us = STALE_AFTER_US,
+		.ask = fake_ask,
+		.cancel = fake_cancel,
+		.answer = on_answer,
+	};
+	t.r = resolve_new(&env);
+	return t.r ? 0 : -1;
+}
+
+static void wait_for_stale(void)
+{
+	for (unsigned i = 0; i < 50 && t.answers == 0; i++)
+		loop_turn(t.loop, 10);
+}
+
+static void a_slow_resolution_goes_on_after_its_stale_answer(void **state)
+{
+	(void)state;
+	assert_int_equal(ask('a'), RESOLVE_LATER);
+	assert_int_equal(ask('a'), RESOLVE_LATER);
+	wait_for_stale();
+	assert_int_equal(t.answers, 2);
+	assert_int_equal(t.ede, EDE_STALE_ANSWER);
+	assert_int_equal(resolve_waiting(t.r), 0);
+	assert_int_equal(resolve_in_flight(t.r), 1);
+	/* who comes now does not wait at all */
+	assert_int_equal(ask('a'), RESOLVE_DONE);
+	assert_int_equal(t.answers, 3);
+	assert_int_equal(asked, 1);
+	assert_true(asks[0].open);
+	upstream_says(&asks[0], ASK_MESSAGE);
+	assert_int_equal(resolve_in_flight(t.r), 0);
+	assert_int_equal(t.answers, 3);
+}
+
+static void without_stale_data_clients_wait_on(void **state)
+{
+	(void)state;
+	stale_found.rcode = RCODE_SERVFAIL;
+	ask('a');
+	for (unsigned i = 0; i < 5; i++)
+		loop_turn(t.loop, 10);
+	assert_int_equal(t.answers, 0);
+	upstream_says(&asks[0], ASK_MESSAGE);
+	assert_int_equal(t.answers, 1);
+	assert_int_equal(t.ede, EDE_NONE);
+}
+
+static void a_failure_is_answered_with_stale_data(void **state)
+{
+	(void)state;
+	good_answer.rcode = RCODE_SERVFAIL;
+	good_answer.ede = EDE_NO_REACHABLE_AUTHORITY;
+	script = script_done;
+	assert_int_equal(ask('a'), RESOLVE_DONE);
+	assert_int_equal(t.ede, EDE_STALE_ANSWER);
+}
+
+static void what_is_bogus_is_not_answered_with_stale_data(void **state)
+{
+	(void)state;
+	good_answer.rcode = RCODE_SERVFAIL;
+	script = script_done;
+	good_answer.ede = EDE_BOGUS;
+	ask('a');
+	assert_int_equal(t.ede, EDE_BOGUS);
+	good_answer.ede = EDE_CACHED_ERROR;
+	good_answer.ede_origin = EDE_BOGUS;
+	ask('a');
+	assert_int_equal(t.ede, EDE_CACHED_ERROR);
+	assert_int_equal(t.rcode, RCODE_SERVFAIL);
+	good_answer.ede = EDE_NOT_AUTHORITATIVE;
+	good_answer.ede_origin = EDE_NONE;
+	ask_as('a', 1, true); /* RD=0 */
+	assert_int_equal(t.ede, EDE_NOT_AUTHORITATIVE);
+}
+
+static void who_comes_after_a_clear_does_not_join(void **state)
+{
+	(void)state;
+	ask('a');
+	cache_clear_all(t.cache);
+	ask('a');
+	assert_int_equal(iters_made, 2);
+	assert_int_equal(resolve_in_flight(t.r), 2);
+}
+
+#define STALE(fn) cmocka_unit_test_setup_teardown(fn, set_up_stale, tear_down)
 #define STORY(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -496,6 +608,11 @@ int main(void)
 		STORY(a_crowd_is_told_over_several_turns),
 		STORY(giving_up_tells_everyone),
 		STORY(an_answer_that_does_not_fit_leaves_the_ask_open),
+		STALE(a_slow_resolution_goes_on_after_its_stale_answer),
+		STALE(without_stale_data_clients_wait_on),
+		STALE(a_failure_is_answered_with_stale_data),
+		STALE(what_is_bogus_is_not_answered_with_stale_data),
+		STORY(who_comes_after_a_clear_does_not_join),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

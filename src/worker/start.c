@@ -210,6 +210,8 @@ static bool open_resolver(
 		.ask = ask_upstream,
 		.cancel = cancel_upstream,
 		.ask_ctx = w->upstream,
+		.serve_stale = conf_module_on(w->conf, MODULE_serve_stale),
+		.stale_after_us = w->conf->serve_stale_timeout_ms * INT64_C(1000),
 		.answer = server_deliver,
 		.ctx = w,
 	};
