@@ -2,6 +2,7 @@
 /* worker/stale.c - when expired data may stand in for what the servers do not give: RFC
  * 8767. */
 #include "wire/codes.h"
+#include "worker/poison.h"
 #include "worker/resolution.h"
 
 enum { STEPS_MAX = 64 };
@@ -37,12 +38,14 @@ struct iter *stale_find(const struct resolution *s)
 	struct iter *it = iter_new(&s->r->env.iter, &query, now);
 	if (!it)
 		return NULL;
+	const struct poison_mark before = poison_begin(q->name, q->type, q->rclass);
 	struct iter_event ev = { .kind = ITER_START };
 	struct iter_wish wish = { .want = ITER_AGAIN };
 	for (unsigned i = 0; wish.want == ITER_AGAIN && i < STEPS_MAX; i++) {
 		iter_step(it, &ev, now, &wish);
 		ev.kind = ITER_CONTINUE;
 	}
+	poison_end(before);
 	if (wish.want == ITER_DONE) {
 		const struct iter_answer *a = iter_answer(it);
 		if (a->rcode == RCODE_NOERROR || a->rcode == RCODE_NXDOMAIN)
