@@ -18,6 +18,14 @@
 		"all counters, per instance and in total")                             \
 	X(eval, "[-i NAME] 'LUA'", "-i --instance --help",                             \
 		"run a line of Lua on one instance, or on all")                        \
+	X(cache,                                                                       \
+		"show NAME [TYPE] [--json] | clear NAME [--exact | --type TYPE] |"     \
+		" clear --all | stats [--json] | resize SIZE | export FILE | import "  \
+		"FILE",                                                                \
+		"show clear stats resize export import --json --exact --subtree "      \
+		"--type --all"                                                         \
+		" --help",                                                             \
+		"look into the shared cache, clear it, carry it elsewhere")            \
 	X(check, "[-c FILE] [-i NAME]", "-c -i --config --instance --help",            \
 		"read the configuration and say what is wrong")                        \
 	X(completion, "bash", "bash --help", "print completion for a shell")           \
