@@ -34,7 +34,10 @@ def test_units_verify(installed, tmp_path):
 		text = re.sub(r'(?m)^(ExecStart=)\S*/(shoald)\b',
 			lambda m: m[1] + helpers.program(m[2]), text)
 		(tmp_path / name).write_text(text)
-	for unit in ('shoald@1.service', 'shoal.target'):
+	drop_in = tmp_path / 'shoald@1.socket.d'
+	drop_in.mkdir()
+	(drop_in / 'listen.conf').write_text('[Socket]\nListenDatagram=127.0.0.1:53\n')
+	for unit in ('shoald@1.service', 'shoald@1.socket', 'shoal.target'):
 		done = subprocess.run(['systemd-analyze', 'verify', '--man=no', str(tmp_path / unit)],
 			capture_output=True, text=True, timeout=60)
 		ours = [line for line in (done.stdout + done.stderr).splitlines() if 'shoal' in line]

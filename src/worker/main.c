@@ -9,7 +9,7 @@
 #include "worker/start.h"
 #include "worker/version.h"
 
-enum { OPTION_CHECK = 256, EXIT_USAGE = 2 };
+enum { OPTION_CHECK = 256, OPTION_SOCKETS, EXIT_USAGE = 2 };
 
 static const struct {
 	const char *name;
@@ -21,6 +21,8 @@ static const struct {
 	{ "instance", 'i', "NAME", "the instance's name ($SYSTEMD_INSTANCE, else 1)" },
 	{ "check", OPTION_CHECK, NULL,
 		"read the configuration, say what is wrong, open nothing" },
+	{ "sockets", OPTION_SOCKETS, NULL,
+		"print the addresses that the configuration listens on, open nothing" },
 	{ "version", 'V', NULL, "version, libraries, what this kernel offers" },
 	{ "help", 'h', NULL, "this text" },
 };
@@ -84,6 +86,9 @@ int main(int argc, char **argv)
 		case OPTION_CHECK:
 			o.check = true;
 			break;
+		case OPTION_SOCKETS:
+			o.sockets = true;
+			break;
 		case 'V':
 			version_print();
 			return 0;
@@ -103,5 +108,7 @@ int main(int argc, char **argv)
 		return usage(
 			"an instance's name has 1 to 63 of A-Z a-z 0-9 _ . : -, not",
 			name ? name : getenv("SYSTEMD_INSTANCE"));
+	if (o.sockets)
+		return start_sockets(&o);
 	return o.check ? start_check(&o) : start_run(&o);
 }

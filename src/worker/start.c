@@ -384,3 +384,21 @@ int start_check(const struct start_options *o)
 	script_free(s);
 	return 0;
 }
+
+int start_sockets(const struct start_options *o)
+{
+	char error[TEXT] = "", text[ADDR_TEXT_MAX];
+	int warnings = 0;
+	struct script *s = script_load(o->file, o->name, true, NULL, error, &warnings);
+	if (!s) {
+		fprintf(stderr, "shoald: %s\n", error);
+		return 1;
+	}
+	const struct conf *conf = script_conf(s);
+	for (size_t i = 0; i < conf->listen_count; i++)
+		printf("%s %u%s\n", addr_ip_text(&conf->listens[i].addr, text),
+			conf->listens[i].addr.port,
+			conf->listens[i].freebind ? " freebind" : "");
+	script_free(s);
+	return 0;
+}

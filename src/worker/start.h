@@ -9,7 +9,7 @@
 struct start_options {
 	const char *file;
 	const char *name; /* valid, see start_name() */
-	bool check;
+	bool check, sockets;
 };
 
 /* The instance's name: `given`, else $SYSTEMD_INSTANCE, else "1"; NULL if it has
@@ -18,6 +18,8 @@ struct start_options {
 const char *start_name(const char *given);
 /* --check: 0 or 1; prints. */
 int start_check(const struct start_options *o);
+/* --sockets: "IP PORT" and " freebind", one a line. 0 or 1. */
+int start_sockets(const struct start_options *o);
 /* Until the instance stops: 0, or 1 when it could not start (one line on standard
  * error). */
 int start_run(const struct start_options *o);
