@@ -245,6 +245,14 @@ static inline void follow(struct cache *c, const struct now *now)
 		counter_up(c->counters, cache_reopened);
 }
 
+/* Of two entries with one key, in whichever slots two writers put them, all take the same
+ * for the newer. */
+static uint64_t newness(const union entry *e)
+{
+	return (uint64_t)e->head.stored_s << 32 |
+	       (e->head.position / ENTRY_UNIT & UINT32_MAX);
+}
+
 /* Into c->copy. False: there is none; `where` may then be a damaged slot that may have
  * been it. */
 static bool find(struct cache *c, const struct lookup *l, struct shared_found *where)
@@ -252,18 +260,26 @@ static bool find(struct cache *c, const struct lookup *l, struct shared_found *w
 	struct shared_found found[SHARED_WAYS];
 	const unsigned count = shared_find(&c->shared, l->hash, found);
 	*where = (struct shared_found){ NULL, 0 };
+	unsigned same = 0;
+	uint64_t best = 0;
 	for (unsigned i = 0; i < count; i++) {
 		const enum shared_copied how =
 			shared_copy(&c->shared, found[i].ref, &c->copy);
 		if (how == COPY_DAMAGED) {
 			counter_up(c->counters, cache_damaged);
-			*where = found[i];
+			if (!same)
+				*where = found[i];
 		} else if (how == COPIED && lookup_is(l, &c->copy)) {
-			*where = found[i];
-			return true;
+			if (!same++ || newness(&c->copy) > best) {
+				best = newness(&c->copy);
+				*where = found[i];
+			}
 		}
 	}
-	return false;
+	/* twins: the newer one, copied again if it was not the last */
+	return same && (count == 1 || (shared_copy(&c->shared, where->ref, &c->copy) ==
+						      COPIED &&
+					      lookup_is(l, &c->copy)));
 }
 
 static uint32_t epoch_now(struct cache *c)
@@ -543,18 +559,44 @@ static enum shared_region choose_region(
 		       : REGION_YOUNG;
 }
 
-/* Another writer may have put the same key into another slot at the same time: last
- * wins. */
+/* Another writer may have put the same key into another slot at the same time: the newer
+ * stays. A writer that was stopped before it took a slot finds here that it came late;
+ * one that dies before this leaves a twin, of which readers take the newer too. */
 static void drop_twins(
 	struct cache *c, const struct lookup *l, const struct shared_found *mine)
 {
 	struct shared_found found[SHARED_WAYS];
 	const unsigned count = shared_find(&c->shared, l->hash, found);
-	for (unsigned i = 0; i < count && count > 1; i++)
-		if (found[i].slot != mine->slot &&
-			shared_copy(&c->shared, found[i].ref, &c->copy) == COPIED &&
-			lookup_is(l, &c->copy))
-			shared_replace(&found[i], 0);
+	for (unsigned i = 0; i < count && count > 1; i++) {
+		if (found[i].slot == mine->slot ||
+			shared_copy(&c->shared, found[i].ref, &c->copy) != COPIED ||
+			!lookup_is(l, &c->copy))
+			continue;
+		const bool late = newness(&c->copy) > newness(&c->build);
+		shared_replace(late ? mine : &found[i], 0);
+		if (late)
+			return;
+	}
+}
+
+/* What stands there, by its head alone. True: what is built may replace it, or there is
+ * nothing; false: it might not. A head that lies costs only the closer look. */
+static bool find_head(
+	struct cache *c, const struct lookup *l, struct shared_found *where)
+{
+	struct shared_found found[SHARED_WAYS];
+	const unsigned count = shared_find(&c->shared, l->hash, found);
+	*where = (struct shared_found){ NULL, 0 };
+	if (count > 1)
+		return false;
+	if (!count)
+		return true;
+	const uint8_t new = c->build.head.trust;
+	if (!shared_head(&c->shared, found[0].ref, &c->copy) || !lookup_is(l, &c->copy))
+		return false;
+	const uint8_t old = c->copy.head.trust;
+	*where = found[0];
+	return (new & 15) >= (old & 15) && new >> 4 >= old >> 4;
 }
 
 static bool publish(struct cache *c, const struct lookup *l, struct shared_found old,
@@ -597,7 +639,7 @@ bool cache_put(struct cache *c, const struct cache_key *key, const struct now *n
 	if (verdict != VERDICT_LIVE)
 		return false;
 	struct shared_found old;
-	if (find(c, &l, &old) && !outranks(c, now))
+	if (!find_head(c, &l, &old) && find(c, &l, &old) && !outranks(c, now))
 		return false;
 	const enum shared_region region = choose_region(c, &l, &old);
 	if (region == REGION_MAIN && shared_main_full(&c->shared))

@@ -120,6 +120,12 @@ static bool swap(uint64_t *word, uint64_t was, uint64_t is)
 		word, &was, is, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
 }
 
+#define POINT(step)                                                                    \
+	do {                                                                           \
+		if (shared_test_point)                                                 \
+			shared_test_point(step);                                       \
+	} while (0)
+
 /* --- checks ------------------------------------------------------ */
 
 static inline uint64_t fold(uint64_t a, uint64_t b)
@@ -371,6 +377,24 @@ enum shared_copied shared_copy(const struct shared *s, uint64_t ref, union entry
 	return alive(s, ref) ? COPY_DAMAGED : COPY_GONE;
 }
 
+bool shared_head(const struct shared *s, uint64_t ref, union entry *out)
+{
+	const struct shared_log *log = &s->log[shared_region(ref)];
+	const uint64_t tail = load_acquire(&log->line->tail);
+	const uint64_t bytes = behind(log, ref, tail);
+	const uint64_t position = tail / ENTRY_UNIT * ENTRY_UNIT - bytes;
+	const uint64_t at = position % log->size;
+	if (!bytes || at + HEAD_WORDS * 8 + ENTRY_NAME_MAX > log->size)
+		return false;
+	const uint64_t *from = (const uint64_t *)(const void *)(log->base + at);
+	for (unsigned i = 0; i < HEAD_WORDS; i++)
+		out->words[i] = load(&from[i]);
+	const unsigned end = HEAD_WORDS + (out->head.name_len + 7u) / 8;
+	for (unsigned i = HEAD_WORDS; i < end; i++)
+		out->words[i] = load(&from[i]);
+	return out->head.position == position;
+}
+
 /* --- index and logs: writing ---------------------------------------------------------
  */
 
@@ -469,8 +493,13 @@ uint64_t shared_append(struct shared *s, enum shared_region region, union entry 
 	e->head.position = position;
 	e->head.check = entry_check(e, s->seed, size, position);
 	uint64_t *to = (uint64_t *)(void *)(log->base + position % log->size);
-	for (size_t i = 0; i < size / 8; i++)
+	POINT("reserved");
+	for (size_t i = 0; i < size / 8; i++) {
+		if (i == size / 16)
+			POINT("half copied");
 		store(&to[i], e->words[i]);
+	}
+	POINT("copied");
 	account(log, size, again);
 	if (!again)
 		add(&log->line->inserts, 1);
@@ -480,7 +509,10 @@ uint64_t shared_append(struct shared *s, enum shared_region region, union entry 
 
 bool shared_replace(const struct shared_found *was, uint64_t ref)
 {
-	return swap(was->slot, was->ref, ref);
+	POINT("before swap");
+	const bool done = swap(was->slot, was->ref, ref);
+	POINT("after swap");
+	return done;
 }
 
 /* Dead before YOUNG before MAIN, old before new: who floods us takes slots of his own,
@@ -637,6 +669,7 @@ static void write_line(struct shared *s, const struct shared_clear *line)
 	struct clear_slot *slot = &s->seg->lines[l.generation % LIMIT_CLEAR_LINES];
 	store(&slot->generation, l.generation);
 	store(&slot->name, l.name);
+	POINT("clear half written");
 	store(&slot->above, l.above);
 	store(&slot->meta, l.meta);
 }
@@ -661,7 +694,9 @@ void shared_clear_publish(struct shared *s, struct shared_clear line)
 		}
 		reserve_above(s, now);
 		line.generation = (add(&s->seg->reserved, 1) + 1) & GENERATION_MAX;
+		POINT("clear reserved");
 		write_line(s, &line);
+		POINT("clear written");
 		while (now && now < line.generation) {
 			if (swap(&s->seg->generation, word,
 				    generation_word(s, line.generation)))

@@ -26,6 +26,9 @@ struct shared_log {
 	struct shared_line *line; /* tail and counts, in the segment */
 };
 
+/* Only a test defines it: called at each step of the protocol, to stop or die there. */
+void shared_test_point(const char *step) __attribute__((weak));
+
 /* This process's view; geometry follows from the size alone, keys are copied at the
  * start: nothing here is read from the segment again. */
 struct shared {
@@ -66,6 +69,10 @@ unsigned shared_find(const struct shared *s, uint64_t hash,
 
 enum shared_copied { COPIED, COPY_GONE, COPY_DAMAGED };
 enum shared_copied shared_copy(const struct shared *s, uint64_t ref, union entry *out);
+
+/* Only head and name, and not verified but for the position: enough to see what stands
+ * there before it is replaced. */
+bool shared_head(const struct shared *s, uint64_t ref, union entry *out);
 
 /* A slot with the hash's tag whose entry was written over: most likely the key was here
  * not long ago and is asked again. */
