@@ -5,10 +5,13 @@
 the denial records of a small zone as BIND makes them.
 
   tools/dnssec_vectors.py > src/dnssec/vectors.h
+  tools/dnssec_vectors.py fuzz/corpus   (seeds for the fuzzers dnssec and records)
 
 Keys are new in every run: the file is committed, so that tests don't need the signers."""
 import pathlib
+import struct
 import subprocess
+import sys
 import tempfile
 
 import dns.dnssec
@@ -168,6 +171,16 @@ def emit_dnspython(algorithm):
              [wire(key)], digests(apex, key) if rr is keys else [], map(wire, rr), [wire(sig)])
 
 
+def emit_revoked():
+    """A revoked key that signs the set which says so: RFC 5011 section 2.1."""
+    private, apex = make_key(13), dns.name.from_text("example.")
+    key = dns.dnssec.make_dnskey(private.public_key(), 13, flags=257 | 128)
+    keys = dns.rrset.from_rdata(apex, 3600, key)
+    sig = dns.dnssec.sign(keys, private, apex, key, inception=BEGIN, expiration=END, policy=ALL)
+    emit("revoked", "example.", NOW, "example.", 48, 3600, [wire(key)],
+         digests(apex, key), [wire(key)], [wire(sig)])
+
+
 def run(folder, *command):
     return subprocess.run(command, cwd=folder, check=True, capture_output=True,
                           text=True).stdout.strip()
@@ -177,7 +190,8 @@ def bind_zone(algorithm, *options):
     """The zone as dnssec-signzone signs it, and its keys."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder)
-        size = ["-b", "1024"] if algorithm in (5, 7, 8, 10) else []
+        size = {5: "1024", 7: "1024", 8: "2048", 10: "1024"}.get(algorithm)
+        size = ["-b", size] if size else []
         names = [run(folder, "dnssec-keygen", "-q", "-a", ALGORITHMS[algorithm], *size, *more,
                      "example") for more in (["-f", "KSK"], [])]
         (path / "zone").write_text(ZONE + "".join((path / (n + ".key")).read_text()
@@ -217,7 +231,44 @@ def emit_denial(name, *options):
                                                   strings([wire(rds[0])])[2:-5]))
 
 
+def items(kind, rdatas):
+    return b"".join(struct.pack(">H", kind << 14 | len(r)) + r
+                    for r in (x.to_wire() for x in rdatas))
+
+
+def seeds(folder):
+    """The fuzzer's input: zone, owner, type, time, items (see src/dnssec/dnssec_fuzz.c)."""
+    apex = dns.name.from_text("example.")
+    for algorithm, options in ((8, []), (13, []), (14, []), (15, []), (16, []),
+                               (7, ["-3", "aabb", "-H", "1", "-A"])):
+        zone = bind_zone(algorithm, *options)
+        keys = zone.find_rrset(apex, "DNSKEY")
+        ksk = next(k for k in keys if k.flags == 257)
+        ds = dns.dnssec.make_ds(apex, ksk, "SHA256")
+        mx_sig = covering(zone, apex, dns.rdatatype.MX)
+        nsec = zone.find_rrset(apex, "NSEC") if algorithm != 7 else next(
+            r for _, r in zone.iterate_rdatasets() if r.rdtype == dns.rdatatype.NSEC3)
+        for kind, rdata in (("dnskey", ksk), ("rrsig", mx_sig[0]), ("ds", ds), ("nsec", nsec[0])):
+            (folder / "records" / ("%s-%d" % (kind, algorithm))).write_bytes(
+                bytes([algorithm]) + rdata.to_wire())
+        (folder / "records" / ("key-%d" % algorithm)).write_bytes(bytes([algorithm]) + ksk.key)
+        for name, rds in zone.iterate_rdatasets():
+            sig = covering(zone, name, rds.rdtype)
+            wanted = rds.rdtype in (dns.rdatatype.NSEC, dns.rdatatype.NSEC3,
+                                    dns.rdatatype.MX, dns.rdatatype.TXT)
+            if not sig or not wanted or (algorithm in (14, 15, 16) and rds.rdtype != 15):
+                continue
+            label = name.labels[0].decode().replace("*", "star")[:12] or "apex"
+            text_type = dns.rdatatype.to_text(rds.rdtype).lower()
+            (folder / "dnssec" / ("%s-%d-%s" % (text_type, algorithm, label))).write_bytes(
+                apex.to_wire() + name.to_wire() + struct.pack(">HI", rds.rdtype, NOW)
+                + items(0, rds) + items(1, sig) + items(2, keys) + items(3, [ds]))
+
+
 def main():
+    if len(sys.argv) > 1:
+        seeds(pathlib.Path(sys.argv[1]))
+        return
     print("/* SPDX-License-Identifier: GPL-3.0-or-later */\n"
           "/* Made by tools/dnssec_vectors.py. RDATA as hex. */\n"
           "/* clang-format off */\n"
@@ -226,6 +277,7 @@ def main():
     for algorithm in ALGORITHMS:
         emit_dnspython(algorithm)
         emit_bind(algorithm)
+    emit_revoked()
     print("};\n")
     print("__attribute__((unused)) static const struct denial_vector denial_vectors[] = {")
     emit_denial("nsec")

@@ -54,10 +54,12 @@ static size_t bitmap(uint8_t *out, const char *types)
 			type = TYPE_NXNAME;
 		else
 			assert_true(type_from_text(&type, word));
-		if (type == 257)
+		if (type == 257) {
 			caa = true;
-		else
-			low[type / 8] |= (uint8_t)(0x80 >> type % 8), any = true;
+			continue;
+		}
+		low[type / 8] |= (uint8_t)(0x80 >> type % 8);
+		any = true;
 	}
 	size_t len = 0;
 	if (any) {

@@ -16,7 +16,8 @@
 
 #include "dnssec/vectors.h"
 
-enum { VECTORS = sizeof(vectors) / sizeof(*vectors) };
+/* The last one is of a revoked key, and has a test of its own. */
+enum { VECTORS = sizeof(vectors) / sizeof(*vectors) - 1 };
 
 static const struct hash_key secret = { 1, 2 };
 static struct verifier verifier;
@@ -337,6 +338,74 @@ static void what_is_missing_is_said(void **state)
 	}
 }
 
+/* RFC 5011: only such a signature says that the key is revoked; nothing else that it signs counts. */
+static void a_revoked_key_vouches_for_its_revocation_only(void **state)
+{
+	(void)state;
+	const struct vector *vector = &vectors[VECTORS];
+	struct verify v;
+	struct dnssec_work work = dnssec_work_full();
+	load(vector);
+	assert_int_equal(keys.usable, 0);
+	assert_true(keys.key[0].flags & DNSKEY_REVOKED);
+	assert_int_equal(check(&v, vector->now), DNSSEC_BOGUS);
+	assert_int_equal(v.ede, EDE_DNSKEY_MISSING);
+	assert_int_equal(ds_match(&verifier, &ds_rr.rr, &keys).status, DNSSEC_BOGUS);
+	verify_begin(&v, &rr.rr, &keys, vector->now);
+	v.usable = 1;
+	assert_int_equal(verify_run(&verifier, &v, &work, 1), DNSSEC_SECURE);
+}
+
+static void many_digests_are_bounded(void **state)
+{
+	(void)state;
+	load(vector_named("bind 15", TYPE_DNSKEY));
+	struct test_set many;
+	const struct rdata good = rrset_at(&ds_rr.rr, 1);
+	for (unsigned before = LIMIT_ZONE_DS - 1; before <= LIMIT_ZONE_DS; before++) {
+		uint8_t wrong[64];
+		set_begin(&many, "example.", TYPE_DS);
+		memcpy(wrong, good.bytes, good.len);
+		for (unsigned i = 0; i < before; i++) {
+			wrong[10] = (uint8_t)i;
+			wrong[11] = 0x55;
+			set_add(&many, wrong, good.len, 0);
+		}
+		set_add(&many, good.bytes, good.len, 0);
+		assert_int_equal(ds_match(&verifier, &many.rr, &keys).status,
+			before < LIMIT_ZONE_DS ? DNSSEC_SECURE : DNSSEC_BOGUS);
+	}
+}
+
+static void malformed_records_cost_no_check(void **state)
+{
+	(void)state;
+	const struct vector *vector = vector_named("bind 13", TYPE_A);
+	struct verify v;
+	struct dnssec_work work = dnssec_work_full();
+	load(vector);
+	struct test_set odd;
+	set_begin(&odd, vector->owner, TYPE_A);
+	set_add(&odd, (const uint8_t *)"12345", 5, 0);
+	const struct rdata sig = rrset_at(&rr.rr, 2);
+	set_add(&odd, sig.bytes, sig.len, 1);
+	verify_begin(&v, &odd.rr, &keys, vector->now);
+	assert_int_equal(verify_run(&verifier, &v, &work, 1), DNSSEC_BOGUS);
+	/* a signature that is cut off, or empty */
+	set_begin(&odd, vector->owner, TYPE_A);
+	set_add(&odd, (const uint8_t *)"1234", 4, 0);
+	for (size_t len = 0; len <= 18 + 9 + 1; len++)
+		set_add(&odd, sig.bytes, len, 1);
+	verify_begin(&v, &odd.rr, &keys, vector->now);
+	work.checks_max = 0;
+	assert_int_equal(verify_run(&verifier, &v, &work, 1), DNSSEC_LIMIT);
+	odd.rr.sig_count--; /* the last one had a byte of signature */
+	odd.rr.data_len -= 2 + 18 + 9 + 1;
+	verify_begin(&v, &odd.rr, &keys, vector->now);
+	assert_int_equal(verify_run(&verifier, &v, &work, 1), DNSSEC_BOGUS);
+	assert_int_equal(work.checks, 0);
+}
+
 /* KeyTrap: many keys with one tag, many signatures. */
 static void colliding_keys_end_at_the_limit(void **state)
 {
@@ -581,6 +650,9 @@ int main(void)
 		cmocka_unit_test(a_signature_has_its_time_also_over_the_end_of_32_bits),
 		cmocka_unit_test(labels_stay_between_signer_and_owner),
 		cmocka_unit_test(what_is_missing_is_said),
+		cmocka_unit_test(a_revoked_key_vouches_for_its_revocation_only),
+		cmocka_unit_test(many_digests_are_bounded),
+		cmocka_unit_test(malformed_records_cost_no_check),
 		cmocka_unit_test(colliding_keys_end_at_the_limit),
 		cmocka_unit_test(a_slice_ends_and_the_next_goes_on),
 		cmocka_unit_test(without_sha1_its_algorithms_are_unknown),
