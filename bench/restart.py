@@ -6,7 +6,7 @@ accounted, in a network namespace of its own.
 	bench/restart.py [--build DIR] [--events N] [--udp RATE] [--tcp RATE] [--instances N]
 		[--delay MS] [EVENT...]
 
-Events: none restart kill single bare. One line each: queries, what did not end well,
+Events: none restart kill single single-kill bare. One line each: queries, what did not end well,
 p99 of the second after an event (median over events), the same without events."""
 
 import argparse
@@ -90,6 +90,22 @@ class Bench:
 			time.sleep(0.05)
 		return p
 
+	def bare(self, names):
+		"""Instances that nobody supervises and whose sockets nobody keeps."""
+		self.run('sysctl', '-qw', 'net.ipv4.tcp_migrate_req=1')
+		self.conf = os.path.join(self.folder, 'shoal.lua')
+		with open(self.conf, 'w') as out:
+			out.write(CONF)
+		self.by_hand = {name: self.one(name) for name in names}
+		deadline = time.monotonic() + 20
+		while len([s for s in self.states() if s == 'ready']) < len(names):
+			assert time.monotonic() < deadline, 'not up: ' + self.said()
+			time.sleep(0.05)
+
+	def one(self, name):
+		return self.spawn(os.path.join(self.options.build, 'shoald'), '-c', self.conf, '-i', name,
+			stdout=self.log)
+
 	def said(self):
 		with open(os.path.join(self.folder, 'log')) as source:
 			return source.read()[-3000:]
@@ -145,7 +161,16 @@ def event_kill(bench, k):
 	os.kill(pids[names[k % len(names)]], signal.SIGKILL)
 
 
+def event_bare(bench, k):
+	"""SIGTERM, and started again by hand when it is gone."""
+	name = sorted(bench.by_hand)[k % len(bench.by_hand)]
+	bench.by_hand[name].terminate()
+	bench.by_hand[name].wait()
+	bench.by_hand[name] = bench.one(name)
+
+
 EVENTS = {
+	'bare': (event_bare, None),
 	'none': (event_none, None),
 	'restart': (event_restart, None),
 	'kill': (event_kill, None),
@@ -214,7 +239,7 @@ def measure(options, event):
 		bench.path()
 		for port in AUTHORITY, SLOW:
 			bench.spawn(bench.tool, 'authority', str(port), '200')
-		bench.shoal(names)
+		(bench.bare if event == 'bare' else bench.shoal)(names)
 		bench.warm()
 		seconds = options.events * options.interval + 3
 		loads = {}

@@ -62,6 +62,22 @@ SHARD_API int shard_adopt(int fd);
 /* How many sockets share the group of fd now (itself included), by sock_diag(7); -errno if it cannot be told. */
 SHARD_API int shard_group_size(int fd);
 
+/* A socket that is sent what comes to an address, or that keeps another from it. */
+enum shard_relation {
+	SHARD_SAME,          /* of this very address: a member of the group */
+	SHARD_MORE_SPECIFIC, /* the address asked for is a wildcard, this one is not: it takes all that comes to its own */
+	SHARD_WIDER,         /* a wildcard: gets nothing while the address has a socket of its own */
+};
+struct shard_socket {
+	unsigned uid;
+	uint64_t inode; /* as fstat(2) shows it: tells one's own */
+	enum shard_relation relation;
+	int parked;     /* a connected UDP socket: outside the group */
+};
+/* All of them, of all users, by sock_diag(7). How many there are (perhaps more than max), or -errno. */
+SHARD_API int shard_list(const struct sockaddr *addr, socklen_t len, int type, struct shard_socket *out,
+	int max);
+
 /* Take no new datagrams: connect-parking. The kernel skips a connected UDP socket in its
  * group while its queue stays readable. Final: drain and close it. Waits one RCU grace period (membarrier(2)). */
 SHARD_API int shard_park(int fd);

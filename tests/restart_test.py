@@ -157,6 +157,17 @@ def test_an_instance_that_stands_still_is_passed_by(shoals):
 	assert shoal.tool('restart').returncode == 0
 
 
+def test_doctor_finds_a_stranger_in_the_group(shoals):
+	shoal = shoals(count=2)
+	done = shoal.tool('doctor')
+	assert done.returncode == 0 and 'no strangers' in done.stdout, done.stdout + done.stderr
+	with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+		stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+		stranger.bind(('127.0.0.1', shoal.port))
+		done = shoal.tool('doctor')
+	assert done.returncode == 1 and 'BAD  udp 127.0.0.1@%d' % shoal.port in done.stdout
+
+
 SLOW = """
 policy.add(policy.suffix(function ()
 	local till = os.clock() + 0.6

@@ -30,6 +30,8 @@
 		"look into the shared cache, clear it, carry it elsewhere")            \
 	X(check, "[-c FILE] [-i NAME]", "-c -i --config --instance --help",            \
 		"read the configuration and say what is wrong")                        \
+	X(doctor, "", "--help",                                                        \
+		"what of this host keeps a shoal from losing nothing; strangers")      \
 	X(completion, "bash", "bash --help", "print completion for a shell")           \
 	X(version, "", "--help", "print the version")                                  \
 	X(help, "[COMMAND]", "", "list the commands, or explain one")

@@ -182,6 +182,55 @@ int shard_group_size(int fd)
 	return e ? e : g.count;
 }
 
+/* --- all on an address ------------------------------------------------------ */
+
+struct list {
+	union shard_name wanted;
+	int type, count, max;
+	struct shard_socket *out;
+};
+
+static bool list_add(void *ctx, const struct diag_socket *s)
+{
+	struct list *l = ctx;
+	union shard_name local = s->local;
+	if (local.sa.sa_family == AF_INET6)
+		local.v6.sin6_scope_id = l->wanted.v6.sin6_scope_id;
+	enum shard_relation relation = SHARD_SAME;
+	if (!shard_name_same_ip(&local, &l->wanted)) {
+		if (shard_name_is_any(&l->wanted))
+			relation = SHARD_MORE_SPECIFIC;
+		else if (shard_name_is_any(&local))
+			relation = SHARD_WIDER;
+		else
+			return true;
+	}
+	if (l->count < l->max)
+		l->out[l->count] = (struct shard_socket){
+			.uid = s->uid,
+			.inode = s->inode,
+			.relation = relation,
+			.parked = l->type == SOCK_DGRAM && s->state != TCP_CLOSE,
+		};
+	l->count++;
+	return true;
+}
+
+int shard_list(const struct sockaddr *addr, socklen_t len, int type,
+	struct shard_socket *out, int max)
+{
+	struct list l = {.type = type, .out = out, .max = max};
+	if (!addr || len > sizeof(l.wanted) || len < sizeof(struct sockaddr_in) ||
+		(type != SOCK_DGRAM && type != SOCK_STREAM))
+		return -EINVAL;
+	memcpy(&l.wanted, addr, len);
+	const uint16_t port = shard_name_port(&l.wanted);
+	if (!port)
+		return -EINVAL;
+	const int e = shard_diag_each(addr->sa_family, type, port, list_add, &l);
+	return e ? e : l.count;
+}
+
 /* --- who has the port ------------------------------------------------------ */
 
 enum { OWNERS_MAX = 64 };

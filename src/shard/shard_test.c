@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -420,6 +421,39 @@ static void the_receive_buffer_is_granted(void **state)
 	close(fd);
 }
 
+static void all_on_an_address_are_listed_with_what_they_take(void **state)
+{
+	(void)state;
+	struct shard_socket got[8];
+	union name n;
+	struct stat st;
+	const int one = open_at("127.0.0.1", 0, SOCK_DGRAM, 0, NULL);
+	const uint16_t port = port_of(one);
+	const int two = open_at("127.0.0.1", port, SOCK_DGRAM, 0, NULL);
+	const int wide = open_at("0.0.0.0", port, SOCK_DGRAM, 0, NULL);
+	assert_int_equal(shard_park(two), 0);
+	socklen_t len = name_make(&n, "127.0.0.1", port);
+	assert_int_equal(shard_list(&n.sa, len, SOCK_DGRAM, got, 8), 3);
+	int seen = 0;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(fstat(one, &st), 0);
+		if (got[i].inode == st.st_ino)
+			seen += got[i].relation == SHARD_SAME && !got[i].parked;
+		assert_int_equal(fstat(two, &st), 0);
+		if (got[i].inode == st.st_ino)
+			seen += got[i].relation == SHARD_SAME && got[i].parked;
+		assert_int_equal(fstat(wide, &st), 0);
+		if (got[i].inode == st.st_ino)
+			seen += got[i].relation == SHARD_WIDER;
+	}
+	assert_int_equal(seen, 3);
+	len = name_make(&n, "0.0.0.0", port);
+	assert_int_equal(shard_list(&n.sa, len, SOCK_DGRAM, got, 1), 3);
+	close(one);
+	close(two);
+	close(wide);
+}
+
 static void the_kernel_can_reuseport(void **state)
 {
 	(void)state;
@@ -441,6 +475,7 @@ int main(void)
 		cmocka_unit_test(sockets_meant_for_another_process_are_not_taken),
 		cmocka_unit_test(a_lying_environment_is_survived),
 		cmocka_unit_test(the_receive_buffer_is_granted),
+		cmocka_unit_test(all_on_an_address_are_listed_with_what_they_take),
 		cmocka_unit_test(the_kernel_can_reuseport),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

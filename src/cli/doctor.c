@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* cli/doctor.c - `shoal doctor`: what of this host keeps a shoal from losing nothing.
+ *
+ * One line a finding: "ok", "note" (works, by a weaker way) or "BAD" (clients suffer, or a
+ * stranger takes their queries). */
+#include <dirent.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/addr.h"
+#include "base/fd.h"
+#include "cli/cli.h"
+#include "cli/fleet.h"
+#include "shard.h"
+
+enum {
+	OWN_MAX = 16384,
+	LISTED_MAX = 2048,
+	RMEM_WANTED = 4 * 1024 * 1024,
+};
+
+static const struct option options[] = {
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+enum finding { OK, NOTE, BAD };
+
+static bool any_bad;
+
+static void tell(enum finding f, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+static void tell(enum finding f, const char *fmt, ...)
+{
+	static const char *const words[] = { "ok   ", "note ", "BAD  " };
+	va_list args;
+	any_bad |= f == BAD;
+	fputs(words[f], stdout);
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	putchar('\n');
+}
+
+/* --- the kernel ------------------------------------------------------------------ */
+
+static long read_number(const char *path)
+{
+	char text[32];
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return -1;
+	const bool fine = fgets(text, sizeof(text), f);
+	fclose(f);
+	return fine ? strtol(text, NULL, 10) : -1;
+}
+
+static void check_kernel(void)
+{
+	const unsigned can = shard_features();
+	const long rmem = read_number("/proc/sys/net/core/rmem_max");
+	if (rmem >= RMEM_WANTED || can & SHARD_CAN_RCVBUFFORCE)
+		tell(OK, "receive buffers of %d MiB can be had", RMEM_WANTED >> 20);
+	else
+		tell(NOTE,
+			"receive buffers are limited to %ld KiB: sysctl "
+			"net.core.rmem_max=%d, a socket unit, or CAP_NET_ADMIN gives "
+			"what a "
+			"restart piles up",
+			rmem / 1024, RMEM_WANTED);
+	if (can & SHARD_CAN_MIGRATE_REQ)
+		tell(OK, "net.ipv4.tcp_migrate_req is 1");
+	else
+		tell(NOTE,
+			"net.ipv4.tcp_migrate_req is not 1: an instance whose sockets "
+			"nobody keeps resets TCP handshakes when it stops");
+	if (can & SHARD_CAN_MEMBARRIER)
+		tell(OK, "membarrier(2) works");
+	else
+		tell(NOTE,
+			"membarrier(2) is refused: leaving a group takes 50 ms longer");
+	tell(can & SHARD_CAN_BPF ? OK : NOTE, "BPF programs %s be loaded by this user",
+		can & SHARD_CAN_BPF ? "can" : "cannot");
+	tell(can & SHARD_CAN_IO_URING ? OK : NOTE, "io_uring %s be used by this user",
+		can & SHARD_CAN_IO_URING ? "can" : "cannot");
+}
+
+/* --- the instances ---------------------------------------------------------------- */
+
+struct own {
+	uint64_t inodes[OWN_MAX];
+	size_t count;
+	bool whole; /* all processes could be looked into */
+};
+
+/* The sockets of a process: proc(5), /proc/PID/fd. */
+static void own_collect(struct own *own, int pid)
+{
+	char path[64 + NAME_MAX], link[64];
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	DIR *d = opendir(path);
+	if (!d) {
+		own->whole = false;
+		return;
+	}
+	for (struct dirent *e; (e = readdir(d)) && own->count < OWN_MAX;) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%s", pid, e->d_name);
+		const ssize_t n = readlink(path, link, sizeof(link) - 1);
+		if (n <= 0)
+			continue;
+		link[n] = 0;
+		own->count += sscanf(link, "socket:[%" SCNu64 "]",
+				      &own->inodes[own->count]) == 1;
+	}
+	closedir(d);
+}
+
+static bool own_has(const struct own *own, uint64_t inode)
+{
+	for (size_t i = 0; i < own->count; i++)
+		if (own->inodes[i] == inode)
+			return true;
+	return false;
+}
+
+/* A stranger on this address. False: none. */
+static bool check_address(
+	const struct own *own, const char *proto, const struct addr *a)
+{
+	static struct shard_socket found[LISTED_MAX];
+	struct sockaddr_storage sa;
+	char text[ADDR_TEXT_MAX];
+	const socklen_t len = addr_to_sockaddr(a, &sa);
+	const int type = strcmp(proto, "udp") == 0 ? SOCK_DGRAM : SOCK_STREAM;
+	const int n =
+		shard_list((const struct sockaddr *)&sa, len, type, found, LISTED_MAX);
+	bool strangers = false;
+	for (int i = 0; i < n && i < LISTED_MAX; i++) {
+		if (found[i].parked || found[i].relation == SHARD_WIDER ||
+			own_has(own, found[i].inode))
+			continue;
+		strangers = true;
+		tell(BAD, "%s %s: a socket of user id %u that is no instance's %s",
+			proto, addr_to_text(a, text), found[i].uid,
+			found[i].relation == SHARD_SAME
+				? "is in the group: it takes its share of the queries"
+				: "stands on a more specific address: it takes all of "
+				  "that "
+				  "one's queries");
+	}
+	return strangers;
+}
+
+static void check_strangers(const struct fleet *f, const struct own *own)
+{
+	bool strangers = false;
+	for (size_t i = 0; i < f->count; i++) {
+		const struct member *m = &f->members[i];
+		const char *at = m->alive ? m->b.sockets : "";
+		char proto[8], text[ADDR_TEXT_MAX];
+		/* each list of addresses once */
+		for (size_t k = 0; k < i; k++)
+			if (f->members[k].alive &&
+				strcmp(f->members[k].b.sockets, m->b.sockets) == 0)
+				at = "";
+		while (sscanf(at, "%7s %79s", proto, text) == 2) {
+			struct addr a;
+			if (addr_from_text(&a, text, 0) && a.port)
+				strangers |= check_address(own, proto, &a);
+			at += strcspn(at, "\n");
+			at += *at == '\n';
+		}
+	}
+	if (!strangers)
+		tell(OK, "no strangers on the instances' addresses");
+}
+
+static void check_members(const struct fleet *f)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		const struct member *m = &f->members[i];
+		const struct counters *c = &m->b.counters;
+		if (!m->alive)
+			continue;
+		if (strcmp(m->b.keeper, "none") == 0)
+			tell(NOTE,
+				"instance %s: nobody keeps its sockets: SIGKILL loses "
+				"what "
+				"waits in them; use `shoal run` or systemd's units",
+				m->name);
+		if (c->udp_kernel_drops)
+			tell(NOTE,
+				"instance %s: the kernel dropped %" PRIu64
+				" datagrams: queue full",
+				m->name, c->udp_kernel_drops);
+		if (c->ring_full || c->ring_lost)
+			tell(NOTE,
+				"instance %s: the ring had no room %" PRIu64
+				" times: these queries a crash would lose",
+				m->name, c->ring_full + c->ring_lost);
+	}
+}
+
+static void check_shoal(void)
+{
+	static struct own own;
+	char path[PATH_MAX];
+	struct fleet f;
+	if (!fleet_read(&f)) /* says so itself */
+		return;
+	own.whole = true;
+	for (size_t i = 0; i < f.count; i++)
+		if (f.members[i].alive)
+			own_collect(&own, f.members[i].b.pid);
+	/* what `shoal run` keeps for one that is being started */
+	snprintf(path, sizeof(path), "%.4000s/super.lock", f.run_folder);
+	const long super = read_number(path);
+	if (super > 0 && super < INT_MAX)
+		own_collect(&own, (int)super);
+	check_members(&f);
+	if (own.whole)
+		check_strangers(&f, &own);
+	else
+		tell(NOTE,
+			"strangers on the instances' addresses cannot be told by this "
+			"user: run it as root or as the instances' user");
+	fleet_free(&f);
+}
+
+int cli_doctor(int argc, char **argv)
+{
+	for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+		if (o == 'h')
+			return cli_explain("doctor");
+		return cli_usage("doctor");
+	}
+	if (optind < argc)
+		return cli_usage("doctor");
+	check_kernel();
+	check_shoal();
+	return any_bad ? 1 : 0;
+}
