@@ -25,7 +25,6 @@ import machine  # noqa: E402 (needs the path above)
 
 START_SECONDS = 20
 READY_SECONDS = 10
-RECEIVE_BUFFER = '4M'
 
 SHOAL = """
 net.listen('127.0.0.1', {port})
@@ -78,23 +77,6 @@ remote-control:
   control-enable: no
 """
 
-SOCKET_UNIT = """
-[Unit]
-Description=Sockets of shoald, instance %i
-[Socket]
-ListenDatagram=127.0.0.1:{port}
-ListenDatagram={server}:{port}
-ListenStream=127.0.0.1:{port}
-ListenStream={server}:{port}
-ReusePort=true
-ReceiveBuffer={buffer}
-Backlog=4096
-Service=shoald@%i.service
-"""
-
-SOCKETS_DROP_IN = '[Service]\nSockets=shoald@%i.socket\n'
-
-
 def is_installed(name):
 	return shutil.which(name, path=machine.PATH)
 
@@ -126,8 +108,7 @@ class Side:
 
 	def fill(self, text):
 		return text.format(port=w.PORT, server=w.SERVER, path_net=w.PATH_NET,
-			authority=w.AUTHORITY_PORT, folder=self.folder, instances=len(self.names),
-			buffer=RECEIVE_BUFFER)
+			authority=w.AUTHORITY_PORT, folder=self.folder, instances=len(self.names))
 
 	def log(self):
 		with open(os.path.join(self.folder, 'log'), errors='replace') as source:
@@ -287,16 +268,14 @@ class Units(Shoal):
 		tree = os.path.join(self.folder, 'tree')
 		subprocess.run(['meson', 'install', '-C', w.BUILD, '--no-rebuild', '--quiet'],
 			env=dict(os.environ, DESTDIR=tree), check=True, stdout=subprocess.DEVNULL)
-		os.makedirs(os.path.join(tree, 'etc/shoal'))
-		with open(os.path.join(tree, 'etc/shoal/shoal.lua'), 'w') as out:
-			out.write(self.fill(SHOAL))
+		files = {'/etc/shoal/shoal.lua': self.fill(SHOAL)}
 		if self.has_sockets:
-			units = os.path.join(tree, 'etc/systemd/system')
-			os.makedirs(os.path.join(units, 'shoald@.service.d'))
-			with open(os.path.join(units, 'shoald@.socket'), 'w') as out:
-				out.write(self.fill(SOCKET_UNIT))
-			with open(os.path.join(units, 'shoald@.service.d', 'sockets.conf'), 'w') as out:
-				out.write(SOCKETS_DROP_IN)
+			files.update(machine.socket_units(*('%s:%d' % (a, w.PORT) for a in
+				(w.LOCAL, w.SERVER))))
+		for path, text in files.items():
+			os.makedirs(os.path.dirname(tree + path), exist_ok=True)
+			with open(tree + path, 'w') as out:
+				out.write(text)
 		self.machine = machine.Machine(tree).start()
 		self.world = w.World(self.options, self.machine.pid).start()
 

@@ -46,7 +46,7 @@ private /var/tmp 1777
 private /var/log 755
 mkdir -p "$root/run/lock" "$root/run/systemd"
 ip link set lo up
-[ -z "$tree" ] || cp -a "$tree/." "$root/"
+[ -z "$tree" ] || cp -a "$tree"/* "$root/" # not the mode of the folder itself
 
 # The host's own services stay off: one small target, and the parts of an early boot that
 # would touch hardware or the clock are masked.

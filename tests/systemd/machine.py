@@ -9,8 +9,10 @@ import ctypes
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -128,8 +130,11 @@ class Machine:
 			*words]
 
 	def run(self, *words, check=True, timeout=40, stdin=None):
-		done = subprocess.run(self.command(*words), input=stdin or '', text=True,
-			capture_output=True, timeout=timeout)
+		try:
+			done = subprocess.run(self.command(*words), input=stdin or '', text=True,
+				capture_output=True, timeout=timeout)
+		except subprocess.TimeoutExpired as late:
+			raise AssertionError('%s\n%s' % (late, self.journal())) from None
 		if check and done.returncode:
 			raise AssertionError('%s: %d\n%s%s\n%s' % (' '.join(words), done.returncode,
 				done.stdout, done.stderr, self.journal()))
@@ -183,3 +188,40 @@ class Machine:
 					os.rmdir(path)
 				except OSError:    # the last ones are still dying
 					time.sleep(0.05)
+
+
+# -- sockets and units -----------------------------------------------------------------
+
+CLONE_NEWNET = 0x40000000
+SOCKET_UNIT = """[Unit]
+Description=Sockets of shoald, instance %i
+PartOf=shoal.target
+[Socket]
+{listen}ReusePort=true
+ReceiveBuffer=4M
+Backlog=4096
+Service=shoald@%i.service
+"""
+SOCKETS_DROP_IN = '[Service]\nSockets=shoald@%i.socket\n'
+
+
+def socket_units(*addresses):
+	"""{path: text} of a template socket unit for these addresses ('127.0.0.1:53')."""
+	listen = ''.join('ListenDatagram=%s\nListenStream=%s\n' % (a, a) for a in addresses)
+	return {'/etc/systemd/system/shoald@.socket': SOCKET_UNIT.format(listen=listen),
+		'/etc/systemd/system/shoald@.service.d/sockets.conf': SOCKETS_DROP_IN}
+
+
+def socket_inside(machine, kind=socket.SOCK_DGRAM):
+	"""An IPv4 socket in the machine's network. A thread's namespace is its own."""
+	made = []
+
+	def make():
+		with open('/proc/%d/ns/net' % machine.pid) as net:
+			if ctypes.CDLL(None, use_errno=True).setns(net.fileno(), CLONE_NEWNET):
+				raise OSError(ctypes.get_errno(), 'setns')
+		made.append(socket.socket(socket.AF_INET, kind))
+	thread = threading.Thread(target=make)
+	thread.start()
+	thread.join()
+	return made[0]
