@@ -8,11 +8,16 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 
-enum { FDS_MAX = sizeof(((struct notify_message *)0)->fds) / sizeof(int) };
+enum {
+	FDS_MAX = sizeof(((struct notify_message *)0)->fds) / sizeof(int),
+	SURELY_TRIES = 400,
+	SURELY_WAIT_NS = 5 * 1000 * 1000,
+};
 
 /* Length of the address, 0 if `path` is none: sd_notify(3) knows "/path" and
  * "@abstract". */
@@ -66,6 +71,16 @@ int notify_send(const char *text, const int *fds, size_t count)
 	const ssize_t sent = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 	const int err = sent < 0 ? -errno : 0;
 	fd_close(&fd);
+	return err;
+}
+
+int notify_send_surely(const char *text, const int *fds, size_t count)
+{
+	int err = notify_send(text, fds, count);
+	for (int i = 0; i < SURELY_TRIES && err == -EAGAIN; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = SURELY_WAIT_NS }, NULL);
+		err = notify_send(text, fds, count);
+	}
 	return err;
 }
 

@@ -12,6 +12,9 @@
  * SCM_RIGHTS. Never waits: -EAGAIN when the receiver is behind, so that a stopped
  * supervisor stops nobody. */
 int notify_send(const char *text, const int *fds, size_t count);
+/* For what must arrive, as READY=1: waits up to two seconds for a receiver that is
+ * behind. Only ten messages wait where net.unix.max_dgram_qlen is the kernel's. */
+int notify_send_surely(const char *text, const int *fds, size_t count);
 /* Microseconds of $WATCHDOG_USEC if it is meant for this process, else 0. */
 uint64_t notify_watchdog_us(void);
 /* The value of "KEY=value" on a line of its own; false when it is not there. Cut at

@@ -107,6 +107,27 @@ static void notify_send_never_waits_for_a_stopped_receiver(void **state)
 	close(fd);
 }
 
+static void notify_send_surely_waits_for_a_receiver_that_is_behind(void **state)
+{
+	(void)state;
+	const int fd = notify_listen(path);
+	setenv("NOTIFY_SOCKET", path, 1);
+	while (notify_send("WATCHDOG=1", NULL, 0) == 0)
+		;
+	const pid_t child = fork();
+	if (child == 0)
+		_exit(notify_send_surely("READY=1", NULL, 0));
+	struct notify_message m;
+	do {
+		while (notify_receive(fd, &m) != 1)
+			usleep(1000);
+	} while (strcmp(m.text, "READY=1") != 0);
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	close(fd);
+}
+
 static void notify_listen_tells_of_a_path_too_long(void **state)
 {
 	(void)state;
@@ -159,6 +180,8 @@ int main(void)
 		cmocka_unit_test(notify_carries_descriptors),
 		cmocka_unit_test(notify_send_without_receiver_harms_nobody),
 		cmocka_unit_test(notify_send_never_waits_for_a_stopped_receiver),
+		cmocka_unit_test(
+			notify_send_surely_waits_for_a_receiver_that_is_behind),
 		cmocka_unit_test(notify_listen_tells_of_a_path_too_long),
 		cmocka_unit_test(notify_watchdog_is_for_the_process_named),
 		cmocka_unit_test(notify_value_reads_whole_keys_only),

@@ -61,7 +61,7 @@ static void tell_parent(struct super *s, const char *first)
 	char text[128];
 	snprintf(text, sizeof(text), "%sSTATUS=%zu of %zu instances are ready", first,
 		count_state(s, READY), s->count);
-	notify_send(text, NULL, 0);
+	(*first ? notify_send_surely : notify_send)(text, NULL, 0);
 }
 
 static void feed_parent(struct super *s)

@@ -5,18 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "ctl/notify.h"
 
-enum {
-	NAME_MAX_LEN = 96,
-	SEND_TRIES = 200, /* of 5 ms: the keeper may be behind, a lost descriptor is a
-			     loss */
-	SEND_WAIT_NS = 5 * 1000 * 1000,
-};
+enum { NAME_MAX_LEN = 96 };
 
 static const char prefix[] = "kept-";
 
@@ -103,18 +97,10 @@ static void name_of(
 
 static void tell(const char *text, const int *fd)
 {
-	for (int i = 0; i < SEND_TRIES; i++) {
-		const int e = notify_send(text, fd, fd ? 1 : 0);
-		if (e != -EAGAIN) {
-			if (e < 0)
-				log_warning(NET,
-					"the keeper of sockets cannot be reached: %s",
-					strerror(-e));
-			return;
-		}
-		nanosleep(&(struct timespec){ .tv_nsec = SEND_WAIT_NS }, NULL);
-	}
-	log_warning(NET, "the keeper of sockets does not listen");
+	const int err = notify_send_surely(text, fd, fd ? 1 : 0);
+	if (err < 0)
+		log_warning(NET, "the keeper of sockets cannot be reached: %s",
+			strerror(-err));
 }
 
 void kept_store(const char *what, const struct addr *a, int fd)

@@ -298,7 +298,7 @@ static void ready(struct worker *w, const struct start_options *o)
 	snprintf(text, sizeof(text),
 		"READY=1\nMAINPID=%d\nSTATUS=serving, configuration %016" PRIx64,
 		(int)getpid(), w->conf->hash);
-	notify_send(text, NULL, 0);
+	notify_send_surely(text, NULL, 0);
 	log_notice(SYSTEM,
 		"shoald %s, instance %s, serves; configuration %s, hash %016" PRIx64,
 		SHOAL_VERSION, o->name, o->file, w->conf->hash);
