@@ -9,9 +9,11 @@ static int send_some(int fd, struct mmsghdr *head, unsigned count, int flags);
 #include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -386,6 +388,144 @@ static void a_server_may_be_freed_in_its_own_callback(void **state)
 	world_end(&w);
 }
 
+/* --- with a ring -------------------------------------------------------------------- */
+
+/* "s..." is slow: kept, answered later or never by the test; others at once. */
+static void query_slow(void *ctx, struct udp_server *s, struct udp_datagram *d)
+{
+	struct world *w = ctx;
+	w->queries++;
+	if (d->data[0] == 's') {
+		w->peer = d->peer;
+		udp_server_keep(s, &w->peer);
+		d->later = true;
+		return;
+	}
+	memcpy(d->reply, d->data, d->len);
+	d->reply_len = d->len;
+}
+
+struct ring_world {
+	struct world w;
+	int memfd, fd;
+	struct shard_ring *ring;
+};
+
+static void ring_world_join(struct ring_world *r)
+{
+	r->w.loop = loop_new();
+	r->w.server = udp_server_new(r->w.loop, dup(r->fd), query_slow, &r->w);
+	r->ring = shard_ring_open(r->memfd);
+	assert_non_null(r->ring);
+	udp_server_use_ring(r->w.server, r->ring);
+	udp_server_take_over(r->w.server);
+}
+
+static void ring_world_make(struct ring_world *r)
+{
+	struct sockaddr_storage name;
+	socklen_t len = sizeof(name);
+	*r = (struct ring_world){ 0 };
+	r->fd = socket_at("127.0.0.1", &r->w.port);
+	assert_int_equal(getsockname(r->fd, (struct sockaddr *)&name, &len), 0);
+	r->memfd = shard_ring_create((struct sockaddr *)&name, len, 64);
+	assert_true(r->memfd >= 0);
+}
+
+static void ring_world_end(struct ring_world *r)
+{
+	world_end(&r->w);
+	shard_ring_close(r->ring);
+	close(r->memfd);
+	close(r->fd);
+}
+
+static uint64_t kept(const struct ring_world *r)
+{
+	struct shard_ring_numbers n;
+	shard_ring_count(r->ring, &n);
+	return n.kept;
+}
+
+static void a_kept_query_is_free_when_its_answer_has_left(void **state)
+{
+	(void)state;
+	struct ring_world r;
+	ring_world_make(&r);
+	ring_world_join(&r);
+	const int fd = client_to("127.0.0.1", r.w.port);
+	assert_int_equal(send(fd, "quick", 5, 0), 5);
+	assert_int_equal(send(fd, "slow", 4, 0), 4);
+	loop_turn(r.w.loop, 1000);
+	assert_int_equal(receive(fd), 5);
+	assert_int_equal(kept(&r), 1);
+	send_left = 0; /* the kernel takes no more */
+	udp_server_reply(r.w.server, &r.w.peer, (const uint8_t *)"done", 4);
+	loop_turn(r.w.loop, 0);
+	assert_int_equal(kept(&r), 1);
+	send_left = ~0u;
+	loop_turn(r.w.loop, 100);
+	assert_int_equal(receive(fd), 4);
+	assert_int_equal(kept(&r), 0);
+	assert_int_equal(send(fd, "slow", 4, 0), 4);
+	loop_turn(r.w.loop, 1000);
+	udp_server_forget(r.w.server, &r.w.peer);
+	assert_int_equal(kept(&r), 0);
+	close(fd);
+	ring_world_end(&r);
+}
+
+static void an_answer_of_the_batch_that_can_not_leave_is_kept(void **state)
+{
+	(void)state;
+	struct ring_world r;
+	ring_world_make(&r);
+	ring_world_join(&r);
+	const int fd = client_to("127.0.0.1", r.w.port);
+	send_left = 0;
+	assert_int_equal(send(fd, "quick", 5, 0), 5);
+	loop_turn(r.w.loop, 1000);
+	assert_int_equal(kept(&r), 1);
+	send_left = ~0u;
+	loop_turn(r.w.loop, 100);
+	assert_int_equal(receive(fd), 5);
+	assert_int_equal(kept(&r), 0);
+	close(fd);
+	ring_world_end(&r);
+}
+
+static void a_successor_answers_what_a_killed_process_had_begun(void **state)
+{
+	(void)state;
+	struct ring_world r;
+	ring_world_make(&r);
+	const int fd = client_to("127.0.0.1", r.w.port);
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(send(fd, "slow", 4, 0), 4);
+	const pid_t pid = fork();
+	if (!pid) {
+		ring_world_join(&r);
+		while (r.w.queries < 40)
+			loop_turn(r.w.loop, 100);
+		raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	ring_world_join(&r);
+	for (int i = 0; i < 100 && r.w.queries < 40; i++) {
+		const int before = r.w.queries;
+		loop_turn(r.w.loop, 10);
+		assert_true(r.w.queries - before <= REPLAYS_A_TURN);
+	}
+	assert_int_equal(r.w.queries, 40);
+	assert_int_equal(kept(&r), 40);
+	udp_server_reply(r.w.server, &r.w.peer, (const uint8_t *)"done", 4);
+	loop_turn(r.w.loop, 10);
+	assert_int_equal(receive(fd), 4);
+	assert_int_equal(kept(&r), 39);
+	close(fd);
+	ring_world_end(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +540,9 @@ int main(void)
 		cmocka_unit_test(draining_reads_what_waits_and_pausing_reads_no_more),
 		cmocka_unit_test(a_parked_socket_still_answers_its_queue),
 		cmocka_unit_test(a_server_may_be_freed_in_its_own_callback),
+		cmocka_unit_test(a_kept_query_is_free_when_its_answer_has_left),
+		cmocka_unit_test(an_answer_of_the_batch_that_can_not_leave_is_kept),
+		cmocka_unit_test(a_successor_answers_what_a_killed_process_had_begun),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -131,7 +131,8 @@ size_t respond_opt(const struct respond_env *env, const struct query *q, bool tc
 		at += env->nsid_len;
 	}
 	if (tells_keepalive(env, q, tcp))
-		at = put16(put_option(at, OPTION_KEEPALIVE, 2), env->keepalive);
+		at = put16(put_option(at, OPTION_KEEPALIVE, 2),
+			env->leaving ? 0 : env->keepalive);
 	if (tells_error(env, what)) {
 		at = put16(put_option(at, OPTION_EDE, 2 + (unsigned)text),
 			(unsigned)what->ede);

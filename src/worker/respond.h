@@ -21,6 +21,7 @@ struct respond_env {
 	const char *nsid;  /* NULL: not told */
 	uint16_t nsid_len;
 	uint16_t keepalive; /* RFC 7828, units of 100 ms; 0: not told */
+	bool leaving;       /* keepalive 0 is told: close and come back, RFC 7828 3.4 */
 	bool extended_error;
 	bool rotate;
 };

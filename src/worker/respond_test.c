@@ -215,6 +215,24 @@ static void options_are_told_only_to_who_asked(void **state)
 	assert_int_equal(len, opt);
 }
 
+static void a_leaving_instance_asks_for_the_connection_to_be_closed(void **state)
+{
+	(void)state;
+	uint8_t out[4096];
+	struct respond_env env = { .udp_size = 1232, .keepalive = 100, .leaving = true };
+	const struct respond_what what = { .ede = EDE_NONE };
+	struct query q = question(true);
+	q.has_keepalive = true;
+	const size_t opt = 12 + sizeof(asked_as) + 4;
+	size_t len = respond_write(&env, &q, true, &what, out, sizeof(out), NULL);
+	const size_t at = option_at(out, opt, len, OPTION_KEEPALIVE);
+	assert_int_not_equal(at, 0);
+	assert_memory_equal(out + at, "\0\0", 2);
+	env.keepalive = 0; /* the module is off */
+	len = respond_write(&env, &q, true, &what, out, sizeof(out), NULL);
+	assert_int_equal(option_at(out, opt, len, OPTION_KEEPALIVE), 0);
+}
+
 static void badvers_is_split_between_header_and_opt(void **state)
 {
 	(void)state;
@@ -283,6 +301,7 @@ int main(void)
 		cmocka_unit_test(limit_is_the_smaller_of_both_sizes),
 		cmocka_unit_test(additional_records_may_be_missing_without_tc),
 		cmocka_unit_test(options_are_told_only_to_who_asked),
+		cmocka_unit_test(a_leaving_instance_asks_for_the_connection_to_be_closed),
 		cmocka_unit_test(badvers_is_split_between_header_and_opt),
 		cmocka_unit_test(records_rotate),
 		cmocka_unit_test(body_has_no_opt),

@@ -73,6 +73,7 @@ void stop_begin(struct worker *w)
 	if (w->stopping || !w->serving)
 		return;
 	w->stopping = true;
+	w->respond.leaving = true;
 	w->stats->state = STATE_STOPPING;
 	notify_send("STOPPING=1\nSTATUS=stopping", NULL, 0);
 	log_notice(SYSTEM, "stopping, %zu queries are waiting",
