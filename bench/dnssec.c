@@ -76,6 +76,28 @@ static void bench_algorithms(void)
 	}
 }
 
+/* The slowest RSA key that is accepted: what one step of a hostile zone costs at most. */
+static void bench_worst_rsa(void)
+{
+	static const uint8_t sig[LIMIT_RSA_BITS / 8] = { 0 };
+	static uint8_t key[1 + LIMIT_RSA_EXPONENT_BITS / 8 + LIMIT_RSA_BITS / 8];
+	memset(key, 0xff, sizeof(key));
+	key[0] = LIMIT_RSA_EXPONENT_BITS / 8;
+	uint8_t number[sizeof(sig)];
+	memset(number, 0x5a, sizeof(number));
+	double best = 1e18;
+	for (unsigned run = 0; run < 100; run++) {
+		const uint64_t start = cpu_ns();
+		if (crypto_check(verifier.crypto, ALGORITHM_RSASHA256, key, sizeof(key),
+			    number, sizeof(number), sig, sizeof(sig)) != CRYPTO_WRONG)
+			abort();
+		const double spent = (double)(cpu_ns() - start);
+		best = spent < best ? spent : best;
+	}
+	printf("slowest RSA key (%d bits, exponent of %d): %.0f us\n", LIMIT_RSA_BITS,
+		LIMIT_RSA_EXPONENT_BITS, best / 1e3);
+}
+
 static void bench_canon(void)
 {
 	static struct canon canon;
@@ -130,6 +152,7 @@ int main(void)
 	if (!verifier_init(&verifier, 64, CRYPTO_SHA1, &secret))
 		return 1;
 	bench_algorithms();
+	bench_worst_rsa();
 	bench_canon();
 	bench_nsec3(0);
 	bench_nsec3(50);

@@ -9,6 +9,7 @@
 
 #include <nettle/ecc-curve.h>
 #include <nettle/ecdsa.h>
+#include <nettle/eddsa.h>
 #include <nettle/sha1.h>
 #include <nettle/sha2.h>
 #include <openssl/bn.h>
@@ -31,7 +32,7 @@ struct key {
 	uint64_t used; /* turn of the table's clock */
 	EVP_PKEY *pkey;
 	EVP_PKEY_CTX *ctx;
-	EVP_MD_CTX *eddsa;      /* Ed25519, Ed448: a context stays with its first key */
+	EVP_MD_CTX *ed448;      /* a context stays with its first key */
 	struct ecc_point point; /* P-384 */
 };
 
@@ -49,7 +50,7 @@ static void key_clear(struct crypto *c, struct key *k)
 {
 	if (!k->bytes)
 		return;
-	EVP_MD_CTX_free(k->eddsa);
+	EVP_MD_CTX_free(k->ed448);
 	EVP_PKEY_CTX_free(k->ctx);
 	EVP_PKEY_free(k->pkey);
 	if (k->has_point)
@@ -64,7 +65,8 @@ struct crypto *crypto_new(unsigned keys, unsigned flags, const struct hash_key *
 	unsigned sets = 1;
 	while (sets * WAYS < keys)
 		sets *= 2;
-	struct crypto *c = calloc(1, sizeof(*c) + sets * WAYS * sizeof(struct key));
+	struct crypto *c =
+		calloc(1, sizeof(*c) + (size_t)sets * WAYS * sizeof(struct key));
 	if (!c)
 		return NULL;
 	c->flags = flags;
@@ -216,7 +218,7 @@ static EVP_PKEY *p256_make(const uint8_t *key, size_t len)
 static bool p384_make(struct key *k, const uint8_t *key, size_t len)
 {
 	enum { HALF = 48 };
-	if (len != 2 * HALF)
+	if (len != HALF + HALF)
 		return false;
 	mpz_t x, y;
 	mpz_init(x);
@@ -262,13 +264,12 @@ static bool key_make(struct key *k, const struct algorithm *row)
 	case ALGORITHM_KIND_P384:
 		return p384_make(k, k->bytes, k->len);
 	case ALGORITHM_KIND_ED25519:
+		return true; /* nettle wants the bytes */
 	case ALGORITHM_KIND_ED448:
-		k->pkey = EVP_PKEY_new_raw_public_key(row->kind == ALGORITHM_KIND_ED448
-							      ? EVP_PKEY_ED448
-							      : EVP_PKEY_ED25519,
-			NULL, k->bytes, k->len);
-		k->eddsa = k->pkey ? EVP_MD_CTX_new() : NULL;
-		return k->eddsa != NULL;
+		k->pkey = EVP_PKEY_new_raw_public_key(
+			EVP_PKEY_ED448, NULL, k->bytes, k->len);
+		k->ed448 = k->pkey ? EVP_MD_CTX_new() : NULL;
+		return k->ed448 != NULL;
 	case ALGORITHM_NONE:
 		break;
 	}
@@ -381,9 +382,11 @@ static bool key_check(struct crypto *c, struct key *k, const struct algorithm *r
 	uint8_t hash[HASH_LEN_MAX], der[DER_MAX];
 	if (row->sig_len && sig_len != row->sig_len)
 		return false;
-	if (!row->hash_bits)
-		return EVP_DigestVerifyInit(k->eddsa, NULL, NULL, NULL, k->pkey) == 1 &&
-		       EVP_DigestVerify(k->eddsa, sig, sig_len, data, len) == 1;
+	if (row->kind == ALGORITHM_KIND_ED25519)
+		return ed25519_sha512_verify(k->bytes, len, data, sig) == 1;
+	if (row->kind == ALGORITHM_KIND_ED448)
+		return EVP_DigestVerifyInit(k->ed448, NULL, NULL, NULL, k->pkey) == 1 &&
+		       EVP_DigestVerify(k->ed448, sig, sig_len, data, len) == 1;
 	const size_t hash_len = hash_data(c, row->hash_bits, data, len, hash);
 	if (!hash_len)
 		return false;

@@ -39,6 +39,9 @@ unsigned rrsig_count_labels(const uint8_t *owner)
  */
 bool rrsig_fits(const struct rrsig *s, const struct rrset *rr, const uint8_t *zone)
 {
+	/* a DS is its parent's, whoever signs it */
+	if (rr->type == TYPE_DS && name_equal(rr->name, zone))
+		return false;
 	return s->covers == rr->type && name_equal(s->signer, zone) &&
 	       name_within(rr->name, zone) &&
 	       s->labels <= rrsig_count_labels(rr->name) &&

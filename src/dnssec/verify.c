@@ -48,7 +48,7 @@ static void tell(struct verify *v, enum rank rank, int ede)
 {
 	if (rank < v->rank)
 		return;
-	v->rank = rank;
+	v->rank = (uint8_t)rank;
 	v->ede = ede;
 }
 

@@ -216,7 +216,6 @@ static void order_case_and_doubles_make_no_difference(void **state)
 	}
 	const struct rdata sig = rrset_at(&rr.rr, 2);
 	set_add(&other, sig.bytes, sig.len, 1);
-	other.rr.name = other.name;
 	rr = other;
 	rr.rr.name = rr.name;
 	rr.rr.data = rr.data;
@@ -224,12 +223,11 @@ static void order_case_and_doubles_make_no_difference(void **state)
 	assert_int_equal(check(&v, vector->now), DNSSEC_SECURE);
 	assert_int_equal(v.ttl, 3600);
 	/* one record less is another RRset */
-	rr.rr.count = 0;
-	rr.rr.sig_count = 0;
-	rr.rr.data_len = 0;
-	const struct rdata first = rrset_at(&other.rr, 0);
+	const struct rdata first = rrset_at(&other.rr, 1), its = rrset_at(&other.rr, 3);
+	assert_int_equal(its.len, sig.len);
+	set_begin(&rr, vector->owner, TYPE_A);
 	set_add(&rr, first.bytes, first.len, 0);
-	set_add(&rr, sig.bytes, sig.len, 1);
+	set_add(&rr, its.bytes, its.len, 1);
 	assert_int_equal(check(&v, vector->now), DNSSEC_BOGUS);
 	assert_int_equal(v.ede, EDE_BOGUS);
 }
@@ -297,6 +295,12 @@ static void labels_stay_between_signer_and_owner(void **state)
 	sig.labels = 3;
 	assert_true(rrsig_fits(&sig, &set, zone));
 	sig.covers = TYPE_AAAA;
+	assert_false(rrsig_fits(&sig, &set, zone));
+	/* a zone does not sign its own DS */
+	sig.covers = set.type = TYPE_DS;
+	assert_true(rrsig_fits(&sig, &set, zone));
+	name_from_text(owner, "B.example.");
+	sig.labels = 2;
 	assert_false(rrsig_fits(&sig, &set, zone));
 }
 
