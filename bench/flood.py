@@ -17,6 +17,7 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+ENTRY_LEN = 350    # at least, of a flood's name: the address, its denial, both signed
 LAB = os.path.join(HERE, '..', 'tests', 'lab', 'lab.py')
 sys.path.insert(0, os.path.join(HERE, '..', 'tests'))
 
@@ -25,7 +26,7 @@ def dnsperf(shoal, names, rate, seconds=None, clients=100):
 	limit = ['-l', str(seconds)] if seconds else ['-n', '1']
 	return subprocess.Popen(['dnsperf', '-s', '127.0.0.1', '-p', str(shoal.port), '-d', names,
 		'-c', str(clients), '-q', '2000', '-Q', str(rate), *limit], stdout=subprocess.PIPE,
-		text=True)
+		stderr=subprocess.DEVNULL, text=True)
 
 
 def finish(process):
@@ -72,6 +73,7 @@ def measure(lab, helpers, folder, names, rate, seconds, benign_rate, megabytes, 
 			seconds)]
 		attack, use = [finish(run) for run in runs]
 		during = total('answers_cached', 'upstream_queries', 'cache_writes')
+		cache = shoal.tool('eval', "return cache.stats().usage_percent")
 		last = finish(dnsperf(shoal, passes[0], 2500))
 		after = total('answers_cached')
 	finally:
@@ -80,6 +82,7 @@ def measure(lab, helpers, folder, names, rate, seconds, benign_rate, megabytes, 
 		'flood': attack, 'benign': use, 'last_pass': last,
 		'benign_hits': (during[0] - before[0]) / use['completed'],
 		'last_hits': (after[0] - during[0]) / last['completed'],
+		'full_percent': float(cache.stdout.split()[-1]),
 		'upstream': during[1] - before[1], 'writes': during[2] - before[2],
 	}
 
@@ -120,6 +123,8 @@ def main(argv):
 	print('hits of the names in use: %.2f %% during the flood, %.2f %% in a pass after it' % (
 		100 * got['benign_hits'], 100 * got['last_hits']))
 	print('upstream queries %d, cache writes %d' % (got['upstream'], got['writes']))
+	print('the cache was %.0f %% full, of %.1f times its size written' % (got['full_percent'],
+		got['writes'] * ENTRY_LEN / options.megabytes / 1e6))
 	return 0
 
 

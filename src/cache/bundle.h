@@ -17,10 +17,11 @@ struct bundle_item {
 	struct rrset rr; /* ttl as it was when stored */
 };
 
-/* Bytes written, or 0 if it does not fit. */
-size_t bundle_write(
-	uint8_t *buf, size_t cap, const struct bundle_item *items, size_t count);
-/* Items borrow from `value`. Everything is checked, for the cache is an input. Returns
+/* Bytes written, or 0 if it does not fit. `key`: the name under which it will lie, which
+ * owners that are the same, to the letter, need not repeat; NULL: unknown. */
+size_t bundle_write(uint8_t *buf, size_t cap, const uint8_t *key,
+	const struct bundle_item *items, size_t count);
+/* Items borrow from `value` and `key`. Everything is checked, for the cache is an input. Returns
  * the count, or -1. */
-int bundle_read(
-	const uint8_t *value, size_t len, struct bundle_item items[static BUNDLE_MAX]);
+int bundle_read(const uint8_t *value, size_t len, const uint8_t *key,
+	struct bundle_item items[static BUNDLE_MAX]);

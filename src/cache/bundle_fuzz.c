@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct bundle_item items[BUNDLE_MAX];
 	if (size > sizeof(again))
 		return 0;
-	const int count = bundle_read(data, size, items);
+	const int count = bundle_read(data, size, NULL, items);
 	if (count < 0)
 		return 0;
 	for (int i = 0; i < count; i++) {
@@ -23,8 +23,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			rr->data + rr->data_len > data + size || !rrset_valid(rr))
 			__builtin_trap();
 	}
-	if (bundle_write(again, sizeof(again), items, (size_t)count) != size ||
+	if (bundle_write(again, sizeof(again), NULL, items, (size_t)count) != size ||
 		memcmp(again, data, size) != 0)
 		__builtin_trap();
+	if (!count)
+		return 0;
+	/* and as it would lie under its first owner's name */
+	const uint8_t *key = items[0].rr.name;
+	struct bundle_item short_items[BUNDLE_MAX];
+	const size_t len =
+		bundle_write(again, sizeof(again), key, items, (size_t)count);
+	if (!len || len > size || bundle_read(again, len, key, short_items) != count)
+		__builtin_trap();
+	for (int i = 0; i < count; i++)
+		if (!name_equal_case(short_items[i].rr.name, items[i].rr.name) ||
+			short_items[i].rr.data_len != items[i].rr.data_len)
+			__builtin_trap();
 	return 0;
 }

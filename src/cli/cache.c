@@ -87,10 +87,11 @@ struct show {
 	uint8_t cut[NAME_MAX_LEN];
 };
 
-static void show_items(struct show *s, const uint8_t *value, size_t len, int64_t age_s)
+static void show_items(struct show *s, const uint8_t *key, const uint8_t *value,
+	size_t len, int64_t age_s)
 {
 	struct bundle_item items[BUNDLE_MAX];
-	const int count = bundle_read(value, len, items);
+	const int count = bundle_read(value, len, key, items);
 	char name[NAME_TEXT_MAX], type[16], text[4 * RDATA_TEXT_TYPICAL], line[8192];
 	if (s->v->words->json)
 		json_open(&s->json, "records", '[');
@@ -202,7 +203,7 @@ static bool show_one(void *ctx, const struct cache_key *key, const struct cache_
 	s->shown++;
 	show_head(s, key, m, now_s);
 	if (key->kind != CACHE_ANSWER && key->kind != CACHE_FAILURE)
-		show_items(s, value, len, now_s - m->stored_s);
+		show_items(s, key->name, value, len, now_s - m->stored_s);
 	if (w->json)
 		json_close(&s->json, '}');
 	return true;
@@ -336,7 +337,7 @@ static bool export_one(void *ctx, const struct cache_key *key,
 	if (key->kind != CACHE_RRSET)
 		return true;
 	/* with proofs it is a wildcard's: without them it would not be believed */
-	if (bundle_read(value, len, items) != 1) {
+	if (bundle_read(value, len, key->name, items) != 1) {
 		x->skipped++;
 		return true;
 	}
@@ -355,7 +356,7 @@ static bool import_one(
 	static uint8_t value[CACHE_VALUE_MAX];
 	const struct bundle_item item = { .section = SECTION_ANSWER, .rr = l->rr };
 	const int64_t now_s = now_wall_s(&x->v->now);
-	const size_t len = bundle_write(value, sizeof(value), &item, 1);
+	const size_t len = bundle_write(value, sizeof(value), l->name, &item, 1);
 	const struct cache_key key = { .kind = CACHE_RRSET,
 		.type = l->rr.type,
 		.rclass = CLASS_IN,

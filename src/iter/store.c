@@ -101,7 +101,7 @@ static void put(struct iter *it, const struct cache_key *key,
 		return; /* TTL 0: used now, never again */
 	size_t len = 0;
 	if (count) {
-		len = bundle_write(value, sizeof(value), items, count);
+		len = bundle_write(value, sizeof(value), key->name, items, count);
 		if (!len)
 			return;
 	}
@@ -268,11 +268,11 @@ static struct cache_key read_key(const struct iter *it, uint64_t domain,
 	return key;
 }
 
-static bool read_value(struct stored *out, int len)
+static bool read_value(struct stored *out, const uint8_t *name, int len)
 {
 	if (len < 0)
 		return false;
-	out->count = len ? bundle_read(value, (size_t)len, out->items) : 0;
+	out->count = len ? bundle_read(value, (size_t)len, name, out->items) : 0;
 	return out->count >= 0;
 }
 
@@ -280,16 +280,18 @@ bool store_get(struct iter *it, uint64_t domain, enum cache_kind kind,
 	const uint8_t *name, uint16_t type, struct stored *out)
 {
 	const struct cache_key key = read_key(it, domain, kind, name, type);
-	return read_value(out, cache_get(it->env.cache, &key, &it->now, &out->meta,
-				       value, sizeof(value)));
+	return read_value(out, name,
+		cache_get(it->env.cache, &key, &it->now, &out->meta, value,
+			sizeof(value)));
 }
 
 bool store_get_stale(struct iter *it, uint64_t domain, enum cache_kind kind,
 	const uint8_t *name, uint16_t type, struct stored *out)
 {
 	const struct cache_key key = read_key(it, domain, kind, name, type);
-	return read_value(out, cache_peek(it->env.cache, &key, &it->now, &out->meta,
-				       value, sizeof(value), true)) &&
+	return read_value(out, name,
+		       cache_peek(it->env.cache, &key, &it->now, &out->meta, value,
+			       sizeof(value), true)) &&
 	       out->meta.expire_s + STALE_MAX_S > now_wall_s(&it->now);
 }
 
