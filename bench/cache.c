@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* bench/cache.c - reads and writes a second of the shared cache, by 1..N processes at
- * once.
+ * once, beside LMDB where the build found it; and what a snapshot costs.
  *
- * usage: bench-cache [ENTRIES [SECONDS [PROCESSES]]]   (200000, 1, 2) */
+ * usage: bench-cache [ENTRIES [SECONDS [PROCESSES]]]   (200000, 1, 2)
+ *        bench-cache snapshot [MB]                      (1024) */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +11,13 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef HAVE_LMDB
+#include <lmdb.h>
+#endif
 
 #include "cache/answer.h"
 #include "cache/cache.h"
+#include "cache/snapshot.h"
 #include "wire/name.h"
 #include "wire/writer.h"
 
@@ -21,6 +26,7 @@ enum { VALUE = 100, NAME = 32, PROCESSES_MAX = 16, ROUND = 1000 };
 static char folder[] = "/dev/shm/shoal-bench-XXXXXX";
 static uint8_t (*names)[NAME];
 static unsigned entries = 200000;
+static size_t size = 256u << 20;
 static uint64_t *done; /* operations of each process, shared */
 
 struct job {
@@ -41,7 +47,8 @@ static unsigned pick(struct job *j)
 static struct cache_key key_of(unsigned i, uint8_t kind)
 {
 	return (struct cache_key){
-		.kind = kind, .type = 1, .rclass = 1, .name = names[i]};
+		.kind = kind, .type = 1, .rclass = 1, .name = names[i]
+	};
 }
 
 static bool read_one(struct job *j, const struct now *now)
@@ -69,6 +76,127 @@ static bool mixed(struct job *j, const struct now *now)
 	return pick(j) % 10 ? read_one(j, now) : write_one(j, now);
 }
 
+#ifdef HAVE_LMDB
+/* As a resolver would use it: in the same tmpfs, nothing synced, a read transaction
+ * renewed once a turn of the loop (100 reads), writes one by one or a hundred at once. */
+enum { TURN = 100 };
+static MDB_env *env;
+static MDB_dbi dbi;
+static MDB_txn *reader;
+static unsigned turn;
+
+static void lmdb_check(int err)
+{
+	if (!err)
+		return;
+	fprintf(stderr, "lmdb: %s\n", mdb_strerror(err));
+	_exit(1);
+}
+
+/* In each process anew: an environment must not cross fork. */
+static void lmdb_open(void)
+{
+	char path[100];
+	MDB_txn *txn;
+	if (env)
+		return;
+	snprintf(path, sizeof(path), "%s/lmdb", folder);
+	lmdb_check(mdb_env_create(&env));
+	lmdb_check(mdb_env_set_mapsize(env, (size_t)2 << 30));
+	lmdb_check(mdb_env_open(
+		env, path, MDB_NOSUBDIR | MDB_NOSYNC | MDB_WRITEMAP | MDB_NOTLS, 0600));
+	lmdb_check(mdb_txn_begin(env, NULL, 0, &txn));
+	lmdb_check(mdb_dbi_open(txn, NULL, 0, &dbi));
+	lmdb_check(mdb_txn_commit(txn));
+	lmdb_check(mdb_txn_begin(env, NULL, MDB_RDONLY, &reader));
+	mdb_txn_reset(reader);
+	lmdb_check(mdb_txn_renew(reader));
+}
+
+static MDB_val lmdb_key(unsigned i)
+{
+	return (MDB_val){ name_len(names[i]), names[i] };
+}
+
+static bool lmdb_get(struct job *j, unsigned i)
+{
+	MDB_val key = lmdb_key(i), value;
+	lmdb_open();
+	if (++turn % TURN == 0) {
+		mdb_txn_reset(reader);
+		lmdb_check(mdb_txn_renew(reader));
+	}
+	if (mdb_get(reader, dbi, &key, &value) != 0 || value.mv_size != VALUE)
+		return false;
+	memcpy(j->value, value.mv_data, VALUE);
+	return true;
+}
+
+static bool lmdb_put(struct job *j, unsigned count)
+{
+	MDB_txn *txn;
+	lmdb_open();
+	mdb_txn_reset(reader);
+	lmdb_check(mdb_txn_begin(env, NULL, 0, &txn));
+	for (unsigned i = 0; i < count; i++) {
+		MDB_val key = lmdb_key(pick(j)), value = { VALUE, j->value };
+		lmdb_check(mdb_put(txn, dbi, &key, &value, 0));
+	}
+	lmdb_check(mdb_txn_commit(txn));
+	lmdb_check(mdb_txn_renew(reader));
+	return true;
+}
+
+static bool lmdb_read_one(struct job *j, const struct now *now)
+{
+	(void)now;
+	return lmdb_get(j, pick(j));
+}
+
+static bool lmdb_read_hot(struct job *j, const struct now *now)
+{
+	(void)now;
+	return lmdb_get(j, pick(j) % 1000);
+}
+
+static bool lmdb_write_one(struct job *j, const struct now *now)
+{
+	(void)now;
+	return lmdb_put(j, 1);
+}
+
+static bool lmdb_write_many(struct job *j, const struct now *now)
+{
+	(void)now;
+	static unsigned count;
+	return ++count % TURN ? true : lmdb_put(j, TURN);
+}
+
+static bool lmdb_mixed(struct job *j, const struct now *now)
+{
+	return pick(j) % 10 ? lmdb_read_one(j, now) : lmdb_write_one(j, now);
+}
+
+/* In a child: what it opened ends with it. */
+static void lmdb_fill(void)
+{
+	if (fork() == 0) {
+		static struct job j;
+		MDB_txn *txn;
+		lmdb_open();
+		mdb_txn_reset(reader);
+		lmdb_check(mdb_txn_begin(env, NULL, 0, &txn));
+		for (unsigned i = 0; i < entries; i++) {
+			MDB_val key = lmdb_key(i), value = { VALUE, j.value };
+			lmdb_check(mdb_put(txn, dbi, &key, &value, 0));
+		}
+		lmdb_check(mdb_txn_commit(txn));
+		_exit(0);
+	}
+	wait(NULL);
+}
+#endif
+
 static bool answer_one(struct job *j, const struct now *now)
 {
 	const struct cache_key key = key_of(pick(j) % 10000, CACHE_ANSWER);
@@ -82,16 +210,23 @@ static const struct {
 	const char *name;
 	bool (*run)(struct job *j, const struct now *now);
 } kinds[] = {
-	{"read, all names", read_one},
-	{"read, 1,000 names", read_hot},
-	{"finished answers", answer_one},
-	{"write", write_one},
-	{"9 reads, 1 write", mixed},
+	{ "read, all names", read_one },
+	{ "read, 1,000 names", read_hot },
+	{ "finished answers", answer_one },
+	{ "write", write_one },
+	{ "9 reads, 1 write", mixed },
+#ifdef HAVE_LMDB
+	{ "LMDB read, all", lmdb_read_one },
+	{ "LMDB read, 1,000", lmdb_read_hot },
+	{ "LMDB write", lmdb_write_one },
+	{ "LMDB write, by 100", lmdb_write_many },
+	{ "LMDB 9 and 1", lmdb_mixed },
+#endif
 };
 
 static struct job *job_open(uint64_t seed)
 {
-	const struct cache_conf conf = {.run_folder = folder, .size = 256u << 20};
+	const struct cache_conf conf = { .run_folder = folder, .size = size };
 	struct job *j = calloc(1, sizeof(*j));
 	if (!j)
 		exit(1);
@@ -113,14 +248,14 @@ static struct job *job_open(uint64_t seed)
 
 static void store_answer(struct job *j, unsigned i, const struct now *now)
 {
-	static const uint8_t data[] = {4, 0, 192, 0, 2, 1, 4, 0, 192, 0, 2, 2};
-	const struct rrset rr = {.name = names[i],
+	static const uint8_t data[] = { 4, 0, 192, 0, 2, 1, 4, 0, 192, 0, 2, 2 };
+	const struct rrset rr = { .name = names[i],
 		.type = 1,
 		.rclass = 1,
 		.count = 2,
 		.ttl = 86400,
 		.data = data,
-		.data_len = sizeof(data)};
+		.data_len = sizeof(data) };
 	const struct cache_key key = key_of(i, CACHE_ANSWER);
 	uint8_t msg[512];
 	struct writer w;
@@ -199,8 +334,110 @@ static void measure(unsigned kind, unsigned processes, double seconds)
 		sum / 1e6, cpu_ns, good);
 }
 
+/* --- snapshot ---------------------------------------------------- */
+
+static double ms_since(int64_t start_us)
+{
+	return (double)(clock_read().mono_us - start_us) / 1000;
+}
+
+static double first_read(struct job **j)
+{
+	const int64_t start = clock_read().mono_us;
+	*j = job_open(1);
+	const struct now now = clock_read();
+	const struct cache_key key = key_of(entries - 1, CACHE_RRSET);
+	struct cache_meta meta;
+	cache_get((*j)->cache, &key, &now, &meta, (*j)->value, sizeof((*j)->value));
+	return ms_since(start);
+}
+
+static void restore(struct job *j, const struct now *now)
+{
+	struct snapshot *s = snapshot_open(j->cache, folder, now);
+	const int64_t start = clock_read().mono_us;
+	double longest = 0;
+	unsigned steps = 0;
+	for (bool more = true; more; steps++) {
+		const int64_t step = clock_read().mono_us;
+		more = snapshot_restore(s, now);
+		longest = ms_since(step) > longest ? ms_since(step) : longest;
+	}
+	printf("restored %lu entries in %.0f ms, %u steps, the longest %.1f ms\n",
+		(unsigned long)snapshot_numbers(s).restored, ms_since(start), steps,
+		longest);
+	snapshot_close(s);
+}
+
+static void measure_snapshot(void)
+{
+	struct job *j;
+	char path[100];
+	fill();
+	printf("warm segment of %zu MB: opened and first read %.1f ms\n", size >> 20,
+		first_read(&j));
+	const struct now now = clock_read();
+	struct snapshot *s = snapshot_open(j->cache, folder, &now);
+	uint64_t count = 0;
+	int64_t start = clock_read().mono_us;
+	const int err = snapshot_write(s, &now, &count);
+	printf("snapshot of %lu entries: %.0f ms (%s)\n", (unsigned long)count,
+		ms_since(start), strerror(-err));
+	start = clock_read().mono_us;
+	const pid_t pid = fork();
+	if (pid == 0)
+		_exit(0);
+	printf("what it costs the instance, a fork: %.2f ms\n", ms_since(start));
+	wait(NULL);
+	start = clock_read().mono_us;
+	cache_resize(j->cache, size / 2);
+	printf("half the size: %.0f ms\n", ms_since(start));
+	snapshot_close(s);
+	cache_close(j->cache);
+	snprintf(path, sizeof(path), "%s/shm/cache-v%d", folder, CACHE_LAYOUT);
+	unlink(path);
+	printf("no segment: made and first (missed) read %.1f ms\n", first_read(&j));
+	restore(j, &now);
+	cache_close(j->cache);
+}
+
+static bool make_names(void)
+{
+	names = calloc(entries, sizeof(*names));
+	done = mmap(
+		NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!names || done == MAP_FAILED)
+		return false;
+	for (unsigned i = 0; i < entries; i++) {
+		char text[NAME];
+		uint8_t name[NAME_MAX_LEN];
+		snprintf(text, sizeof(text), "www.name%07u.test", i);
+		memcpy(names[i], name, name_from_text(name, text));
+	}
+	return true;
+}
+
+static int tidy(void)
+{
+	char command[80];
+	snprintf(command, sizeof(command), "rm -rf %s", folder);
+	return system(command);
+}
+
+static int snapshot_main(size_t mb)
+{
+	size = mb << 20;
+	entries = (unsigned)(size / 300);
+	if (mb < 16 || !mkdtemp(folder) || !make_names())
+		return 2;
+	measure_snapshot();
+	return tidy();
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "snapshot") == 0)
+		return snapshot_main(argc > 2 ? (size_t)atoi(argv[2]) : 1024);
 	const double seconds = argc > 2 ? atof(argv[2]) : 1;
 	unsigned most = argc > 3 ? (unsigned)atoi(argv[3]) : 2;
 	if (argc > 1)
@@ -210,18 +447,14 @@ int main(int argc, char **argv)
 			argv[0]);
 		return 2;
 	}
-	names = calloc(entries, sizeof(*names));
-	done = mmap(
-		NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (!names || done == MAP_FAILED)
+	if (!make_names())
 		return 1;
-	for (unsigned i = 0; i < entries; i++) {
-		char text[NAME];
-		uint8_t name[NAME_MAX_LEN];
-		snprintf(text, sizeof(text), "www.name%07u.test", i);
-		memcpy(names[i], name, name_from_text(name, text));
-	}
+	if ((size_t)entries * 320 > size)
+		size = (size_t)entries * 320;
 	fill();
+#ifdef HAVE_LMDB
+	lmdb_fill();
+#endif
 	printf("%-20s %10s %10s %8s %8s\n", "", "processes", "million/s", "CPU ns",
 		"% done");
 	fflush(stdout);
@@ -230,7 +463,5 @@ int main(int argc, char **argv)
 			measure(kind, p, seconds);
 			fflush(stdout);
 		}
-	char command[80];
-	snprintf(command, sizeof(command), "rm -rf %s", folder);
-	return system(command);
+	return tidy();
 }
