@@ -692,10 +692,10 @@ void cache_epoch_raise(struct cache *c)
 	note_clear(c);
 }
 
-/* Replaced before our line stood there, or it was copied with the line: one of both. */
+/* Replaced before our line stood there, or it was copied with the line: one of both, for
+ * line and mark are sequentially consistent. */
 static void follow_clear(struct cache *c)
 {
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	const struct now now = clock_read();
 	c->remapped_us = 0;
 	follow(c, &now);

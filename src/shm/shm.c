@@ -362,7 +362,7 @@ bool shm_alone(const struct shm *s)
 bool shm_replaced(const struct shm *s)
 {
 	const struct shm_head *head = s->base;
-	return head && __atomic_load_n(&head->replaced, __ATOMIC_RELAXED);
+	return head && __atomic_load_n(&head->replaced, __ATOMIC_SEQ_CST);
 }
 
 bool shm_was_cut(const struct shm *s)
