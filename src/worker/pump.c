@@ -276,6 +276,11 @@ static bool pump_step(struct resolution *s, struct iter_event *ev)
 			resolution_fail(s, EDE_NOT_AUTHORITATIVE, "not in the cache");
 			return false;
 		}
+		if (s->no_room) {
+			counter_up(r->env.counters, queries_shed);
+			resolution_fail(s, EDE_OTHER, "too many queries under way");
+			return false;
+		}
 		return ask_begin(s, ev);
 	case ITER_AGAIN:
 		question_end(s);

@@ -224,15 +224,17 @@ void resolution_fail(struct resolution *s, int ede, const char *text)
 /* --- for the server
  * ------------------------------------------------------------------------- */
 
+static bool may_wait(struct resolve *r, const struct waiter *w)
+{
+	return w->done || (r->waiters < LIMIT_WAITERS &&
+				  *client_count(r, w) < LIMIT_WAITERS_PER_CLIENT);
+}
+
 /* The waiter's own copy at the end of the queue. False: a limit or no memory. */
 static bool waiter_add(struct resolution *s, const struct waiter *w)
 {
 	struct resolve *r = s->r;
-	uint16_t *count = client_count(r, w);
-	if (!w->done &&
-		(r->waiters >= LIMIT_WAITERS || *count >= LIMIT_WAITERS_PER_CLIENT))
-		return false;
-	if (s->waiters >= LIMIT_WAITERS_PER_QUERY)
+	if (!may_wait(r, w) || s->waiters >= LIMIT_WAITERS_PER_QUERY)
 		return false;
 	struct waiter *own = malloc(sizeof(*own));
 	if (!own)
@@ -245,7 +247,7 @@ static bool waiter_add(struct resolution *s, const struct waiter *w)
 	s->last = &own->next;
 	s->waiters++;
 	if (!w->done) {
-		++*count;
+		++*client_count(r, w);
 		r->waiters++;
 	}
 	return true;
@@ -366,6 +368,7 @@ enum resolve_outcome resolve_ask(
 	bool ended = false;
 	s->ended = &ended;
 	s->direct = w;
+	s->no_room = !may_wait(r, w);
 	pump_run(s, (struct iter_event){ .kind = ITER_START });
 	if (ended)
 		return RESOLVE_DONE;
