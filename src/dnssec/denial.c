@@ -102,11 +102,27 @@ static const struct nsec *nsec_cover(const struct denial *d, const uint8_t *name
 	return NULL;
 }
 
+/* RFC 9824: a signed record at a name that does not exist. */
+static bool is_nxname(const struct type_bitmap *types)
+{
+	return type_bitmap_has(types, TYPE_NXNAME) && type_bitmap_is_bare(types);
+}
+
+static struct denial_result name_match_denied(const struct type_bitmap *types)
+{
+	struct denial_result r = is_nxname(types) ? proven : unproven;
+	r.nxname = r.status == DNSSEC_SECURE;
+	return r;
+}
+
 static struct denial_result nsec_nxdomain(const struct denial *d, const uint8_t *name)
 {
-	const struct nsec *n = nsec_cover(d, name);
+	const struct nsec *n = nsec_match(d, name);
 	uint8_t wildcard[NAME_MAX_LEN];
-	if (!n || nsec_is_empty(n, name) || nsec_match(d, name))
+	if (n)
+		return name_match_denied(&n->types);
+	n = nsec_cover(d, name);
+	if (!n || nsec_is_empty(n, name))
 		return unproven;
 	struct denial_result r = proven;
 	r.encloser = (uint8_t)nsec_encloser(n, name);
@@ -124,7 +140,7 @@ static struct denial_result nsec_nodata(
 	uint8_t wildcard[NAME_MAX_LEN];
 	const struct nsec *n = nsec_match(d, name);
 	if (n) {
-		r.nxname = type_bitmap_has(&n->types, TYPE_NXNAME);
+		r.nxname = is_nxname(&n->types);
 		return type_bitmap_denies(&n->types, name, type) ? r : unproven;
 	}
 	n = nsec_cover(d, name);
@@ -259,7 +275,7 @@ static struct denial_result nsec3_nxdomain(
 	if (c.status != DNSSEC_SECURE)
 		return failed(c.status);
 	if (!c.covers)
-		return unproven; /* it exists */
+		return name_match_denied(&c.match->types);
 	wildcard_at(wildcard, name, c.labels);
 	if (!nsec3_hash(&d->nsec3[0].params, wildcard, work, hash))
 		return failed(DNSSEC_LIMIT);
@@ -276,7 +292,7 @@ static struct denial_result nsec3_nodata(const struct denial *d, const uint8_t *
 		return failed(c.status);
 	struct denial_result r = by_closest(&c);
 	if (!c.covers) {
-		r.nxname = type_bitmap_has(&c.match->types, TYPE_NXNAME);
+		r.nxname = is_nxname(&c.match->types);
 		return type_bitmap_denies(&c.match->types, name, type) ? r : unproven;
 	}
 	wildcard_at(wildcard, name, c.labels);

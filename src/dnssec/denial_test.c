@@ -548,9 +548,18 @@ static void compact_denial_tells_names_that_do_not_exist(void **state)
 	assert_true(r.status == DNSSEC_SECURE && r.nxname);
 	r = ask(&d, NODATA, "ent.example.", TYPE_A);
 	assert_true(r.status == DNSSEC_SECURE && !r.nxname);
-	assert_int_equal(ask(&d, NXDOMAIN, "www.example.", 0).status, DNSSEC_BOGUS);
+	/* with RCODE NXDOMAIN, too: RFC 9824 */
+	r = ask(&d, NXDOMAIN, "www.example.", 0);
+	assert_true(r.status == DNSSEC_SECURE && r.nxname);
+	assert_int_equal(ask(&d, NXDOMAIN, "ent.example.", 0).status, DNSSEC_BOGUS);
 	r = ask(&d, NO_DS, "www.example.", 0);
 	assert_true(r.status == DNSSEC_SECURE && !r.cut);
+	/* a name with records and NXNAME exists */
+	begin("example.");
+	nsec("www.example.", "\\000.www.example.", "A RRSIG NSEC NXNAME");
+	const struct denial lie = denial_without(ALL);
+	assert_int_equal(ask(&lie, NXDOMAIN, "www.example.", 0).status, DNSSEC_BOGUS);
+	assert_false(ask(&lie, NODATA, "www.example.", TYPE_MX).nxname);
 }
 
 static void nsec3_of_strange_form_is_not_taken(void **state)
