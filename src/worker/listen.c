@@ -431,7 +431,7 @@ static uint64_t accept_queue(int fd)
 void listen_gauges(struct worker *w)
 {
 	struct shard_ring_numbers sum = { 0 };
-	uint64_t drops = 0, bytes = 0, queue = 0;
+	uint64_t drops = 0, unsent = 0, bytes = 0, queue = 0;
 	for (size_t i = 0; i < w->listener_count; i++) {
 		const struct listener *l = &w->listeners[i];
 		struct shard_ring_numbers n = { 0 };
@@ -444,10 +444,12 @@ void listen_gauges(struct worker *w)
 		sum.stale += n.stale;
 		sum.lost += n.lost;
 		drops += udp_server_kernel_drops(l->udp);
+		unsent += udp_server_dropped(l->udp);
 		bytes += udp_server_queue_bytes(l->udp);
 		queue += accept_queue(stream_server_fd(l->stream));
 	}
 	counter_set(w->counters, udp_kernel_drops, drops);
+	counter_set(w->counters, udp_send_drops, unsent);
 	counter_set(w->counters, udp_queue_bytes, bytes);
 	counter_set(w->counters, tcp_accept_queue, queue);
 	counter_set(w->counters, ring_kept, sum.kept);
