@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "wire/codes.h"
 #include "worker/poison.h"
@@ -174,6 +175,14 @@ static int64_t lease_us(const struct iter_ask *a)
 	return want > LEASE_MAX_US ? LEASE_MAX_US : want;
 }
 
+/* Until when another's fetch is waited for: no longer than the question itself has. */
+static int64_t patience_end(const struct resolution *s, int64_t now_us)
+{
+	const int64_t end_us = s->begun_us + LIMIT_QUERY_TIME_MS * INT64_C(1000);
+	const int64_t lease_end_us = now_us + lease_us(&s->wish.ask);
+	return lease_end_us < end_us ? lease_end_us : end_us;
+}
+
 enum joined { JOINED_ASK, JOINED_WAIT, JOINED_RESULT };
 
 /* Find out whether somebody asks the same already. */
@@ -201,8 +210,8 @@ static enum joined fetch_try(struct resolution *s, struct iter_event *ev)
 		s->key_used = true;
 		s->shared_key = a->key;
 		counter_up(r->env.counters, upstream_joined);
-		loop_timer_set(r->env.loop, &s->timer, now->mono_us + lease_us(a),
-			patience_over, s);
+		loop_timer_set(r->env.loop, &s->timer,
+			patience_end(s, now->mono_us), patience_over, s);
 		return JOINED_WAIT;
 	case FETCH_RESULT:
 		s->key_used = true;

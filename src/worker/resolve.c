@@ -189,6 +189,8 @@ void resolution_finish(struct resolution *s, const struct iter_answer *answer)
 	unsigned left = TELL_AT_ONCE;
 	pump_drop(s);
 	table_remove(r, s);
+	/* who is told in a later turn gets this answer, not the stale one */
+	loop_timer_clear(r->env.loop, &s->stale_timer);
 	s->answer = *answer;
 	if (s->ended)
 		*s->ended = true;

@@ -7,11 +7,13 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/limits.h"
 #include "wire/codes.h"
+#include "worker/resolution.h"
 
 /* --- a resolver core that does as the test says
  * ---------------------------------------- */
@@ -311,6 +313,33 @@ static void a_waiter_takes_over_when_the_owner_gives_up(void **state)
 }
 
 static unsigned tries;
+/* One that asks after some work. */
+static void script_ask_late(
+	struct iter *it, const struct iter_event *ev, struct iter_wish *wish)
+{
+	(void)it;
+	if (ev->kind == ITER_START)
+		wish->want = ITER_AGAIN;
+	else if (ev->kind == ITER_CONTINUE)
+		want_ask(wish, 5);
+	else
+		wish->want = ITER_DONE;
+}
+
+static void a_waiter_has_no_more_patience_than_time(void **state)
+{
+	(void)state;
+	ask('a');
+	script = script_ask_late;
+	ask('b');
+	t.r->newest->begun_us -= (LIMIT_QUERY_TIME_MS - 30) * INT64_C(1000);
+	for (unsigned i = 0; i < 10 && t.answers == 0; i++)
+		loop_turn(t.loop, 10);
+	assert_int_equal(t.counters.upstream_joined, 1);
+	assert_int_equal(t.answers, 1);
+	assert_int_equal(asked, 1);
+}
+
 static void script_two_servers(
 	struct iter *it, const struct iter_event *ev, struct iter_wish *wish)
 {
@@ -539,6 +568,22 @@ static void a_slow_resolution_goes_on_after_its_stale_answer(void **state)
 	assert_int_equal(t.answers, 3);
 }
 
+static void a_crowd_that_is_told_by_and_by_gets_the_fresh_answer(void **state)
+{
+	(void)state;
+	for (uint8_t i = 0; i < 30; i++)
+		assert_int_equal(ask_as('a', i, false), RESOLVE_LATER);
+	usleep(2 * STALE_AFTER_US); /* both are due in the same turn */
+	loop_refresh(t.loop);
+	upstream_says(&asks[0], ASK_MESSAGE);
+	assert_true(t.answers < 30);
+	for (unsigned i = 0; i < 10 && t.answers < 30; i++) {
+		loop_turn(t.loop, 0);
+		assert_int_equal(t.ede, EDE_NONE);
+	}
+	assert_int_equal(t.answers, 30);
+}
+
 static void without_stale_data_clients_wait_on(void **state)
 {
 	(void)state;
@@ -601,6 +646,7 @@ int main(void)
 		STORY(equal_questions_share_one_resolution),
 		STORY(equal_fetches_are_asked_once_and_shared),
 		STORY(a_waiter_takes_over_when_the_owner_gives_up),
+		STORY(a_waiter_has_no_more_patience_than_time),
 		STORY(owner_keeps_the_fetch_for_its_next_server),
 		STORY(full_upstream_is_a_local_failure),
 		STORY(failing_at_once_gives_others_a_turn),
@@ -612,6 +658,7 @@ int main(void)
 		STORY(giving_up_tells_everyone),
 		STORY(an_answer_that_does_not_fit_leaves_the_ask_open),
 		STALE(a_slow_resolution_goes_on_after_its_stale_answer),
+		STALE(a_crowd_that_is_told_by_and_by_gets_the_fresh_answer),
 		STALE(without_stale_data_clients_wait_on),
 		STALE(a_failure_is_answered_with_stale_data),
 		STALE(what_is_bogus_is_not_answered_with_stale_data),
