@@ -68,7 +68,7 @@ struct snapshot {
 	struct cache *cache;
 	char folder[200], path[256], temporary[300], lock[256];
 	bool usable;
-	int64_t next_s;
+	int64_t next_us; /* monotonic: a clock set back must not put it off for years */
 	pid_t child;
 	struct snapshot_numbers numbers;
 	/* while restoring */
@@ -268,6 +268,11 @@ int snapshot_write(struct snapshot *s, const struct now *now, uint64_t *entries)
 
 /* --- in a child -------------------------------------------------- */
 
+static int64_t after(const struct now *now, int64_t s)
+{
+	return now->mono_us + s * 1000000;
+}
+
 /* Its own descriptors only: our sockets must not live on in it. */
 static void child_run(struct snapshot *s, const struct now *now)
 {
@@ -283,10 +288,10 @@ static void child_begin(struct snapshot *s, const struct now *now)
 {
 	struct stat st;
 	const int64_t now_s = now_wall_s(now);
-	s->next_s = now_s + SNAPSHOT_EVERY_S;
+	s->next_us = after(now, SNAPSHOT_EVERY_S);
 	if (stat(s->path, &st) == 0 && st.st_mtime <= now_s &&
-		now_s - st.st_mtime < SNAPSHOT_EVERY_S - 5) {
-		s->next_s = st.st_mtime + SNAPSHOT_EVERY_S; /* another's */
+		now_s - st.st_mtime < SNAPSHOT_EVERY_S - 5) { /* another's */
+		s->next_us = after(now, st.st_mtime + SNAPSHOT_EVERY_S - now_s);
 		return;
 	}
 	s->child = fork();
@@ -294,7 +299,7 @@ static void child_begin(struct snapshot *s, const struct now *now)
 		child_run(s, now);
 	if (s->child < 0) {
 		s->child = 0;
-		s->next_s = now_s + RETRY_S;
+		s->next_us = after(now, RETRY_S);
 	}
 }
 
@@ -305,7 +310,7 @@ static void child_ended(struct snapshot *s, int status, const struct now *now)
 	if (err == 0) {
 		s->numbers.written_s = now_wall_s(now);
 	} else {
-		s->next_s = now_wall_s(now) + RETRY_S;
+		s->next_us = after(now, RETRY_S);
 		if (err != EAGAIN && err != s->numbers.error)
 			log_warning(CACHE,
 				"%s: %s; the snapshot before it, if any, stays",
@@ -327,7 +332,7 @@ void snapshot_tick(struct snapshot *s, const struct now *now)
 			child_ended(s, status, now);
 		else if (pid < 0)
 			s->child = 0;
-	} else if (s->fd < 0 && now_wall_s(now) >= s->next_s) {
+	} else if (s->fd < 0 && now->mono_us >= s->next_us) {
 		child_begin(s, now);
 	}
 }
@@ -463,7 +468,7 @@ struct snapshot *snapshot_open(
 		return NULL;
 	s->cache = c;
 	s->fd = -1;
-	s->next_s = now_wall_s(now) + SNAPSHOT_FIRST_S;
+	s->next_us = after(now, SNAPSHOT_FIRST_S);
 	char real[4096];
 	const int err = fd_make_folder(folder, 0700);
 	if (err || !realpath(folder, real) || strlen(real) >= sizeof(s->folder)) {

@@ -221,6 +221,29 @@ static void a_damaged_list_of_clears_refuses_it(void **state)
 	snapshot_close(s);
 }
 
+static void wait_for_child(struct help *h, struct snapshot *s)
+{
+	snapshot_tick(s, &h->now);
+	for (unsigned i = 0; i < 100 && !snapshot_numbers(s).written_s; i++) {
+		usleep(20000);
+		snapshot_tick(s, &h->now);
+	}
+}
+
+static void a_clock_set_back_does_not_put_it_off(void **state)
+{
+	struct help *h = *state;
+	struct snapshot *s = open_it(h);
+	struct stat st;
+	char path[256];
+	storage(h, path, "cache-v1.snapshot");
+	h->now.mono_us += INT64_C(61000000);
+	h->now.wall_ms -= INT64_C(86400000);
+	wait_for_child(h, s);
+	assert_int_equal(stat(path, &st), 0);
+	snapshot_close(s);
+}
+
 static void a_child_writes_it_when_it_is_time(void **state)
 {
 	struct help *h = *state;
@@ -232,12 +255,9 @@ static void a_child_writes_it_when_it_is_time(void **state)
 	snapshot_tick(s, &h->now);
 	usleep(100000);
 	assert_int_equal(stat(path, &st), -1);
+	h->now.mono_us += INT64_C(61000000);
 	h->now.wall_ms += 61000;
-	snapshot_tick(s, &h->now);
-	for (unsigned i = 0; i < 100 && !snapshot_numbers(s).written_s; i++) {
-		usleep(20000);
-		snapshot_tick(s, &h->now);
-	}
+	wait_for_child(h, s);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(snapshot_numbers(s).error, 0);
@@ -311,6 +331,7 @@ int main(void)
 		T(damage_costs_entries_and_no_more),
 		T(a_damaged_list_of_clears_refuses_it),
 		T(a_child_writes_it_when_it_is_time),
+		T(a_clock_set_back_does_not_put_it_off),
 		T(a_full_disk_leaves_the_one_before),
 		T(a_folder_that_cannot_be_is_no_snapshot),
 	};
