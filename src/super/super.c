@@ -181,6 +181,8 @@ static void instance_replace(struct instance *i)
 
 static void instance_ready(struct instance *i, pid_t pid)
 {
+	if (i->super->stopping)
+		return; /* a successor that is being killed replaces nobody */
 	if (i->other.pid == pid)
 		restart_ready(i);
 	else if (i->state == STARTING)
