@@ -205,9 +205,12 @@ static int listener_open(struct listener *l, const struct conf_listen *c,
 	if (udp >= 0)
 		tcp = socket_get(c, SOCK_STREAM, k, &l->unit, error);
 	if (udp < 0 || tcp < 0) {
+		const bool half = udp >= 0;
 		fd_close(&udp);
 		if (!c->optional)
 			return -1;
+		if (half) /* kept, it would go on getting queries */
+			kept_remove("udp", &c->addr);
 		log_warning(NET, "%s", error);
 		return 0;
 	}
