@@ -216,6 +216,10 @@ def print_table(results):
 
 def print_numbers(results):
 	for result in results:
+		for kind, load in result['loads'].items():
+			if load['skipped'] > load['sent'] / 50:
+				print('%s: the machine was too busy for the rate of %s: %d sent, %d not sent' % (
+					result['key'], kind, load['sent'], load['skipped']))
 		if result['numbers']:
 			print('%s: %s' % (result['key'], ', '.join('%s %d' % item for item in
 				sorted(result['numbers'].items()))))
@@ -254,7 +258,7 @@ def main(argv):
 	if not os.access(world.TOOL, os.X_OK):
 		subprocess.run(['ninja', '-C', world.BUILD, 'bench/restart/bench-restart'], check=True,
 			stdout=subprocess.DEVNULL)
-	results, failed = [], 0
+	results, failed, busy = [], 0, [os.getloadavg()[0]]
 	for row in ROWS:
 		if row[0] not in (options.rows or [r[0] for r in ROWS if r[5] or not options.quick]):
 			continue
@@ -267,12 +271,13 @@ def main(argv):
 		failed += result is None
 		results += [result] if result else []
 	tell('')
+	busy.append(os.getloadavg()[0])
 	if options.json:
-		print(json.dumps(results, indent=1))
+		print(json.dumps({'load_average': busy, 'results': results}, indent=1))
 	else:
 		print('%d instances, UDP %d/s from %d ports, %d %% new names; TCP %d connections/s; '
-			'milliseconds' % (options.instances, options.udp, options.sockets, options.cold,
-			options.tcp))
+			'milliseconds\nLoad average before and after: %.1f, %.1f\n' % (options.instances,
+			options.udp, options.sockets, options.cold, options.tcp, *busy))
 		print_table(results)
 		print_numbers(results)
 	return 1 if failed else 0

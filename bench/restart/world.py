@@ -175,9 +175,13 @@ class World:
 		"""SIGKILL; returns the clients whose connections die with the process. It is stopped
 		while they are counted, a few milliseconds."""
 		os.kill(pid, signal.SIGSTOP)
-		clients = self.accepted_by(pid)
-		os.kill(pid, signal.SIGKILL)
-		return clients
+		try:
+			return self.accepted_by(pid)
+		finally:
+			try:
+				os.kill(pid, signal.SIGKILL)
+			except ProcessLookupError:    # its keeper was quicker
+				pass
 
 	def stop(self):
 		for load in self.loads:
