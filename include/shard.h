@@ -150,6 +150,11 @@ struct shard_ring_numbers {
 };
 SHARD_API void shard_ring_count(const struct shard_ring *r, struct shard_ring_numbers *out);
 
+/* Make way for a fresh socket of the same address, which must join the living members: a parked one that is
+ * found first would start another group with it, and clients would get one of the two. Its queue stays readable,
+ * but nothing leaves by it any more (it is bound to the loopback interface): answer by the fresh one. Since Linux 5.7
+ * without CAP_NET_RAW. */
+SHARD_API int shard_retire(int fd);
 /* Is this UDP socket parked (connected)? 1 or 0. */
 SHARD_API int shard_parked(int fd);
 

@@ -71,6 +71,7 @@ struct waiting {
 struct udp_server {
 	struct loop *loop;
 	int fd;
+	int from; /* what is read: fd, but while another one is emptied */
 	struct watch watch;
 	struct defer defer;
 	udp_query_fn *fn;
@@ -420,9 +421,10 @@ static void udp_read(struct udp_server *s, unsigned i, struct shard_datagram *ou
 static int udp_receive(struct udp_server *s)
 {
 	if (s->shard)
-		return shard_ring_receive(s->shard, s->fd, loop_now(s->loop)->mono_us);
+		return shard_ring_receive(
+			s->shard, s->from, loop_now(s->loop)->mono_us);
 	udp_prepare(s);
-	const int n = recvmmsg(s->fd, s->in.head, BATCH, 0, NULL);
+	const int n = recvmmsg(s->from, s->in.head, BATCH, 0, NULL);
 	return n >= 0 ? n : errno == EAGAIN ? 0 : -errno;
 }
 
@@ -521,6 +523,31 @@ void udp_server_drain(struct udp_server *s)
 			return;
 }
 
+void udp_server_drain_from(struct udp_server *s, int fd)
+{
+	assert(!s->busy);
+	s->from = fd;
+	udp_server_drain(s);
+	s->from = s->fd;
+	fd_close(&fd);
+}
+
+int udp_server_move(struct udp_server *s, int fd)
+{
+	int old = s->fd;
+	assert(!s->busy);
+	loop_unwatch(s->loop, &s->watch);
+	const int e = loop_watch(s->loop, &s->watch, fd, LOOP_READ, udp_ready, s);
+	if (e) {
+		loop_watch(s->loop, &s->watch, old, LOOP_READ, udp_ready, s);
+		return e;
+	}
+	s->fd = fd;
+	udp_server_drain_from(s, old);
+	udp_want(s);
+	return 0;
+}
+
 void udp_server_pause(struct udp_server *s)
 {
 	s->paused = true;
@@ -545,7 +572,7 @@ struct udp_server *udp_server_new(struct loop *l, int fd, udp_query_fn *fn, void
 	s->loop = l;
 	s->fn = fn;
 	s->ctx = ctx;
-	s->fd = fd;
+	s->fd = s->from = fd;
 	s->at = -1;
 	s->defer = (struct defer){ .fn = udp_defer, .ctx = s };
 	if (getsockname(fd, &name.sa, &name_len) < 0 ||

@@ -53,6 +53,11 @@ void udp_server_take_over(struct udp_server *s);
 /* An answer outside the callback: copied, leaves at the end of the turn. */
 void udp_server_reply(struct udp_server *s, const struct udp_peer *to, const uint8_t *data,
 	size_t len);
+/* Go on with this socket of the same address; what waits in the old one is handled, then it is closed. 0 or
+ * -errno: nothing has changed, fd stays the caller's. Not from the callback. */
+int udp_server_move(struct udp_server *s, int fd);
+/* Handle what waits in another socket of the same address, answer by our own; closes it. Not from the callback. */
+void udp_server_drain_from(struct udp_server *s, int fd);
 /* Stop reading (drain first with udp_server_drain), keep answering. */
 void udp_server_pause(struct udp_server *s);
 /* Read and handle what waits in the kernel's queue now. */

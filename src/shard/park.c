@@ -74,3 +74,11 @@ int shard_parked(int fd)
 	socklen_t len = sizeof(peer);
 	return getpeername(fd, &peer.sa, &len) == 0;
 }
+
+int shard_retire(int fd)
+{
+	static const char loopback[] = "lo";
+	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, loopback, sizeof(loopback)) < 0
+		       ? -errno
+		       : 0;
+}

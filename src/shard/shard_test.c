@@ -454,6 +454,62 @@ static void all_on_an_address_are_listed_with_what_they_take(void **state)
 	close(wide);
 }
 
+enum { MEMBERS = 4, FLOWS = 2000, CYCLES = 100 };
+
+/* One datagram from each of so many source ports; how many each member got. */
+static void flows_count(const int *members, const char *ip, uint16_t port, int *got)
+{
+	union name n;
+	const socklen_t len = name_make(&n, ip, port);
+	char byte = 'x';
+	memset(got, 0, MEMBERS * sizeof(*got));
+	for (int i = 0; i < FLOWS; i++) {
+		const int fd = socket(n.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(sendto(fd, &byte, 1, 0, &n.sa, len), 1);
+		close(fd);
+		for (int m = 0; m < MEMBERS; m++)
+			while (recv(members[m], &byte, 1, 0) == 1)
+				got[m]++;
+	}
+}
+
+/* A member leaves by parking and comes back with a fresh socket, again and again. */
+static void shares_stay_even_over_cycles(const char *bound, const char *ip)
+{
+	int members[MEMBERS], got[MEMBERS], sum = 0;
+	char byte;
+	members[0] = open_at(bound, 0, SOCK_DGRAM, 0, NULL);
+	const uint16_t port = port_of(members[0]);
+	for (int m = 1; m < MEMBERS; m++)
+		members[m] = open_at(bound, port, SOCK_DGRAM, 0, NULL);
+	for (int i = 0; i < CYCLES; i++) {
+		const int old = members[i % MEMBERS];
+		assert_int_equal(shard_park(old), 0);
+		assert_int_equal(shard_retire(old), 0);
+		members[i % MEMBERS] = open_at(bound, port, SOCK_DGRAM, 0, NULL);
+		assert_true(members[i % MEMBERS] >= 0);
+		while (recv(old, &byte, 1, 0) == 1)
+			;
+		close(old);
+	}
+	flows_count(members, ip, port, got);
+	for (int m = 0; m < MEMBERS; m++) {
+		sum += got[m];
+		assert_in_range(got[m], FLOWS / MEMBERS * 3 / 4, FLOWS / MEMBERS * 5 / 4);
+		close(members[m]);
+	}
+	assert_int_equal(sum, FLOWS);
+}
+
+static void shares_stay_even_over_cycles_of_leave_and_join(void **state)
+{
+	(void)state;
+	shares_stay_even_over_cycles("127.0.0.1", "127.0.0.1");
+	shares_stay_even_over_cycles("0.0.0.0", "127.0.0.1");
+	if (have_ipv6())
+		shares_stay_even_over_cycles("::1", "::1");
+}
+
 static void the_kernel_can_reuseport(void **state)
 {
 	(void)state;
@@ -476,6 +532,7 @@ int main(void)
 		cmocka_unit_test(a_lying_environment_is_survived),
 		cmocka_unit_test(the_receive_buffer_is_granted),
 		cmocka_unit_test(all_on_an_address_are_listed_with_what_they_take),
+		cmocka_unit_test(shares_stay_even_over_cycles_of_leave_and_join),
 		cmocka_unit_test(the_kernel_can_reuseport),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -275,23 +275,29 @@ static void listener_renew(struct listener *l, const struct conf_listen *c)
 {
 	char error[1024], addr[ADDR_TEXT_MAX];
 	kept_remove("udp", &l->addr);
+	int e = shard_retire(udp_server_fd(l->udp));
+	if (e < 0)
+		log_info(NET, "the parked socket does not make way: %s", strerror(-e));
 	int fd = socket_open(c, SOCK_DGRAM, error);
-	struct udp_server *fresh =
-		fd < 0 ? NULL : udp_server_new(l->w->loop, fd, udp_query, l);
-	if (!fresh) {
+	e = fd < 0 ? fd : udp_server_move(l->udp, fd);
+	if (e < 0) {
 		fd_close(&fd);
 		log_error(NET, "%s is parked, and there is no other socket: %s",
-			addr_to_text(&l->addr, addr), fd < 0 ? error : strerror(errno));
+			addr_to_text(&l->addr, addr), strerror(-e));
 		return;
 	}
-	if (l->ring)
-		udp_server_use_ring(fresh, l->ring);
-	struct udp_server *old = l->udp;
-	l->udp = fresh;
 	counter_up(l->w->counters, sockets_parked);
 	log_notice(NET, "%s was parked: a fresh socket takes its place",
 		addr_to_text(&l->addr, addr));
-	leaver_add(l->w, old, NULL);
+}
+
+/* The one that serves this address now, or NULL. */
+static struct listener *listener_of(struct worker *w, const struct addr *a)
+{
+	for (size_t i = 0; i < w->listener_count; i++)
+		if (addr_equal(&w->listeners[i].addr, a))
+			return &w->listeners[i];
+	return NULL;
 }
 
 /* From the store, but parked, or no longer in the configuration: emptied, closed. */
@@ -318,7 +324,10 @@ static void stored_drop(struct worker *w, struct kept *k, int i, struct listener
 		parked ? "was parked" : "is no longer listened on");
 	l->w = w;
 	l->addr = addr;
-	if (type == SOCK_DGRAM) {
+	struct listener *served = listener_of(w, &addr);
+	if (parked && served) {
+		udp_server_drain_from(served->udp, fd);
+	} else if (type == SOCK_DGRAM) {
 		if (!parked)
 			shard_park(fd);
 		struct udp_server *udp = udp_server_new(w->loop, fd, udp_query, l);
@@ -346,8 +355,10 @@ static void parked_forget(const struct kept *k)
 		struct addr addr;
 		if (kept_is_stored(&k->fds[i]) && shard_parked(k->fds[i].fd) &&
 			getsockname(k->fds[i].fd, (struct sockaddr *)&sa, &len) == 0 &&
-			addr_from_sockaddr(&addr, (const struct sockaddr *)&sa))
+			addr_from_sockaddr(&addr, (const struct sockaddr *)&sa)) {
 			kept_remove("udp", &addr);
+			shard_retire(k->fds[i].fd);
+		}
 	}
 }
 
