@@ -38,7 +38,7 @@ struct view {
 };
 
 static const char *const kinds[] = { "none", "rrset", "nodata", "nxdomain", "answer",
-	"failure", "cut" };
+	"failure", "cut", "mark" };
 static const char *const statuses[] = { "unchecked", "insecure", "secure" };
 
 #define NAME_IN(table, i)                                                              \
