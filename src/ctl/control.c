@@ -22,6 +22,8 @@
 #include "ctl/lines.h"
 #include "ctl/sockpath.h"
 
+enum { ACCEPT_PAUSE_US = 100 * 1000 };
+
 enum mode { MODE_TEXT, MODE_BINARY, MODE_CHECKED };
 
 struct client {
@@ -42,6 +44,7 @@ struct control {
 	void *ctx;
 	struct counters *counters;
 	struct watch watch; /* the listening socket */
+	struct timer pause; /* no descriptor is left: it is not watched meanwhile */
 	struct client *clients;
 	size_t count;
 	char path[PATH_MAX];
@@ -236,15 +239,25 @@ static void client_new(struct control *o, int fd)
 		client_free(c);
 }
 
+static void accept_again(void *ctx)
+{
+	struct control *o = ctx;
+	loop_watch_events(o->loop, &o->watch, LOOP_READ);
+}
+
 static void listener_event(void *ctx, unsigned events)
 {
 	struct control *o = ctx;
 	(void)events;
 	const int fd = accept4(o->watch.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd >= 0)
+	if (fd >= 0) {
 		client_new(o, fd);
-	else if (errno == EMFILE || errno == ENFILE)
+	} else if (errno == EMFILE || errno == ENFILE) {
 		counter_up(o->counters, fd_exhausted);
+		loop_watch_events(o->loop, &o->watch, 0);
+		loop_timer_set(o->loop, &o->pause,
+			loop_now(o->loop)->mono_us + ACCEPT_PAUSE_US, accept_again, o);
+	}
 }
 
 /* --- the socket ------------------------------------------------------------- */
@@ -315,6 +328,7 @@ void control_close(struct control *o)
 		client_free(c);
 	}
 	int fd = o->watch.fd;
+	loop_timer_clear(o->loop, &o->pause);
 	loop_unwatch(o->loop, &o->watch);
 	fd_close(&fd);
 	struct stat st;

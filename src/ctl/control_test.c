@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -230,6 +231,26 @@ static void control_sheds_the_client_longest_idle(void **state)
 	control_close(c);
 }
 
+static void control_rests_while_no_descriptor_is_left(void **state)
+{
+	(void)state;
+	struct control *c = open_control();
+	const int fd = connect_to("1"), next = dup(fd);
+	struct rlimit normal, none;
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &normal), 0);
+	none = normal;
+	none.rlim_cur = (rlim_t)next;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	for (int i = 0; i < 20; i++)
+		loop_turn(loop, 1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &normal), 0);
+	assert_int_equal(counters.fd_exhausted, 1);
+	expect(fd, "> ");
+	close(fd);
+	control_close(c);
+}
+
 static void control_socket_passes_to_the_successor(void **state)
 {
 	(void)state;
@@ -326,6 +347,7 @@ int main(void)
 		T(control_ends_a_line_that_is_too_long),
 		T(control_waits_for_a_slow_reader_without_more_work),
 		T(control_sheds_the_client_longest_idle),
+		T(control_rests_while_no_descriptor_is_left),
 		T(control_socket_passes_to_the_successor),
 		T(control_folder_is_for_its_owner),
 		T(control_ask_brings_text_and_verdict),
