@@ -5,12 +5,13 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/clock.h"
 #include "ctl/control.h"
 #include "ctl/stats.h"
 #include "worker/stat.h"
 #include "worker/stop.h"
 
-enum { MAP_TIMEOUT_MS = 2000 }; /* a stuck sibling must not make us look stuck too */
+enum { MAP_TIMEOUT_MS = 2000 }; /* for all: stuck siblings must not make us look stuck too */
 
 static struct cache *host_cache(void *ctx)
 {
@@ -101,7 +102,7 @@ static void map_own(struct worker *w, const char *lua, const struct map_row *row
 }
 
 static void map_sibling(const struct worker *w, const char *name, const char *lua,
-	const struct map_row *row)
+	const struct map_row *row, int timeout_ms)
 {
 	struct stats_block *b = malloc(sizeof(*b));
 	const bool runs = b && stats_read(w->run_folder, name, b) && stats_alive(b) &&
@@ -112,9 +113,17 @@ static void map_sibling(const struct worker *w, const char *name, const char *lu
 	if (!runs)
 		return;
 	/* one that went away meanwhile is skipped */
-	if (control_ask(w->run_folder, name, lua, MAP_TIMEOUT_MS, &text, &ok) == 0)
+	if (control_ask(w->run_folder, name, lua, timeout_ms, &text, &ok) == 0)
 		row->fn(row->ctx, name, ok, text ? text : "");
 	free(text);
+}
+
+/* A moment is left even for the last: who is fine answers in it. */
+static int left_ms(int64_t until_us)
+{
+	enum { LEAST_MS = 20 };
+	const int64_t ms = (until_us - clock_read().mono_us) / 1000;
+	return ms > LEAST_MS ? (int)ms : LEAST_MS;
 }
 
 static bool host_map(void *ctx, const char *lua,
@@ -127,13 +136,14 @@ static bool host_map(void *ctx, const char *lua,
 	if (!names)
 		return false;
 	const size_t count = stats_names(w->run_folder, names, STATS_INSTANCES_MAX);
+	const int64_t until_us = clock_read().mono_us + MAP_TIMEOUT_MS * INT64_C(1000);
 	bool own = false;
 	for (size_t i = 0; i < count; i++) {
 		if (strcmp(names[i], w->name) == 0) {
 			own = true;
 			map_own(w, lua, &row);
 		} else {
-			map_sibling(w, names[i], lua, &row);
+			map_sibling(w, names[i], lua, &row, left_ms(until_us));
 		}
 	}
 	if (!own)
