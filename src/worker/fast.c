@@ -10,10 +10,11 @@ enum {
 	AT_ANSWERS = 6,
 };
 
-static struct cache_key fast_key(const struct query *q, uint64_t domain)
+struct cache_key fast_key(
+	const struct query *q, enum cache_kind kind, uint64_t domain)
 {
 	return (struct cache_key){
-		.kind = CACHE_ANSWER,
+		.kind = (uint8_t)kind,
 		.flags = (uint8_t)((q->dnssec_ok ? CACHE_KEY_DO : 0) |
 				   (q->flags & FLAG_CD ? CACHE_KEY_CD : 0)),
 		.type = q->qtype,
@@ -43,7 +44,7 @@ static size_t fast_cut(struct worker *w, const struct query *q, bool tcp,
 size_t fast_answer(struct worker *w, const struct query *q, bool tcp, uint64_t domain,
 	uint8_t *out, size_t cap, uint32_t *due_s)
 {
-	const struct cache_key key = fast_key(q, domain);
+	const struct cache_key key = fast_key(q, CACHE_ANSWER, domain);
 	size_t limit = respond_limit(&w->respond, q, tcp);
 	if (limit > cap)
 		limit = cap;

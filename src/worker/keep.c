@@ -4,6 +4,7 @@
 #include "cache/answer.h"
 #include "wire/codes.h"
 #include "wire/name.h"
+#include "worker/fast.h"
 
 /* Was it asked before? Marks it. A forgotten or colliding mark costs a place or a
  * probe, no more. */
@@ -56,15 +57,7 @@ void keep_again(
 	if (!len)
 		return;
 	const struct now *now = loop_now(w->loop);
-	const struct cache_key key = {
-		.kind = CACHE_ANSWER,
-		.flags = (uint8_t)((q->dnssec_ok ? CACHE_KEY_DO : 0) |
-				   (q->flags & FLAG_CD ? CACHE_KEY_CD : 0)),
-		.type = q->qtype,
-		.rclass = q->qclass,
-		.domain = result->domain,
-		.name = q->name,
-	};
+	const struct cache_key key = fast_key(q, CACHE_ANSWER, result->domain);
 	const struct cache_meta meta = {
 		.stored_s = now_wall_s(now),
 		.expire_s = now_wall_s(now) + a->ttl,

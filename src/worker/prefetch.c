@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "wire/codes.h"
+#include "worker/fast.h"
 #include "worker/keep.h"
 
 enum {
@@ -38,15 +39,7 @@ static bool mark(
 	struct worker *w, const struct query *q, uint64_t domain, uint32_t left_s)
 {
 	const struct now *now = loop_now(w->loop);
-	const struct cache_key key = {
-		.kind = CACHE_MARK,
-		.flags = (uint8_t)((q->dnssec_ok ? CACHE_KEY_DO : 0) |
-				   (q->flags & FLAG_CD ? CACHE_KEY_CD : 0)),
-		.type = q->qtype,
-		.rclass = q->qclass,
-		.domain = domain,
-		.name = q->name,
-	};
+	const struct cache_key key = fast_key(q, CACHE_MARK, domain);
 	struct cache_meta meta;
 	if (cache_peek(w->cache, &key, now, &meta, w->scratch, SCRATCH_LEN, false) >= 0)
 		return false;

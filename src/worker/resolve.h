@@ -34,7 +34,6 @@ struct reply_slot {
 	uint8_t *out;
 	size_t cap;
 	size_t len;
-	bool silent; /* no answer at all */
 };
 
 struct resolve_result {

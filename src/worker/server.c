@@ -198,7 +198,7 @@ static enum server_outcome resolve(const struct asked *a, const struct route *ro
 	memcpy(waiter.name, q->name, q->name_len);
 	switch (resolve_ask(w->resolve, &rq, &waiter)) {
 	case RESOLVE_DONE:
-		return a->slot->silent ? SERVER_SILENT : SERVER_ANSWER;
+		return SERVER_ANSWER;
 	case RESOLVE_LATER:
 		return SERVER_LATER;
 	case RESOLVE_BUSY:
