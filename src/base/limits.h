@@ -49,7 +49,7 @@ enum {
 	LIMIT_ASKS = 16384,               /* upstream sockets */
 	LIMIT_TCP_CLIENTS = 1024,         /* tcp_clients_shed: oldest idle goes first */
 	LIMIT_TCP_CLIENTS_PER_ADDRESS = 128,
-	LIMIT_TCP_PIPELINE = 100,         /* net.tcp_pipeline */
+	LIMIT_TCP_PIPELINE = 100,         /* net.tcp_pipeline says otherwise */
 	LIMIT_TCP_OUT_BYTES = 512 * 1024, /* slow readers: unsent answers of one connection: tcp_slow_readers */
 	LIMIT_TCP_OUT_ALL = 64 * 1024 * 1024, /* of all connections: who has unread answers gets no more */
 	LIMIT_TCP_KERNEL_BYTES = 64 * 1024, /* and what the kernel takes beyond what is on its way */

@@ -11,6 +11,7 @@
 
 #include "base/addr.h"
 #include "base/arena.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "wire/name.h"
 
@@ -23,7 +24,7 @@
 		"EDNS size told to clients")                                           \
 	X(U32, bufsize_up, "net.bufsize", 1232, 512, 65535,                            \
 		"EDNS size told to servers")                                           \
-	X(U32, tcp_pipeline, "net.tcp_pipeline", 100, 1, 65535,                        \
+	X(U32, tcp_pipeline, "net.tcp_pipeline", LIMIT_TCP_PIPELINE, 1, 65535,         \
 		"unanswered queries of one TCP connection")                            \
 	X(MS, tcp_in_idle_ms, "net.tcp_in_idle", 10000, 100, 3600000,                  \
 		"idle TCP connections of clients are closed after this")               \
