@@ -548,6 +548,12 @@ static bool outranks(struct cache *c, const struct now *now)
 static enum shared_region choose_region(
 	const struct cache *c, const struct lookup *l, struct shared_found *old)
 {
+	/* A finished answer is only made again from its sets: it does not displace them,
+	 * until it is read again. Half of the first round is free for all. */
+	if (l->k.kind == CACHE_ANSWER && shared_half_laps(&c->shared) > 2)
+		return old->slot && shared_region(old->ref) == REGION_MAIN
+			       ? REGION_MAIN
+			       : REGION_YOUNG;
 	if (!shared_main_full(&c->shared))
 		return REGION_MAIN;
 	if (!old->slot)
