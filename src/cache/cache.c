@@ -32,6 +32,7 @@ enum {
 	PRIVATE_RETRY_S = 30, /* a private segment looks for a file again */
 	START_TRIES = 600,
 	START_PAUSE_US = 5000,
+	RESIZE_REST_S = 3, /* instances look once a second */
 	REMAP_RETRY_US = 1000 * 1000,
 	PUBLISH_TRIES = 3,
 	MOVE_MIN_LIFE_S = 2, /* what ends sooner is not worth moving */
@@ -52,7 +53,7 @@ struct cache {
 	char folder[200];
 	size_t want_size;
 	bool is_private, is_new;
-	int64_t retry_mono_us, remapped_us;
+	int64_t retry_mono_us, remap_us;
 	uint32_t last_epoch; /* in case the word is damaged */
 	/* Hashes of what this instance read, a bit each, in this half round of MAIN and
 	 * the one before: readers write nothing shared, so each keeps its own memory of
@@ -237,12 +238,12 @@ static struct cache_key key_of(const union entry *e)
  * the new one at once, whatever is asked. Keys hash the same there, or all of it is new. */
 static inline void follow(struct cache *c, const struct now *now)
 {
-	if (__builtin_expect(!shm_replaced(&c->shm), 1) ||
-		now->mono_us - c->remapped_us < REMAP_RETRY_US)
+	if (__builtin_expect(!shm_replaced(&c->shm), 1) || now->mono_us < c->remap_us)
 		return;
-	c->remapped_us = now->mono_us;
 	if (reopen(c, true))
 		counter_up(c->counters, cache_reopened);
+	if (shm_replaced(&c->shm)) /* no memory, no file: not for each query */
+		c->remap_us = now->mono_us + REMAP_RETRY_US;
 }
 
 /* Of two entries with one key, in whichever slots two writers put them, all take the same
@@ -703,7 +704,7 @@ void cache_epoch_raise(struct cache *c)
 static void follow_clear(struct cache *c)
 {
 	const struct now now = clock_read();
-	c->remapped_us = 0;
+	c->remap_us = 0;
 	follow(c, &now);
 }
 
@@ -862,6 +863,13 @@ int cache_resize(struct cache *c, size_t size)
 		return -ENODEV;
 	if (size < CACHE_SIZE_MIN)
 		return -EINVAL;
+	/* One change at a time: who slept through two of them could clear in the third
+	 * segment while others still read the second. */
+	const struct now begin = clock_read();
+	const struct shm_head *head = c->shm.base;
+	const int64_t age_s = now_wall_s(&begin) - (int64_t)head->created_s;
+	if (shared_is_successor(&c->shared) && age_s >= 0 && age_s < RESIZE_REST_S)
+		return -EAGAIN;
 	struct move m = { .c = c };
 	struct shm next;
 	char path[256], reason[256];

@@ -707,6 +707,11 @@ void shared_clear_publish(struct shared *s, struct shared_clear line)
 	}
 }
 
+bool shared_is_successor(const struct shared *s)
+{
+	return load(&s->seg->inherited) != 0;
+}
+
 void shared_carry_clears(struct shared *s, const struct shared *old)
 {
 	const uint64_t from = load(&s->seg->inherited);

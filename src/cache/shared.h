@@ -53,6 +53,7 @@ void shared_format_after(void *base, size_t size, const struct shared *old,
 	uint64_t generation, uint32_t epoch);
 /* What was cleared in `old` after it was copied: anew in its successor. By everyone who
  * goes over to it, so that nobody's death loses one. */
+bool shared_is_successor(const struct shared *s);
 void shared_carry_clears(struct shared *s, const struct shared *old);
 /* False: its head is damaged, make a new one. */
 bool shared_attach(struct shared *s, void *base, size_t size);
