@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cli/fleet.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,13 +59,22 @@ const struct member *fleet_find(const struct fleet *f, const char *name)
 	return NULL;
 }
 
+/* A longest of several is no sum. */
+static uint64_t total_of(unsigned row, uint64_t a, uint64_t b)
+{
+	if (row != offsetof(struct counters, loop_longest_us) / sizeof(uint64_t))
+		return a + b;
+	return a > b ? a : b;
+}
+
 void fleet_total(const struct fleet *f, struct counters *out)
 {
 	uint64_t *sum = (uint64_t *)out;
 	memset(out, 0, sizeof(*out));
 	for (size_t i = 0; i < f->count; i++)
 		for (unsigned k = 0; f->members[i].alive && k < COUNTER_COUNT; k++)
-			sum[k] += counter_get(&f->members[i].b.counters, k);
+			sum[k] = total_of(k, sum[k],
+				counter_get(&f->members[i].b.counters, k));
 }
 
 const char *member_state(const struct member *m)
