@@ -53,7 +53,7 @@ start)
 	( echo $BASHPID > "$CG/sysd-$$/cgroup.procs"
 	  exec setsid unshare --pid --mount --cgroup --ipc --uts --net --fork --kill-child=KILL "$D/init" "$D/t" "$@" ) > "$D/log" 2>&1 < /dev/null &
 	echo $! > "$D/unshare"
-	for i in $(seq 50); do
+	for _ in $(seq 50); do
 		sleep 0.2
 		p=$(pgrep -P "$(cat "$D/unshare")") || continue
 		echo "$p" > "$D/pid"
