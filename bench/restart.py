@@ -228,7 +228,8 @@ def numbers(bench):
 	total = json.loads(done.stdout)['total']
 	print('    ' + ' '.join('%s %d' % (k, total[k]) for k in sorted(total)
 		if total[k] and k.startswith(('ring_', 'udp_kernel_drops', 'sockets_parked',
-			'udp_send_drops', 'queries_shed'))), flush=True)
+			'udp_send_drops', 'queries_shed', 'queries_poison',
+			'upstream_timeouts', 'upstream_unreachable', 'fd_exhausted', 'budget_'))), flush=True)
 
 
 def measure(options, event):
