@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "worker/host.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -8,6 +9,9 @@
 #include "base/clock.h"
 #include "ctl/control.h"
 #include "ctl/stats.h"
+#include "policy/policy.h"
+#include "wire/codes.h"
+#include "wire/text.h"
 #include "worker/stat.h"
 #include "worker/stop.h"
 
@@ -152,6 +156,74 @@ static bool host_map(void *ctx, const char *lua,
 	return true;
 }
 
+/* --- resolve()
+ * ------------------------------------------------------------------------------- */
+
+struct lookup {
+	struct worker *w;
+	int id;
+};
+
+static void write_records(FILE *out, const struct iter_answer *a)
+{
+	char name[NAME_TEXT_MAX], type[16], text[2048];
+	for (size_t i = 0; i < a->record_count; i++) {
+		const struct rrset *rr = &a->records[i].rr;
+		struct rrset_walk walk = rrset_begin(rr);
+		struct rdata r;
+		if (a->records[i].section != SECTION_ANSWER)
+			continue;
+		for (unsigned k = 0; k < rr->count && rrset_next(&walk, &r); k++)
+			fprintf(out, "%s %u IN %s %s\n", name_to_text(rr->name, name),
+				(unsigned)rr->ttl, type_to_text(rr->type, type),
+				rdata_to_text(rr->type, r.bytes, r.len, text,
+					sizeof(text)));
+	}
+}
+
+static void resolved(void *ctx, const struct resolve_result *result)
+{
+	const struct lookup l = *(const struct lookup *)ctx;
+	char *text = NULL;
+	size_t len = 0;
+	free(ctx);
+	FILE *out = open_memstream(&text, &len);
+	if (out) {
+		write_records(out, result->answer);
+		fclose(out);
+	}
+	script_resolved(l.w->script, l.id, result->answer->rcode, text ? text : "");
+	free(text);
+}
+
+static bool host_resolve(void *ctx, int id, const uint8_t *name, uint16_t type,
+	uint16_t rclass, uint32_t flags)
+{
+	struct worker *w = ctx;
+	struct resolve_query q = {
+		.iter = { .name = name, .type = type, .rclass = rclass }
+	};
+	if (w->stopping || rclass != CLASS_IN || type_is_meta(type))
+		return false;
+	struct lookup *l = malloc(sizeof(*l));
+	if (!l)
+		return false;
+	*l = (struct lookup){ w, id };
+	struct route *route = &q.iter.route;
+	policy_route(w->conf, name, route);
+	if (flags & ~route->flags) {
+		route->flags |= flags;
+		route->domain = conf_domain_route(w->conf->domain, route->flags,
+			(int)route->kind, route->targets, route->target_count,
+			route->zone);
+	}
+	struct waiter waiter = { .done = resolved, .ctx = l, .q.name = name };
+	if (resolve_ask(w->resolve, &q, &waiter) != RESOLVE_BUSY)
+		return true;
+	free(l);
+	return false;
+}
+
 /* --- the rest
  * -------------------------------------------------------------------------------- */
 
@@ -202,6 +274,7 @@ struct script_host host_of(struct worker *w)
 		.event_clear = host_event_clear,
 		.map = host_map,
 		.quit = host_quit,
+		.resolve = host_resolve,
 		.worker_stats = host_worker_stats,
 	};
 }
