@@ -325,8 +325,7 @@ def test_the_target_starts_and_stops_all(empty):
 
 @pytest.fixture
 def with_sockets(empty):
-	for path, text in machines.socket_units('127.0.0.1:53', '[::1]:53').items():
-		empty.write(path, text)
+	empty.run('shoal', 'sockets', '-o', '/etc/systemd/system', *NAMES)
 	empty.systemctl('daemon-reload')
 	empty.systemctl('start', *['shoald@%s.socket' % name for name in NAMES])
 	empty.systemctl('start', *SERVICES)

@@ -268,14 +268,9 @@ class Units(Shoal):
 		tree = os.path.join(self.folder, 'tree')
 		subprocess.run(['meson', 'install', '-C', w.BUILD, '--no-rebuild', '--quiet'],
 			env=dict(os.environ, DESTDIR=tree), check=True, stdout=subprocess.DEVNULL)
-		files = {'/etc/shoal/shoal.lua': self.fill(SHOAL)}
-		if self.has_sockets:
-			files.update(machine.socket_units(*('%s:%d' % (a, w.PORT) for a in
-				(w.LOCAL, w.SERVER))))
-		for path, text in files.items():
-			os.makedirs(os.path.dirname(tree + path), exist_ok=True)
-			with open(tree + path, 'w') as out:
-				out.write(text)
+		os.makedirs(os.path.join(tree, 'etc/shoal'))
+		with open(os.path.join(tree, 'etc/shoal/shoal.lua'), 'w') as out:
+			out.write(self.fill(SHOAL))
 		self.machine = machine.Machine(tree).start()
 		self.world = w.World(self.options, self.machine.pid).start()
 
@@ -283,6 +278,8 @@ class Units(Shoal):
 		self.machine.run('systemd-sysusers')
 		self.machine.run('systemd-tmpfiles', '--create', '/usr/local/lib/tmpfiles.d/shoal.conf')
 		if self.has_sockets:
+			self.machine.run('shoal', 'sockets', '-o', '/etc/systemd/system', *self.names)
+			self.machine.run('systemctl', 'daemon-reload')
 			self.machine.run('systemctl', 'start', *['shoald@%s.socket' % n for n in self.names])
 		self.machine.run('systemctl', 'start', *['shoald@%s.service' % n for n in self.names])
 

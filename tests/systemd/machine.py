@@ -190,27 +190,9 @@ class Machine:
 					time.sleep(0.05)
 
 
-# -- sockets and units -----------------------------------------------------------------
+# -- sockets ---------------------------------------------------------------------------
 
 CLONE_NEWNET = 0x40000000
-SOCKET_UNIT = """[Unit]
-Description=Sockets of shoald, instance %i
-PartOf=shoal.target
-[Socket]
-{listen}ReusePort=true
-ReceiveBuffer=4M
-Backlog=4096
-Service=shoald@%i.service
-"""
-SOCKETS_DROP_IN = '[Service]\nSockets=shoald@%i.socket\n'
-
-
-def socket_units(*addresses):
-	"""{path: text} of a template socket unit for these addresses ('127.0.0.1:53')."""
-	listen = ''.join('ListenDatagram=%s\nListenStream=%s\n' % (a, a) for a in addresses)
-	return {'/etc/systemd/system/shoald@.socket': SOCKET_UNIT.format(listen=listen),
-		'/etc/systemd/system/shoald@.service.d/sockets.conf': SOCKETS_DROP_IN}
-
 
 def socket_inside(machine, kind=socket.SOCK_DGRAM):
 	"""An IPv4 socket in the machine's network. A thread's namespace is its own."""
