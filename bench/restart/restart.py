@@ -106,15 +106,16 @@ def judge(account, clients):
 	"""An account without its warm-up: sent, bad by kind, cut, latencies."""
 	warm = {i for i, window in enumerate(account['windows']) if window['label'] == 'warm-up'}
 	bad, cut, windows = {}, 0, {}
+	for i, window in enumerate(account['windows']):
+		for kind, count in window['outcomes'].items():
+			if i not in warm and kind != 'ok':
+				bad[kind] = bad.get(kind, 0) + count
+				windows[window['label']] = windows.get(window['label'], 0) + count
 	for _, kind, client, window, _ in account['bad']:
-		if window in warm:
-			continue
-		if client in clients and kind in ('reset', 'closed', 'lost'):
+		if window not in warm and client in clients and kind in ('reset', 'closed', 'lost'):
 			cut += 1
-			continue
-		bad[kind] = bad.get(kind, 0) + 1
-		label = account['windows'][window]['label']
-		windows[label] = windows.get(label, 0) + 1
+			bad[kind] -= 1
+	bad = {kind: count for kind, count in bad.items() if count}
 	found = {'sent': sum(w['sent'] for i, w in enumerate(account['windows']) if i not in warm),
 		'skipped': account['skipped'], 'bad': bad, 'bad_in': windows, 'cut': cut,
 		'lost': sum(bad.values())}

@@ -355,15 +355,10 @@ class Notified(Side):
 
 	def end_one(self, name, sig):
 		child = self.children[name]
-		clients = set()
-		if sig == signal.SIGKILL:
-			clients = self.world.kill(child.pid)
-		else:
-			child.send_signal(sig)
+		child.send_signal(sig)
 		child.wait(READY_SECONDS)
 		self.launch_one(name)
 		self.ready[name].wait(READY_SECONDS)
-		return clients
 
 	def restart_one(self, name):
 		self.end_one(name, signal.SIGTERM)
@@ -373,7 +368,8 @@ class Notified(Side):
 			self.restart_one(name)
 
 	def kill_one(self, name):
-		return self.end_one(name if name in self.children else '1', signal.SIGKILL)
+		"""At once: which connections it had accepted is not looked up."""
+		self.end_one(name if name in self.children else '1', signal.SIGKILL)
 
 	def keepers(self):
 		return self.keeper
