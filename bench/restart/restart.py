@@ -9,7 +9,8 @@ delay) and lets the event happen again and again:
   lost      queries without an answer, SERVFAIL, other answers, resets, refusals; all of the
             time, so also between the events
   overflow  of the lost, how many datagrams the kernel dropped at a full queue
-  cut       connections that the killed process had already accepted: apart from the lost
+  cut       connections that a killed shoald had already accepted: apart from the lost (it is
+            stopped while they are looked up, a few ms; peers are killed at once)
   p99, max  of cached names, from the event to 1 s after it; median over the events, and
             beside it that of as many windows without an event, in the same run
 
