@@ -19,8 +19,10 @@
 enum {
 	RCVBUF_WANTED =
 		4 * 1024 * 1024, /* what a restart of 100 ms piles up at 40,000/s */
-	LEAVE_US = (LIMIT_QUERY_TIME_MS + 2000) *
-		   1000, /* later answers are thrown away anyway */
+	LEAVE_TICK_US = 1000 * 1000,
+	/* ticks until nobody waits for an answer of a server that goes: each is set when the
+	 * one before has come, so the time that a stopped process slept does not count */
+	LEAVE_TICKS = LIMIT_QUERY_TIME_MS / 1000 + 3,
 };
 
 /* --- queries come in ----------------------------------------------------- */
@@ -82,8 +84,7 @@ static void stream_query(void *ctx, struct stream_server *s, stream_id id,
 	}
 }
 
-/* --- sockets
- * ---------------------------------------------------------------------------- */
+/* --- sockets ---------------------------------------------------------------------- */
 
 /* In the operator's terms: what is wrong, and what to do about it. */
 static void explain(const struct conf_listen *c, int type, int error,
@@ -226,8 +227,7 @@ static int listener_open(struct listener *l, const struct conf_listen *c,
 	return 1;
 }
 
-/* --- sockets that go ----------------------------------------------------------------
- */
+/* --- sockets that go -------------------------------------------------------------- */
 
 static void leaver_free(struct leaver *gone)
 {
@@ -243,9 +243,16 @@ static void leaver_free(struct leaver *gone)
 	free(gone);
 }
 
-static void leaver_done(void *ctx)
+static void leaver_tick(void *ctx)
 {
-	leaver_free(ctx);
+	struct leaver *leaver = ctx;
+	if (leaver->ticks-- == 0) {
+		leaver_free(leaver);
+		return;
+	}
+	struct loop *l = leaver->w->loop;
+	loop_timer_set(l, &leaver->timer, loop_now(l)->mono_us + LEAVE_TICK_US,
+		leaver_tick, leaver);
 }
 
 /* What waits in their queues is still answered. */
@@ -255,9 +262,11 @@ static void leaver_add(
 	struct leaver *leaver = calloc(1, sizeof(*leaver));
 	if (!leaver)
 		return;
-	*leaver = (struct leaver){
-		.w = w, .udp = udp, .stream = stream, .next = w->leavers
-	};
+	*leaver = (struct leaver){ .w = w,
+		.udp = udp,
+		.stream = stream,
+		.ticks = LEAVE_TICKS,
+		.next = w->leavers };
 	w->leavers = leaver;
 	if (udp) {
 		udp_server_drain(udp);
@@ -265,8 +274,7 @@ static void leaver_add(
 	}
 	if (stream)
 		stream_server_drain(stream, NULL, NULL);
-	loop_timer_set(w->loop, &leaver->timer, loop_now(w->loop)->mono_us + LEAVE_US,
-		leaver_done, leaver);
+	leaver_tick(leaver);
 }
 
 /* The watchdog took us for stuck and led our clients elsewhere: such a socket never
@@ -362,8 +370,7 @@ static void parked_forget(const struct kept *k)
 	}
 }
 
-/* --- the whole
- * ---------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------- */
 
 static const char *keeper_name(const struct kept *k)
 {

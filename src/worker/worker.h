@@ -48,6 +48,7 @@ struct leaver {
 	struct udp_server *udp;
 	struct stream_server *stream;
 	struct timer timer;
+	unsigned ticks; /* left */
 	struct leaver *next;
 };
 
