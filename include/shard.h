@@ -19,25 +19,26 @@ extern "C" {
 /* Options of shard_open(). */
 enum {
 	SHARD_FREEBIND = 1 << 0, /* the address need not exist yet: IP_FREEBIND */
-	SHARD_V6ONLY = 1 << 1,   /* set by default for every IPv6 socket; kept for clarity */
+	SHARD_V6ONLY =
+		1 << 1, /* set by default for every IPv6 socket; kept for clarity */
 	SHARD_EXCLUSIVE = 1 << 2, /* no SO_REUSEPORT: nobody may join */
 };
 
 struct shard_opt {
 	const struct sockaddr *addr;
 	socklen_t addr_len;
-	int type;          /* SOCK_DGRAM or SOCK_STREAM */
+	int type; /* SOCK_DGRAM or SOCK_STREAM */
 	unsigned flags;
-	int rcvbuf;        /* bytes wanted for SO_RCVBUF (SO_RCVBUFFORCE where allowed); 0: the default */
-	int backlog;       /* SOCK_STREAM: listen(2); 0: 1024 */
+	int rcvbuf; /* bytes wanted for SO_RCVBUF (SO_RCVBUFFORCE where allowed); 0: the default */
+	int backlog; /* SOCK_STREAM: listen(2); 0: 1024 */
 };
 
 /* Why shard_open() failed, for people. */
 struct shard_problem {
-	int error;       /* positive errno */
-	char what[24];   /* the call that failed: "bind", "socket"... */
-	int owner_pid;   /* EADDRINUSE: who has the port, where visible; 0 unknown */
-	char owner[64];  /* its name; "" unknown */
+	int error;          /* positive errno */
+	char what[24];      /* the call that failed: "bind", "socket"... */
+	int owner_pid;      /* EADDRINUSE: who has the port, where visible; 0 unknown */
+	char owner[64];     /* its name; "" unknown */
 	unsigned owner_uid; /* the socket's owner (sock_diag); (unsigned)-1 unknown */
 };
 
@@ -55,7 +56,8 @@ struct shard_inherited {
 };
 SHARD_API int shard_inherited(struct shard_inherited *out, int max);
 /* Is this descriptor a socket of this type bound to this address? 1 or 0. */
-SHARD_API int shard_matches(int fd, const struct sockaddr *addr, socklen_t len, int type);
+SHARD_API int shard_matches(
+	int fd, const struct sockaddr *addr, socklen_t len, int type);
 /* Make an inherited socket ready: options as shard_open() sets them. 0 or -errno. */
 SHARD_API int shard_adopt(int fd);
 
@@ -66,17 +68,17 @@ SHARD_API int shard_group_size(int fd);
 enum shard_relation {
 	SHARD_SAME,          /* of this very address: a member of the group */
 	SHARD_MORE_SPECIFIC, /* the address asked for is a wildcard, this one is not: it takes all that comes to its own */
-	SHARD_WIDER,         /* a wildcard: gets nothing while the address has a socket of its own */
+	SHARD_WIDER, /* a wildcard: gets nothing while the address has a socket of its own */
 };
 struct shard_socket {
 	unsigned uid;
 	uint64_t inode; /* as fstat(2) shows it: tells one's own */
 	enum shard_relation relation;
-	int parked;     /* a connected UDP socket: outside the group */
+	int parked; /* a connected UDP socket: outside the group */
 };
 /* All of them, of all users, by sock_diag(7). How many there are (perhaps more than max), or -errno. */
-SHARD_API int shard_list(const struct sockaddr *addr, socklen_t len, int type, struct shard_socket *out,
-	int max);
+SHARD_API int shard_list(const struct sockaddr *addr, socklen_t len, int type,
+	struct shard_socket *out, int max);
 
 /* Take no new datagrams: connect-parking. The kernel skips a connected UDP socket in its
  * group while its queue stays readable. Final: drain and close it. Waits one RCU grace period (membarrier(2)). */
@@ -91,13 +93,15 @@ SHARD_API int shard_park(int fd);
 struct shard_ring;
 
 enum {
-	SHARD_RING_BATCH = 32,         /* datagrams of one shard_ring_receive() */
-	SHARD_RING_DATAGRAM = 4096 + 512, /* longest: a query with a PROXY header; the rest is cut */
-	SHARD_RING_OWNERS = 4,         /* processes that share a ring */
+	SHARD_RING_BATCH = 32, /* datagrams of one shard_ring_receive() */
+	SHARD_RING_DATAGRAM =
+		4096 + 512, /* longest: a query with a PROXY header; the rest is cut */
+	SHARD_RING_OWNERS = 4, /* processes that share a ring */
 };
 
 struct shard_datagram {
-	struct msghdr head; /* msg_name, msg_control, msg_flags as recvmsg(2) left them */
+	struct msghdr
+		head; /* msg_name, msg_control, msg_flags as recvmsg(2) left them */
 	const uint8_t *data;
 	size_t len;
 	int64_t received_us; /* CLOCK_MONOTONIC, not later than it was received */
@@ -107,7 +111,8 @@ struct shard_datagram {
 
 /* A new ring for the UDP socket of this address with room for `slots` datagrams whose answer takes longer (0:
  * 4096). Descriptor of the memfd, or -errno. Since Linux 3.17. */
-SHARD_API int shard_ring_create(const struct sockaddr *addr, socklen_t len, unsigned slots);
+SHARD_API int shard_ring_create(
+	const struct sockaddr *addr, socklen_t len, unsigned slots);
 /* Is this descriptor a ring of this library's version, made for this address? 1 or 0. */
 SHARD_API int shard_ring_matches(int memfd, const struct sockaddr *addr, socklen_t len);
 /* Join. NULL with errno: EPROTO no such ring (or of another version), EBUSY too many processes in it, ENOMEM.
@@ -120,7 +125,8 @@ SHARD_API void shard_ring_close(struct shard_ring *r);
  * shard_ring_keep() did not save is gone. */
 SHARD_API int shard_ring_receive(struct shard_ring *r, int fd, int64_t now_us);
 /* The i-th of the batch. */
-SHARD_API void shard_ring_at(const struct shard_ring *r, unsigned i, struct shard_datagram *out);
+SHARD_API void shard_ring_at(
+	const struct shard_ring *r, unsigned i, struct shard_datagram *out);
 /* "I begin with the i-th": known to the successor when this process dies. */
 SHARD_API void shard_ring_work(struct shard_ring *r, unsigned i);
 /* Its answer takes longer: copied to the table of pending ones. The slot, or 0: the table is full. */
@@ -134,21 +140,23 @@ SHARD_API void shard_ring_release(struct shard_ring *r, uint32_t slot);
 SHARD_API unsigned shard_ring_take_over(struct shard_ring *r);
 /* The next of them, oldest first, not received before `oldest_us`; it is kept (out->slot) and under work until the next
  * call of shard_ring_replay() or shard_ring_receive(). 1, or 0: none left. */
-SHARD_API int shard_ring_replay(struct shard_ring *r, int64_t oldest_us, struct shard_datagram *out);
+SHARD_API int shard_ring_replay(
+	struct shard_ring *r, int64_t oldest_us, struct shard_datagram *out);
 /* How many other living processes share the ring and are not leaving. */
 SHARD_API unsigned shard_ring_others(const struct shard_ring *r);
 /* "I receive no more": others no longer count this process. */
 SHARD_API void shard_ring_leaving(struct shard_ring *r);
 
 struct shard_ring_numbers {
-	uint64_t kept;        /* now */
-	uint64_t full;        /* not kept: no slot was free */
-	uint64_t taken_over;  /* from dead processes */
+	uint64_t kept;       /* now */
+	uint64_t full;       /* not kept: no slot was free */
+	uint64_t taken_over; /* from dead processes */
 	uint64_t replayed;
-	uint64_t stale;       /* too old to be replayed */
-	uint64_t lost;        /* of dead processes, no slot was free */
+	uint64_t stale; /* too old to be replayed */
+	uint64_t lost;  /* of dead processes, no slot was free */
 };
-SHARD_API void shard_ring_count(const struct shard_ring *r, struct shard_ring_numbers *out);
+SHARD_API void shard_ring_count(
+	const struct shard_ring *r, struct shard_ring_numbers *out);
 
 /* Make way for a fresh socket of the same address, which must join the living members: a parked one that is
  * found first would start another group with it, and clients would get one of the two. Its queue stays readable,

@@ -20,9 +20,11 @@
 	X(queries_formerr, COUNTER, "Queries answered FORMERR")                        \
 	X(queries_notimp, COUNTER, "Queries answered NOTIMP")                          \
 	X(queries_refused, COUNTER, "Queries answered REFUSED")                        \
-	X(queries_not_allowed, COUNTER, "Queries refused because of the client's address") \
+	X(queries_not_allowed, COUNTER,                                                \
+		"Queries refused because of the client's address")                     \
 	X(queries_shed, COUNTER, "Queries given up because too many were under way")   \
-	X(queries_poison, COUNTER, "Queries answered SERVFAIL: the question ended a process") \
+	X(queries_poison, COUNTER,                                                     \
+		"Queries answered SERVFAIL: the question ended a process")             \
 	X(queries_joined, COUNTER, "Queries that joined a resolution under way")       \
 	X(answers, COUNTER, "Answers sent")                                            \
 	X(answers_noerror, COUNTER, "Answers NOERROR with data")                       \
@@ -32,7 +34,8 @@
 	X(answers_other, COUNTER, "Answers with another RCODE")                        \
 	X(answers_cached, COUNTER, "Answers from the cache, without upstream query")   \
 	X(answers_fast, COUNTER, "Answers from the finished-answer cache (fast path)") \
-	X(answers_local, COUNTER, "Answers from local data: hints, policy, special names") \
+	X(answers_local, COUNTER,                                                      \
+		"Answers from local data: hints, policy, special names")               \
 	X(answers_truncated, COUNTER, "Answers sent with TC")                          \
 	X(answers_ad, COUNTER, "Answers with AD")                                      \
 	X(answers_late, COUNTER, "Answers dropped because they came too late")         \
@@ -46,8 +49,9 @@
 	X(answers_1500ms, COUNTER, "Answers within 1.5 s")                             \
 	X(answers_slow, COUNTER, "Answers after 1.5 s")                                \
 	X(answers_stale, COUNTER, "Answers with expired data (serve-stale)")           \
-	X(prefetches, COUNTER, "Popular names refreshed before their end")            \
-	X(prefetches_shed, COUNTER, "Refreshes left out because too many were under way") \
+	X(prefetches, COUNTER, "Popular names refreshed before their end")             \
+	X(prefetches_shed, COUNTER,                                                    \
+		"Refreshes left out because too many were under way")                  \
 	X(tcp_accepted, COUNTER, "TCP connections accepted")                           \
 	X(tcp_clients, GAUGE, "TCP connections of clients")                            \
 	X(tcp_clients_shed, COUNTER, "TCP connections closed to make room")            \
@@ -61,8 +65,10 @@
 	X(upstream_udp, COUNTER, "Queries sent to servers over UDP")                   \
 	X(upstream_tcp, COUNTER, "Queries sent to servers over TCP")                   \
 	X(upstream_joined, COUNTER, "Upstream queries saved by joining one under way") \
-	X(fetches_joined, COUNTER, "Upstream queries saved by joining another instance's") \
-	X(fetches_taken_over, COUNTER, "Fetches taken over from an instance that died or stalled") \
+	X(fetches_joined, COUNTER,                                                     \
+		"Upstream queries saved by joining another instance's")                \
+	X(fetches_taken_over, COUNTER,                                                 \
+		"Fetches taken over from an instance that died or stalled")            \
 	X(fetches_damaged, COUNTER, "Shared results dropped as damaged")               \
 	X(upstream_answers, COUNTER, "Answers accepted from servers")                  \
 	X(upstream_timeouts, COUNTER, "Queries that no server answered in time")       \
@@ -72,14 +78,17 @@
 	X(upstream_case, COUNTER, "Answers ignored: wrong case of the question")       \
 	X(upstream_malformed, COUNTER, "Answers ignored: malformed")                   \
 	X(upstream_lame, COUNTER, "Answers of servers that do not serve the zone")     \
-	X(upstream_scrubbed, COUNTER, "Records dropped: out of bailiwick or not asked for") \
+	X(upstream_scrubbed, COUNTER,                                                  \
+		"Records dropped: out of bailiwick or not asked for")                  \
 	X(upstream_fragments, COUNTER, "Answers ignored: reassembled from fragments")  \
 	X(budget_packets_exhausted, COUNTER, "Resolutions ended: too many packets")    \
 	X(budget_bytes_exhausted, COUNTER, "Resolutions ended: too many bytes")        \
 	X(budget_time_exhausted, COUNTER, "Resolutions ended: too long")               \
-	X(budget_steps_exhausted, COUNTER, "Resolutions ended: too many steps or memory") \
+	X(budget_steps_exhausted, COUNTER,                                             \
+		"Resolutions ended: too many steps or memory")                         \
 	X(budget_depth_exhausted, COUNTER, "Name server look-ups nested too deep")     \
-	X(chain_too_long, COUNTER, "Resolutions ended: CNAME chain too long or looping") \
+	X(chain_too_long, COUNTER,                                                     \
+		"Resolutions ended: CNAME chain too long or looping")                  \
 	X(ns_truncated, COUNTER, "Delegations with more name servers than are used")   \
 	X(rrset_too_large, COUNTER, "RRsets over the limit, not used")                 \
 	/* cache, as this instance uses it */                                          \
@@ -94,15 +103,16 @@
 	X(loop_longest_us, GAUGE, "Longest turn of the event loop, microseconds")      \
 	X(fd_exhausted, COUNTER, "Times that no descriptor was left")                  \
 	X(udp_kernel_drops, GAUGE, "Datagrams dropped by the kernel: queue full")      \
-	X(udp_queue_bytes, GAUGE, "Bytes that wait in the kernel's queues for UDP")     \
-	X(tcp_accept_queue, GAUGE, "Connections that wait to be accepted")              \
-	X(ring_kept, GAUGE, "Queries kept in the ring until their answer leaves")       \
-	X(ring_full, GAUGE, "Queries not kept in the ring: no room")                    \
-	X(ring_taken_over, GAUGE, "Queries taken over from dead predecessors")          \
-	X(ring_replayed, GAUGE, "Queries of dead predecessors handled again")           \
-	X(ring_stale, GAUGE, "Queries of dead predecessors too old to be answered")     \
-	X(ring_lost, GAUGE, "Queries of dead predecessors lost: no room")               \
-	X(sockets_parked, COUNTER, "Sockets replaced: parked while this instance stood still") \
+	X(udp_queue_bytes, GAUGE, "Bytes that wait in the kernel's queues for UDP")    \
+	X(tcp_accept_queue, GAUGE, "Connections that wait to be accepted")             \
+	X(ring_kept, GAUGE, "Queries kept in the ring until their answer leaves")      \
+	X(ring_full, GAUGE, "Queries not kept in the ring: no room")                   \
+	X(ring_taken_over, GAUGE, "Queries taken over from dead predecessors")         \
+	X(ring_replayed, GAUGE, "Queries of dead predecessors handled again")          \
+	X(ring_stale, GAUGE, "Queries of dead predecessors too old to be answered")    \
+	X(ring_lost, GAUGE, "Queries of dead predecessors lost: no room")              \
+	X(sockets_parked, COUNTER,                                                     \
+		"Sockets replaced: parked while this instance stood still")            \
 	X(control_commands, COUNTER, "Lines of Lua run by the control socket")         \
 	X(memory_rss, GAUGE, "Resident memory, bytes")                                 \
 	X(cpu_user_us, GAUGE, "CPU time in user mode, microseconds")                   \
@@ -131,4 +141,5 @@ uint64_t counter_get(const struct counters *c, unsigned i);
 #define counter_add(c, id, n)                                                          \
 	__atomic_store_n(&(c)->id, (c)->id + (uint64_t)(n), __ATOMIC_RELAXED)
 #define counter_up(c, id) counter_add(c, id, 1)
-#define counter_set(c, id, n) __atomic_store_n(&(c)->id, (uint64_t)(n), __ATOMIC_RELAXED)
+#define counter_set(c, id, n)                                                          \
+	__atomic_store_n(&(c)->id, (uint64_t)(n), __ATOMIC_RELAXED)

@@ -4,63 +4,79 @@
 
 enum {
 	/* One client query, never reset on any path (CAMP, NXNSAttack, tsuNAME): budget_* counters */
-	LIMIT_UPSTREAM_PACKETS = 200,       /* budget_packets_exhausted */
-	LIMIT_UPSTREAM_BYTES = 1024 * 1024, /* budget_bytes_exhausted: padded transfers */
-	LIMIT_QUERY_TIME_MS = 10000,        /* budget_time_exhausted: slow drip */
-	LIMIT_CHAIN = 16,                   /* CNAME and DNAME steps: chain_too_long */
-	LIMIT_DEPTH = 8,                    /* nested name server look-ups: glueless mazes */
-	LIMIT_STEPS = 2000,                 /* turns of the step table in one query */
-	LIMIT_ARENA = 4 * 1024 * 1024,      /* memory of one query */
+	LIMIT_UPSTREAM_PACKETS = 200, /* budget_packets_exhausted */
+	LIMIT_UPSTREAM_BYTES =
+		1024 * 1024,           /* budget_bytes_exhausted: padded transfers */
+	LIMIT_QUERY_TIME_MS = 10000,   /* budget_time_exhausted: slow drip */
+	LIMIT_CHAIN = 16,              /* CNAME and DNAME steps: chain_too_long */
+	LIMIT_DEPTH = 8,               /* nested name server look-ups: glueless mazes */
+	LIMIT_STEPS = 2000,            /* turns of the step table in one query */
+	LIMIT_ARENA = 4 * 1024 * 1024, /* memory of one query */
 
 	/* What is kept of one upstream message */
-	LIMIT_RRSET_RECORDS = 1024,  /* CVE-2024-1737: rrset_too_large */
+	LIMIT_RRSET_RECORDS = 1024, /* CVE-2024-1737: rrset_too_large */
 	LIMIT_RRSET_BYTES = 64 * 1024,
 	LIMIT_MESSAGE_RECORDS = 4096,
-	LIMIT_NS_PER_CUT = 20,       /* NRDelegation, CacheFlush: ns_truncated */
-	LIMIT_ADDRESSES_PER_NS = 8,  /* overlapping addresses, CVE-2026-3592 */
-	LIMIT_GLUELESS_PER_CUT = 5,  /* NXNSAttack: name servers without address looked up per cut */
-	LIMIT_TRIES_PER_SERVER = 4,  /* CVE-2023-46317: with TCP */
+	LIMIT_NS_PER_CUT = 20,      /* NRDelegation, CacheFlush: ns_truncated */
+	LIMIT_ADDRESSES_PER_NS = 8, /* overlapping addresses, CVE-2026-3592 */
+	LIMIT_GLUELESS_PER_CUT =
+		5, /* NXNSAttack: name servers without address looked up per cut */
+	LIMIT_TRIES_PER_SERVER = 4, /* CVE-2023-46317: with TCP */
 	LIMIT_TIMEOUTS = 16,
-	LIMIT_NAMES_COMPRESSED = 120, /* CVE-2024-8508: compression work in a message written */
+	LIMIT_NAMES_COMPRESSED =
+		120, /* CVE-2024-8508: compression work in a message written */
 
 	/* DNSSEC, one client query: struct dnssec_work */
-	LIMIT_SIGNATURE_CHECKS = 128,  /* KeyTrap, CVE-2023-50387; an honest cold chain over eight zones needs 41 */
-	LIMIT_SIGNATURE_FAILURES = 16, /* KeyTrap; CVE-2025-8677: malformed keys count */
-	LIMIT_SHA1_BLOCKS = 4000,      /* NSEC3 closest encloser, CVE-2023-50868 */
+	LIMIT_SIGNATURE_CHECKS =
+		128, /* KeyTrap, CVE-2023-50387; an honest cold chain over eight zones needs 41 */
+	LIMIT_SIGNATURE_FAILURES =
+		16,               /* KeyTrap; CVE-2025-8677: malformed keys count */
+	LIMIT_SHA1_BLOCKS = 4000, /* NSEC3 closest encloser, CVE-2023-50868 */
 	/* DNSSEC, one RRset or proof */
-	LIMIT_ZONE_KEYS = 64,          /* DNSKEY records looked at: colliding key tags */
-	LIMIT_ZONE_DS = 32,            /* usable DS records looked at */
-	LIMIT_DENIAL_RECORDS = 16,     /* NSEC or NSEC3 records of a proof: CVE-2023-50868 */
-	LIMIT_NSEC3_ITERATIONS = 50,   /* RFC 9276: over it a zone is insecure */
-	LIMIT_RSA_BITS = 4096,         /* time of a check; RFC 5702 too */
-	LIMIT_RSA_BITS_MIN = 1024,     /* below it is factored */
-	LIMIT_RSA_EXPONENT_BITS = 64,  /* one as long as the modulus makes a check of milliseconds */
+	LIMIT_ZONE_KEYS = 64, /* DNSKEY records looked at: colliding key tags */
+	LIMIT_ZONE_DS = 32,   /* usable DS records looked at */
+	LIMIT_DENIAL_RECORDS =
+		16, /* NSEC or NSEC3 records of a proof: CVE-2023-50868 */
+	LIMIT_NSEC3_ITERATIONS = 50, /* RFC 9276: over it a zone is insecure */
+	LIMIT_RSA_BITS = 4096,       /* time of a check; RFC 5702 too */
+	LIMIT_RSA_BITS_MIN = 1024,   /* below it is factored */
+	LIMIT_RSA_EXPONENT_BITS =
+		64, /* one as long as the modulus makes a check of milliseconds */
 
 	/* What a client may send */
-	LIMIT_EDNS_OPTIONS = 32,     /* CVE-2026-41292 */
-	LIMIT_CLIENT_UDP = 4096,     /* longest query read from a datagram */
+	LIMIT_EDNS_OPTIONS = 32, /* CVE-2026-41292 */
+	LIMIT_CLIENT_UDP = 4096, /* longest query read from a datagram */
 
 	/* One instance */
-	LIMIT_QUERIES_IN_FLIGHT = 8192,   /* resolutions under way: queries_shed */
-	LIMIT_WAITERS = 16384,            /* clients that wait for them, in all */
-	LIMIT_WAITERS_PER_QUERY = 1024,   /* DNSBomb: piled-up answers */
-	LIMIT_PREFETCHES = 256,           /* refreshes under way: prefetches_shed */
-	LIMIT_WAITERS_PER_CLIENT = 1024,  /* by address */
-	LIMIT_ASKS = 16384,               /* upstream sockets */
-	LIMIT_TCP_CLIENTS = 1024,         /* tcp_clients_shed: oldest idle goes first */
+	LIMIT_QUERIES_IN_FLIGHT = 8192,  /* resolutions under way: queries_shed */
+	LIMIT_WAITERS = 16384,           /* clients that wait for them, in all */
+	LIMIT_WAITERS_PER_QUERY = 1024,  /* DNSBomb: piled-up answers */
+	LIMIT_PREFETCHES = 256,          /* refreshes under way: prefetches_shed */
+	LIMIT_WAITERS_PER_CLIENT = 1024, /* by address */
+	LIMIT_ASKS = 16384,              /* upstream sockets */
+	LIMIT_TCP_CLIENTS = 1024,        /* tcp_clients_shed: oldest idle goes first */
 	LIMIT_TCP_CLIENTS_PER_ADDRESS = 128,
-	LIMIT_TCP_PIPELINE = 100,         /* net.tcp_pipeline says otherwise */
-	LIMIT_TCP_OUT_BYTES = 512 * 1024, /* slow readers: unsent answers of one connection: tcp_slow_readers */
-	LIMIT_TCP_OUT_ALL = 64 * 1024 * 1024, /* of all connections: who has unread answers gets no more */
-	LIMIT_TCP_KERNEL_BYTES = 64 * 1024, /* and what the kernel takes beyond what is on its way */
-	LIMIT_UDP_OUT_BYTES = 1024 * 1024, /* answers that the kernel does not take: udp_send_drops */
-	LIMIT_UPSTREAM_IDLE = 64,         /* TCP connections to servers kept for the next question */
+	LIMIT_TCP_PIPELINE = 100, /* net.tcp_pipeline says otherwise */
+	LIMIT_TCP_OUT_BYTES =
+		512 *
+		1024, /* slow readers: unsent answers of one connection: tcp_slow_readers */
+	LIMIT_TCP_OUT_ALL =
+		64 * 1024 *
+		1024, /* of all connections: who has unread answers gets no more */
+	LIMIT_TCP_KERNEL_BYTES =
+		64 * 1024, /* and what the kernel takes beyond what is on its way */
+	LIMIT_UDP_OUT_BYTES =
+		1024 * 1024, /* answers that the kernel does not take: udp_send_drops */
+	LIMIT_UPSTREAM_IDLE =
+		64, /* TCP connections to servers kept for the next question */
 	LIMIT_CONTROL_LINE = 64 * 1024,
 	LIMIT_CONTROL_CLIENTS = 64,
 	LIMIT_CONFIG_BYTES = 8 * 1024 * 1024,
 	LIMIT_CONFIG_MS = 10000, /* an endless configuration */
 
 	/* The shared cache */
-	LIMIT_CLEAR_LINES = 1024, /* clears remembered one by one; what is older than all of them is cleared too */
-	LIMIT_FETCH_RESULTS = 8 * 1024 * 1024, /* bytes of results kept a second for late comers */
+	LIMIT_CLEAR_LINES =
+		1024, /* clears remembered one by one; what is older than all of them is cleared too */
+	LIMIT_FETCH_RESULTS =
+		8 * 1024 * 1024, /* bytes of results kept a second for late comers */
 };

@@ -57,7 +57,8 @@ static void note_address(
 {
 	if (!same) {
 		*r = (struct rotation){
-			.at = at, .count = 1, .len = (uint8_t)rr->rdata_len};
+			.at = at, .count = 1, .len = (uint8_t)rr->rdata_len
+		};
 		return;
 	}
 	const uint16_t stride = (uint16_t)(at - r->at - (r->count - 1) * r->stride);
@@ -78,7 +79,7 @@ static bool lay_out(struct layout *l, const struct msg *m)
 {
 	l->steps_len = 0;
 	l->ttls = 0;
-	l->rotation = (struct rotation){0};
+	l->rotation = (struct rotation){ 0 };
 	size_t last = HEADER;
 	struct msg_rr rr[2];
 	unsigned turn = 0;
@@ -200,7 +201,7 @@ size_t answer_get(struct cache *c, const struct cache_key *key, const struct now
 		return 0;
 	struct cursor at = cursor_over(entry_value(e), e->head.value_len);
 	const uint16_t ttls = cursor_u16(&at);
-	struct rotation r = {.at = cursor_u16(&at)};
+	struct rotation r = { .at = cursor_u16(&at) };
 	r.stride = cursor_u16(&at);
 	r.count = cursor_u16(&at);
 	const uint16_t rdata_len = cursor_u16(&at);

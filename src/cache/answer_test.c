@@ -6,40 +6,40 @@
 #include "wire/msg.h"
 #include "wire/writer.h"
 
-static const uint8_t three_a[] = {
-	4, 0, 192, 0, 2, 1, 4, 0, 192, 0, 2, 2, 4, 0, 192, 0, 2, 3};
+static const uint8_t three_a[] = { 4, 0, 192, 0, 2, 1, 4, 0, 192, 0, 2, 2, 4, 0, 192, 0,
+	2, 3 };
 
 /* www.test CNAME host.test, three addresses, a longer name's NS behind. */
 static size_t write_answer(uint8_t *buf, size_t cap)
 {
-	static const uint8_t cname[] = {
-		11, 0, 4, 'h', 'o', 's', 't', 4, 't', 'e', 's', 't', 0};
-	static const uint8_t ns[] = {4, 0, 2, 'n', 's', 0};
-	const struct rrset alias = {.name = help_name("www.test"),
+	static const uint8_t cname[] = { 11, 0, 4, 'h', 'o', 's', 't', 4, 't', 'e', 's',
+		't', 0 };
+	static const uint8_t ns[] = { 4, 0, 2, 'n', 's', 0 };
+	const struct rrset alias = { .name = help_name("www.test"),
 		.type = TYPE_CNAME,
 		.rclass = 1,
 		.count = 1,
 		.ttl = 100,
 		.data = cname,
-		.data_len = sizeof(cname)};
-	const struct rrset host = {.name = help_name("host.test"),
+		.data_len = sizeof(cname) };
+	const struct rrset host = { .name = help_name("host.test"),
 		.type = TYPE_A,
 		.rclass = 1,
 		.count = 3,
 		.ttl = 50,
 		.data = three_a,
-		.data_len = sizeof(three_a)};
+		.data_len = sizeof(three_a) };
 	static char text[300];
 	memset(text, 'x', 240);
 	for (int i = 50; i < 240; i += 60)
 		text[i] = '.';
-	const struct rrset far = {.name = help_name(text),
+	const struct rrset far = { .name = help_name(text),
 		.type = TYPE_NS,
 		.rclass = 1,
 		.count = 1,
 		.ttl = 7,
 		.data = ns,
-		.data_len = sizeof(ns)};
+		.data_len = sizeof(ns) };
 	struct writer w;
 	writer_begin(&w, buf, cap, 0, FLAG_QR | FLAG_RA | FLAG_AD);
 	writer_question(&w, help_name("www.test"), TYPE_A, CLASS_IN);
@@ -84,7 +84,7 @@ static void an_answer_comes_back_patched(void **state)
 	assert_int_equal(m.id, 0xabcd);
 	assert_int_equal(m.flags, FLAG_QR | FLAG_RA | FLAG_AD | FLAG_RD);
 	assert_true(name_equal_case(m.qname, help_name("wWw.Test")));
-	static const uint32_t ttls[] = {91, 41, 41, 41, 0};
+	static const uint32_t ttls[] = { 91, 41, 41, 41, 0 };
 	struct msg_rr rr;
 	unsigned i = 0;
 	for (struct msg_walk w = msg_begin(&m); msg_next(&w, &rr); i++)

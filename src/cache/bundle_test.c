@@ -3,27 +3,27 @@
 
 #include "cache/test_help.h"
 
-static const uint8_t two_a[] = {4, 0, 192, 0, 2, 1, 4, 0, 192, 0, 2, 2};
-static const uint8_t one_soa[] = {3, 0, 'S', 'O', 'A'};
+static const uint8_t two_a[] = { 4, 0, 192, 0, 2, 1, 4, 0, 192, 0, 2, 2 };
+static const uint8_t one_soa[] = { 3, 0, 'S', 'O', 'A' };
 
 static size_t write_sample(uint8_t *buf, size_t cap, const uint8_t *key)
 {
 	const struct bundle_item items[2] = {
-		{SECTION_ANSWER, {.name = help_name("Www.test"),
-					 .type = 1,
-					 .rclass = 1,
-					 .count = 1,
-					 .sig_count = 1,
-					 .ttl = 300,
-					 .data = two_a,
-					 .data_len = sizeof(two_a)}},
-		{SECTION_AUTHORITY, {.name = help_name("test"),
-					    .type = 6,
-					    .rclass = 1,
-					    .count = 1,
-					    .ttl = UINT32_MAX,
-					    .data = one_soa,
-					    .data_len = sizeof(one_soa)}},
+		{ SECTION_ANSWER, { .name = help_name("Www.test"),
+					  .type = 1,
+					  .rclass = 1,
+					  .count = 1,
+					  .sig_count = 1,
+					  .ttl = 300,
+					  .data = two_a,
+					  .data_len = sizeof(two_a) } },
+		{ SECTION_AUTHORITY, { .name = help_name("test"),
+					     .type = 6,
+					     .rclass = 1,
+					     .count = 1,
+					     .ttl = UINT32_MAX,
+					     .data = one_soa,
+					     .data_len = sizeof(one_soa) } },
 	};
 	return bundle_write(buf, cap, key, items, 2);
 }
@@ -107,8 +107,9 @@ static void more_items_than_allowed_are_refused(void **state)
 	uint8_t buf[32 * (BUNDLE_MAX + 1)];
 	struct bundle_item items[BUNDLE_MAX + 1];
 	for (unsigned i = 0; i <= BUNDLE_MAX; i++)
-		items[i] = (struct bundle_item){.rr = {.name = help_name(".")}};
-	assert_int_equal(bundle_write(buf, sizeof(buf), NULL, items, BUNDLE_MAX + 1), 0);
+		items[i] = (struct bundle_item){ .rr = { .name = help_name(".") } };
+	assert_int_equal(
+		bundle_write(buf, sizeof(buf), NULL, items, BUNDLE_MAX + 1), 0);
 	const size_t len = bundle_write(buf, sizeof(buf), NULL, items, BUNDLE_MAX);
 	assert_int_equal(bundle_read(buf, len, NULL, items), BUNDLE_MAX);
 	memcpy(buf + len, buf, len / BUNDLE_MAX);

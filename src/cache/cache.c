@@ -65,8 +65,7 @@ struct cache {
 	union entry victim;
 };
 
-/* --- opening -----------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------- */
 
 static void format(void *base, size_t size, void *ctx)
 {

@@ -153,8 +153,7 @@ bool clear_hits(
 	return false;
 }
 
-/* --- writing lines ------------------------------------------------------------------
- */
+/* --- writing lines ---------------------------------------------------------------- */
 
 void clear_name(struct shared *s, const uint8_t *name, bool subtree, uint16_t type)
 {
@@ -176,5 +175,5 @@ void clear_name(struct shared *s, const uint8_t *name, bool subtree, uint16_t ty
 
 void clear_all(struct shared *s)
 {
-	shared_clear_publish(s, (struct shared_clear){.flags = LINE_ALL});
+	shared_clear_publish(s, (struct shared_clear){ .flags = LINE_ALL });
 }

@@ -15,11 +15,11 @@ enum { CLEAR_TABLE = 2 * LIMIT_CLEAR_LINES };
  * above at which something was cleared, not a walk over the lines. */
 struct clear_index {
 	uint64_t generation; /* lines up to this one are in it; 0: none */
-	uint64_t floor;	     /* entries older than this are cleared */
+	uint64_t floor;      /* entries older than this are cleared */
 	unsigned count;
 	struct shared_clear line[LIMIT_CLEAR_LINES];
 	uint16_t table[CLEAR_TABLE]; /* by name: line number + 1, 0 free */
-	uint64_t exact[2];	     /* label counts (bits) at which lines are */
+	uint64_t exact[2];           /* label counts (bits) at which lines are */
 	uint64_t subtree[2];
 };
 

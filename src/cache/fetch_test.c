@@ -16,7 +16,7 @@ static struct note notes[64];
 static unsigned note_count;
 static struct fetch_table *table;
 static struct now now;
-static const struct fetch_key key = {{1, 2}};
+static const struct fetch_key key = { { 1, 2 } };
 static const uint8_t *pkt;
 static size_t len;
 
@@ -26,7 +26,7 @@ static void wake(
 	assert_ptr_equal(ctx, notes);
 	assert_true(note_count < 64);
 	struct note *note = &notes[note_count++];
-	*note = (struct note){.waiter = waiter, .what = what};
+	*note = (struct note){ .waiter = waiter, .what = what };
 	if (what == FETCH_WAKE_RESULT && n)
 		memcpy(note->text, bytes, n < 15 ? n : 15);
 }
@@ -60,7 +60,7 @@ static void waiters_get_what_the_owner_publishes(void **state)
 	assert_int_equal(join(&key, &a, &own), FETCH_OWNER);
 	assert_int_equal(join(&key, &b, &f), FETCH_WAITER);
 	assert_int_equal(join(&key, &c, &f), FETCH_WAITER);
-	const struct fetch_key other = {{1, 3}};
+	const struct fetch_key other = { { 1, 3 } };
 	assert_int_equal(join(&other, &d, &f), FETCH_OWNER);
 	fetch_publish(table, own, &now, (const uint8_t *)"bytes", 6);
 	assert_int_equal(note_count, 2);
@@ -144,14 +144,15 @@ static void a_full_table_lets_go_alone(void **state)
 	(void)state;
 	struct fetch *f[101];
 	for (uint64_t i = 0; i < 100; i++)
-		assert_int_equal(
-			join(&(struct fetch_key){{i, i}}, NULL, &f[i]), FETCH_OWNER);
+		assert_int_equal(join(&(struct fetch_key){ { i, i } }, NULL, &f[i]),
+			FETCH_OWNER);
 	assert_int_equal(
-		join(&(struct fetch_key){{100, 0}}, NULL, &f[100]), FETCH_ALONE);
+		join(&(struct fetch_key){ { 100, 0 } }, NULL, &f[100]), FETCH_ALONE);
 	assert_null(f[100]);
 	/* results make room before their time */
 	fetch_publish(table, f[0], &now, NULL, 0);
-	assert_int_equal(join(&(struct fetch_key){{100, 0}}, NULL, &f[0]), FETCH_OWNER);
+	assert_int_equal(
+		join(&(struct fetch_key){ { 100, 0 } }, NULL, &f[0]), FETCH_OWNER);
 	for (unsigned i = 0; i < 100; i++)
 		fetch_abandon(table, f[i], &now);
 }
@@ -166,11 +167,11 @@ static void results_are_bounded_in_bytes(void **state)
 	table = fetch_table_new(1000, wake, notes);
 	for (uint64_t i = 0; i < 300; i++) {
 		assert_int_equal(
-			join(&(struct fetch_key){{i, i}}, NULL, &f), FETCH_OWNER);
+			join(&(struct fetch_key){ { i, i } }, NULL, &f), FETCH_OWNER);
 		fetch_publish(table, f, &now, big, sizeof(big));
 	}
 	for (uint64_t i = 0; i < 300; i++) {
-		if (join(&(struct fetch_key){{i, i}}, NULL, &f) == FETCH_RESULT)
+		if (join(&(struct fetch_key){ { i, i } }, NULL, &f) == FETCH_RESULT)
 			kept++;
 		else
 			fetch_abandon(table, f, &now);

@@ -70,7 +70,7 @@ struct row {
 
 /* All servers of a family together, written with each sample. */
 struct family {
-	uint64_t fails;	   /* last server 16, count 16, time 32 */
+	uint64_t fails;    /* last server 16, count 16, time 32 */
 	uint64_t answered; /* time of the last answer */
 	uint64_t spare[6];
 };
@@ -199,7 +199,7 @@ static uint32_t second_of(const struct now *now)
 static uint64_t owner_of(
 	const struct infra *i, const struct addr *server, const uint8_t *zone)
 {
-	uint8_t bytes[32 + NAME_MAX_LEN] = {0};
+	uint8_t bytes[32 + NAME_MAX_LEN] = { 0 };
 	size_t len = 24;
 	memcpy(bytes, server->ip, sizeof(server->ip));
 	memcpy(bytes + 16, &server->port, sizeof(server->port));
@@ -282,9 +282,9 @@ struct rtt {
 static struct rtt rtt_get(const struct row *r, uint64_t owner)
 {
 	const uint64_t word = row_get(r, owner, WORD_RTT);
-	struct rtt rtt = {(uint32_t)(word >> 26), (uint32_t)(word & 0x3ffffff)};
+	struct rtt rtt = { (uint32_t)(word >> 26), (uint32_t)(word & 0x3ffffff) };
 	if (rtt.srtt_us > RTT_MAX_US || rtt.rttvar_us > RTT_MAX_US)
-		rtt = (struct rtt){0, 0};
+		rtt = (struct rtt){ 0, 0 };
 	return rtt;
 }
 
@@ -302,13 +302,13 @@ static struct fails fails_get(const struct infra *i, const struct row *r,
 	uint64_t owner, const struct now *now)
 {
 	const uint64_t word = row_get(r, owner, WORD_FAILS);
-	const struct fails f = {
-		(uint32_t)(word >> 42), (uint32_t)(word >> 32) & 0x3ff, (uint32_t)word};
+	const struct fails f = { (uint32_t)(word >> 42), (uint32_t)(word >> 32) & 0x3ff,
+		(uint32_t)word };
 	const int64_t ahead = (int64_t)f.probe_tick - tick_of(now);
 	if (f.network != network_now(i) ||
 		ahead > INT64_C(1) * BACKOFF_MAX_S * TICKS_PER_S ||
 		ahead < INT64_C(-1) * FORGET_TIMEOUTS_S * TICKS_PER_S)
-		return (struct fails){0, network_now(i), 0};
+		return (struct fails){ 0, network_now(i), 0 };
 	return f;
 }
 
@@ -395,7 +395,7 @@ static uint32_t default_rtt(struct infra *i)
 void infra_get(struct infra *i, const struct addr *server, const struct now *now,
 	struct infra_server *out)
 {
-	*out = (struct infra_server){.known = false};
+	*out = (struct infra_server){ .known = false };
 	const uint64_t owner = owner_of(i, server, NULL);
 	const struct row *row = row_find(i, owner);
 	if (row) {
@@ -421,7 +421,7 @@ void infra_get(struct infra *i, const struct addr *server, const struct now *now
 static struct rtt smooth(struct rtt old, uint32_t sample_us)
 {
 	if (!old.srtt_us)
-		return (struct rtt){sample_us, sample_us / 2};
+		return (struct rtt){ sample_us, sample_us / 2 };
 	const uint32_t off = old.srtt_us > sample_us ? old.srtt_us - sample_us
 						     : sample_us - old.srtt_us;
 	return (struct rtt){
@@ -438,7 +438,7 @@ void infra_answered(struct infra *i, const struct addr *server, uint32_t rtt_us,
 	family_answered(i, server->family, now);
 	struct row *row = row_take(i, owner, now);
 	const uint32_t sample = rtt_us > RTT_MAX_US ? RTT_MAX_US
-				: rtt_us < 8	    ? 8
+				: rtt_us < 8        ? 8
 						    : rtt_us;
 	struct rtt rtt = smooth(rtt_get(row, owner), sample);
 	if (!rtt.srtt_us)

@@ -30,7 +30,7 @@ struct infra_server {
 	uint32_t srtt_us;
 	uint32_t rttvar_us;
 	uint16_t timeouts; /* in a row, since the last answer */
-	uint16_t flags;	   /* of enum infra_flag, those that have not run out */
+	uint16_t flags;    /* of enum infra_flag, those that have not run out */
 	bool down; /* several timeouts in a row and its probe time has not come */
 };
 

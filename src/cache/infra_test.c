@@ -9,7 +9,7 @@
 
 static struct addr server(unsigned i)
 {
-	struct addr a = {.family = 4, .port = 53};
+	struct addr a = { .family = 4, .port = 53 };
 	memcpy(a.ip, &i, sizeof(i));
 	return a;
 }
@@ -69,7 +69,7 @@ static void a_silent_server_is_probed_again_within_a_minute(void **state)
 	infra_timed_out(i, &a, &h->now);
 	assert_int_equal(look(i, h, a).timeouts, 2);
 	assert_false(look(i, h, a).down);
-	static const double waits[] = {1, 2, 4, 8, 16, 32, 60, 60, 60};
+	static const double waits[] = { 1, 2, 4, 8, 16, 32, 60, 60, 60 };
 	for (unsigned k = 0; k < 9; k++) {
 		for (unsigned many = 0; many < 50; many++)
 			infra_timed_out(i, &a, &h->now); /* sent together: once */
@@ -95,8 +95,8 @@ static void oddities_run_out(void **state)
 	struct help *h = *state;
 	struct infra *i = infra_open(NULL, &h->rnd);
 	const struct addr a = server(1);
-	static const enum infra_flag flags[] = {INFRA_NO_EDNS, INFRA_NO_0X20,
-		INFRA_WANTS_TCP, INFRA_NO_TCP, INFRA_NO_MINIMIZE};
+	static const enum infra_flag flags[] = { INFRA_NO_EDNS, INFRA_NO_0X20,
+		INFRA_WANTS_TCP, INFRA_NO_TCP, INFRA_NO_MINIMIZE };
 	uint16_t all = 0;
 	for (uint32_t k = 0; k < 5; k++) {
 		infra_set_flag(i, &a, flags[k], &h->now, 10 * (k + 1));

@@ -260,8 +260,7 @@ bool shared_attach(struct shared *s, void *base, size_t size)
 	return s->seg->secrets_check == secrets_sum(&secrets);
 }
 
-/* --- index and logs: reading ---------------------------------------------------------
- */
+/* --- index and logs: reading ------------------------------------------------------ */
 
 enum shared_region shared_region(uint64_t ref)
 {
@@ -395,8 +394,7 @@ bool shared_head(const struct shared *s, uint64_t ref, union entry *out)
 	return out->head.position == position;
 }
 
-/* --- index and logs: writing ---------------------------------------------------------
- */
+/* --- index and logs: writing ------------------------------------------------------ */
 
 static bool fits(const struct shared *s, size_t size)
 {

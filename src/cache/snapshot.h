@@ -16,7 +16,7 @@
 
 enum {
 	SNAPSHOT_EVERY_S = 600,
-	SNAPSHOT_FIRST_S = 10,       /* after our start */
+	SNAPSHOT_FIRST_S = 10,      /* after our start */
 	SNAPSHOT_STEP = 256 * 1024, /* bytes of the file read in one step: a few ms */
 };
 

@@ -28,7 +28,7 @@ struct help {
 
 static inline struct cache *help_open(struct help *h, size_t size)
 {
-	const struct cache_conf conf = {.run_folder = h->folder, .size = size};
+	const struct cache_conf conf = { .run_folder = h->folder, .size = size };
 	struct cache *c = cache_open(&conf, &h->counters, &h->rnd);
 	assert_non_null(c);
 	return c;
@@ -88,10 +88,9 @@ static inline const uint8_t *help_name(const char *text)
 
 static inline struct cache_key help_key(const char *name, uint16_t type)
 {
-	return (struct cache_key){.kind = CACHE_RRSET,
-		.type = type,
-		.rclass = 1,
-		.name = help_name(name)};
+	return (struct cache_key){
+		.kind = CACHE_RRSET, .type = type, .rclass = 1, .name = help_name(name)
+	};
 }
 
 static inline struct cache_meta help_meta(const struct help *h, int64_t life_s)

@@ -47,7 +47,8 @@ static struct cache_key oracle_key(uint32_t key, uint8_t name[static 16])
 	memcpy(name + 1, text, first);
 	memcpy(name + 1 + first, "\4test", 6);
 	return (struct cache_key){
-		.kind = CACHE_RRSET, .type = 1, .rclass = 1, .name = name};
+		.kind = CACHE_RRSET, .type = 1, .rclass = 1, .name = name
+	};
 }
 
 static void put_version(struct help *h, uint32_t key, uint32_t version)
@@ -111,7 +112,7 @@ static void killed_and_stopped_writers_leave_nothing_wrong(void **state)
 	uint64_t seed = random_u64(&h->rnd);
 	for (unsigned i = 0; i < WRITERS; i++)
 		writer[i] = start_writer(h, next(&seed));
-	struct score score = {0};
+	struct score score = { 0 };
 	unsigned kills = 0, stops = 0;
 	const int64_t start = clock_read().mono_us;
 	while (since_ms(start) < 3000) {
@@ -145,7 +146,7 @@ static void killed_and_stopped_writers_leave_nothing_wrong(void **state)
 	assert_true(score.hits > 1000 && kills > 10);
 	/* and the segment is as good as before */
 	put_version(h, 1, 1);
-	struct score after = {0};
+	struct score after = { 0 };
 	check_key(h, 1, &after);
 	assert_int_equal(after.hits, 1);
 }
@@ -208,7 +209,7 @@ static void flipped_bits_are_misses(void **state)
 	uint8_t *bytes = mmap(NULL, MB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	assert_true(bytes != MAP_FAILED);
 	close(fd);
-	struct score score = {0};
+	struct score score = { 0 };
 	uint64_t seed = random_u64(&h->rnd);
 	for (uint32_t round = 0; round < 300; round++) {
 		for (unsigned i = 0; i < 100; i++)
@@ -249,12 +250,12 @@ static void a_file_cut_while_mapped_is_made_anew(void **state)
 	char path[200];
 	help_path(h, path);
 	shm_guard_install(); /* the test frame put its own handler there */
-	static const off_t sizes[] = {0, 4096, 100000, MB - 4096};
+	static const off_t sizes[] = { 0, 4096, 100000, MB - 4096 };
 	for (unsigned i = 0; i < 4; i++) {
 		for (uint32_t k = 0; k < 2000; k++)
 			put_version(h, k, 1);
 		assert_int_equal(truncate(path, sizes[i]), 0);
-		struct score score = {0};
+		struct score score = { 0 };
 		for (uint32_t k = 0; k < 2000; k++)
 			check_key(h, k, &score);
 		assert_int_equal(score.wrong, 0);

@@ -12,7 +12,7 @@
 		"run instances in the foreground, start again what dies")              \
 	X(restart, "[NAME...]", "--help",                                              \
 		"restart instances one after the other, without losing a query")       \
-	X(sockets, "[-c FILE] [-o FOLDER] NAME...", "-c -o --config --output --help",   \
+	X(sockets, "[-c FILE] [-o FOLDER] NAME...", "-c -o --config --output --help",  \
 		"drop-ins for shoald@.socket from a configuration")                    \
 	X(status, "[--json]", "--json --help", "one row per instance")                 \
 	X(stats, "[--json | --prometheus] [-i NAME]",                                  \

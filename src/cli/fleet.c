@@ -73,8 +73,8 @@ void fleet_total(const struct fleet *f, struct counters *out)
 	memset(out, 0, sizeof(*out));
 	for (size_t i = 0; i < f->count; i++)
 		for (unsigned k = 0; f->members[i].alive && k < COUNTER_COUNT; k++)
-			sum[k] = total_of(k, sum[k],
-				counter_get(&f->members[i].b.counters, k));
+			sum[k] = total_of(
+				k, sum[k], counter_get(&f->members[i].b.counters, k));
 }
 
 const char *member_state(const struct member *m)

@@ -85,8 +85,8 @@ int control_ask(const char *run_folder, const char *name, const char *line,
 {
 	char folder[PATH_MAX];
 	/* a leading dot: no instance, but the supervisor */
-	if (!stats_name_valid(name + (name[0] == '.')) || strlen(line) > LIMIT_CONTROL_LINE ||
-		strpbrk(line, "\r\n"))
+	if (!stats_name_valid(name + (name[0] == '.')) ||
+		strlen(line) > LIMIT_CONTROL_LINE || strpbrk(line, "\r\n"))
 		return -EINVAL;
 	if (snprintf(folder, sizeof(folder), "%s/control", run_folder) >=
 		(int)sizeof(folder))

@@ -386,8 +386,7 @@ static void dname_leads_and_serves_its_whole_subtree_from_the_cache(void **state
 	assert_string_equal(w->log, "10.0.0.2 ns.example.net. A\n");
 }
 
-/* --- negative answers --------------------------------------------------------------
- */
+/* --- negative answers ------------------------------------------------------------- */
 
 static void a_missing_name_is_kept_and_covers_what_is_below(void **state)
 {
@@ -420,8 +419,7 @@ static void a_missing_type_is_kept_for_that_type(void **state)
 	assert_int_equal(world_ask(w, "www.example.com.", TYPE_A).packets, 1);
 }
 
-/* --- TTLs ----------------------------------------------------------------------------
- */
+/* --- TTLs ------------------------------------------------------------------------- */
 
 static void ttl_zero_is_used_once(void **state)
 {
@@ -676,8 +674,7 @@ static void what_was_fetched_since_ends_the_waiting(void **state)
 	assert_int_equal(r.packets, 1);
 }
 
-/* --- failures that last ------------------------------------------------------------
- */
+/* --- failures that last ----------------------------------------------------------- */
 
 static void a_failure_that_lasts_is_tried_ever_more_seldom(void **state)
 {
@@ -708,8 +705,7 @@ static void a_failure_that_lasts_is_tried_ever_more_seldom(void **state)
 	assert_true(world_ask(w, "www.odd.com.", TYPE_A).packets > 0);
 }
 
-/* --- servers that fail ---------------------------------------------------------------
- */
+/* --- servers that fail ------------------------------------------------------------ */
 
 static void a_silent_server_is_left_for_the_next(void **state)
 {
@@ -785,8 +781,7 @@ static void what_cannot_be_sent_is_a_failure_of_ours_alone(void **state)
 	assert_int_equal(world_ask(w, "www.example.com.", TYPE_A).rcode, RCODE_NOERROR);
 }
 
-/* --- transport -----------------------------------------------------------------------
- */
+/* --- transport -------------------------------------------------------------------- */
 
 static void a_truncated_answer_is_asked_for_by_tcp(void **state)
 {
@@ -873,8 +868,7 @@ static void edns_is_left_out_where_it_is_an_error_only(void **state)
 	assert_int_equal(world_asked(w, "plain"), 0);
 }
 
-/* --- hostile worlds
- * ------------------------------------------------------------------- */
+/* --- hostile worlds --------------------------------------------------------------- */
 
 static void foreign_records_are_never_kept(void **state)
 {
@@ -974,8 +968,7 @@ static void time_is_up_for_a_slow_world(void **state)
 	assert_int_equal(w->counters.budget_time_exhausted, 1);
 }
 
-/* --- forwarding
- * ------------------------------------------------------------------------ */
+/* --- forwarding ------------------------------------------------------------------- */
 
 static void forward(
 	struct world *w, const char *suffix, const char *ip, enum policy_action action)
@@ -1082,8 +1075,7 @@ static void a_forwarder_that_is_ourselves_is_not_asked(void **state)
 	assert_int_equal(r.packets, 0);
 }
 
-/* --- shared fetches
- * ----------------------------------------------------------------------- */
+/* --- shared fetches --------------------------------------------------------------- */
 
 static void what_another_fetched_is_taken_without_a_packet(void **state)
 {

@@ -108,7 +108,7 @@ static void timer_sets_itself(void *ctx)
 static void a_timer_that_is_always_due_does_not_stop_the_loop(void **state)
 {
 	struct rearm r = { .l = *state };
-	struct timer later[20] = {0}; /* however many others there are */
+	struct timer later[20] = { 0 }; /* however many others there are */
 	for (int i = 0; i < 20; i++)
 		loop_timer_set(r.l, &later[i], INT64_MAX - i, timer_sets_itself, &r);
 	loop_timer_set(r.l, &r.t, 0, timer_sets_itself, &r);

@@ -6,8 +6,7 @@
 #include "lua/internal.h"
 #include "wire/codes.h"
 
-/* --- names and codes -----------------------------------------------------------------
- */
+/* --- names and codes -------------------------------------------------------------- */
 
 size_t core_name_arg(
 	lua_State *L, int idx, const char *what, uint8_t out[static NAME_MAX_LEN])
@@ -115,8 +114,7 @@ static int core_rdata(lua_State *L)
 	return 1;
 }
 
-/* --- hints ---------------------------------------------------------------------------
- */
+/* --- hints ------------------------------------------------------------------------ */
 
 static bool addr_arg(lua_State *L, int idx, const char *what, struct addr *out)
 {
@@ -237,8 +235,7 @@ static int core_root_add(lua_State *L)
 	return 0;
 }
 
-/* --- trust anchors
- * --------------------------------------------------------------------- */
+/* --- trust anchors ---------------------------------------------------------------- */
 
 static int core_anchor_add(lua_State *L)
 {

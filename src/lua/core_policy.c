@@ -73,8 +73,7 @@ static bool field_bool(lua_State *L, int idx, const char *name)
 	return on;
 }
 
-/* --- actions ------------------------------------------------------------------------
- */
+/* --- actions ---------------------------------------------------------------------- */
 
 static void targets_take(
 	lua_State *L, int action, struct policy_rule *r, struct arena *arena)
@@ -170,8 +169,7 @@ static void action_take(
 		answers_take(L, action, r, arena);
 }
 
-/* --- callbacks ----------------------------------------------------------------------
- */
+/* --- callbacks -------------------------------------------------------------------- */
 
 /* What the function does, as one number: its file's text and where it stands in it. Its
  * bytecode would not do: the order of constants in there differs between processes. */
@@ -201,8 +199,7 @@ static void callback_take(lua_State *L, int idx, struct policy_rule *r)
 	script_of(L)->conf->has_callbacks = true;
 }
 
-/* --- rules --------------------------------------------------------------------------
- */
+/* --- rules ------------------------------------------------------------------------ */
 
 static void names_take(
 	lua_State *L, int rule, struct policy_rule *r, struct arena *arena)
@@ -338,8 +335,7 @@ const luaL_Reg core_policy[] = {
 	{ NULL, NULL },
 };
 
-/* --- the verdict of a callback
- * -------------------------------------------------------- */
+/* --- the verdict of a callback ---------------------------------------------------- */
 
 static void push_query(lua_State *L, const struct policy_query *q)
 {

@@ -59,8 +59,7 @@ static int core_cache_stats(lua_State *L)
 	return 1;
 }
 
-/* --- counters -----------------------------------------------------------------------
- */
+/* --- counters --------------------------------------------------------------------- */
 
 /* Rows come from the host while nothing of Lua may raise: out of memory is the only
  * way. */
@@ -100,8 +99,7 @@ static int core_worker_stats(lua_State *L)
 	return 1;
 }
 
-/* --- events and the others
- * ------------------------------------------------------------ */
+/* --- events and the others -------------------------------------------------------- */
 
 /* event_set(id, ms, recurrent) -> bool */
 static int core_event_set(lua_State *L)

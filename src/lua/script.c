@@ -68,8 +68,7 @@ static void script_hook(lua_State *L, lua_Debug *ar)
 	lua_error(L);
 }
 
-/* --- errors ------------------------------------------------------------------------
- */
+/* --- errors ----------------------------------------------------------------------- */
 
 static bool frame_is_ours(const lua_Debug *ar)
 {
@@ -214,8 +213,7 @@ void script_entry(struct script *s, const char *name)
 	lua_remove(s->L, -2);
 }
 
-/* --- load ----------------------------------------------------------------------------
- */
+/* --- load ------------------------------------------------------------------------- */
 
 /* Does "NAME:LINE: " stand at the start? */
 static bool has_place(const char *text)
@@ -437,8 +435,7 @@ struct conf *script_conf(struct script *s)
 	return s->conf;
 }
 
-/* --- at run time
- * ----------------------------------------------------------------------- */
+/* --- at run time ------------------------------------------------------------------ */
 
 void script_running(struct script *s)
 {

@@ -229,8 +229,7 @@ static void snippet_listens_by_the_instances_name(void **state)
 	assert_non_null(strstr(error, ":9: Use kresd@dns*, kresd@tls* or kresd@doh* "));
 }
 
-/* --- errors ------------------------------------------------------------------------
- */
+/* --- errors ----------------------------------------------------------------------- */
 
 static void errors_name_file_and_line(void **state)
 {
@@ -320,8 +319,7 @@ static void callback_that_never_ends_is_stopped(void **state)
 	script_free(s);
 }
 
-/* --- settings ----------------------------------------------------------------------
- */
+/* --- settings --------------------------------------------------------------------- */
 
 static void tables_of_the_dialect_merge(void **state)
 {
@@ -575,8 +573,7 @@ static void hints_and_views_and_anchors_are_kept(void **state)
 	ok_eval("trust_anchors.remove('.')", "trust_anchors.summary()", "");
 }
 
-/* --- a running instance ------------------------------------------------------------
- */
+/* --- a running instance ----------------------------------------------------------- */
 
 static void running_instance_refuses_settings_and_does_actions(void **state)
 {
@@ -723,8 +720,7 @@ static void our_patterns_match_what_lua_matches(void **state)
 	script_free(s);
 }
 
-/* --- whole configurations in the shape of packaged examples ------------------------
- */
+/* --- whole configurations in the shape of packaged examples ----------------------- */
 
 static void packaged_shapes_pass_the_check(void **state)
 {

@@ -35,7 +35,9 @@ uint8_t *frame_room(struct frame *f, uint8_t scratch[static FRAME_MAX], size_t *
 	assert(!f->borrowed);
 	if (!frame_held(f)) {
 		frame_fini(f);
-		*f = (struct frame){.buf = scratch, .cap = FRAME_MAX, .borrowed = true};
+		*f = (struct frame){
+			.buf = scratch, .cap = FRAME_MAX, .borrowed = true
+		};
 	} else if (!frame_make_room(f)) {
 		return NULL;
 	}
@@ -77,7 +79,7 @@ bool frame_settle(struct frame *f)
 	uint8_t *own = malloc(cap);
 	if (own)
 		memcpy(own, f->buf + f->start, held);
-	*f = (struct frame){.buf = own, .end = own ? held : 0, .cap = own ? cap : 0};
+	*f = (struct frame){ .buf = own, .end = own ? held : 0, .cap = own ? cap : 0 };
 	return own != NULL;
 }
 
@@ -85,5 +87,5 @@ void frame_fini(struct frame *f)
 {
 	if (!f->borrowed)
 		free(f->buf);
-	*f = (struct frame){0};
+	*f = (struct frame){ 0 };
 }

@@ -44,6 +44,6 @@ struct stream_layer *layer_plain_new(void *ctx, int fd)
 	(void)ctx;
 	struct stream_layer *y = malloc(sizeof(*y));
 	if (y)
-		*y = (struct stream_layer){.ops = &plain, .fd = fd};
+		*y = (struct stream_layer){ .ops = &plain, .fd = fd };
 	return y;
 }

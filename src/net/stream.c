@@ -49,10 +49,10 @@ struct conn {
 	uint32_t generation;
 	bool open;
 	bool delivering;
-	bool dying;	  /* to be closed when the hook returns */
+	bool dying;       /* to be closed when the hook returns */
 	bool read_closed; /* the client has sent all it will */
-	unsigned share;	  /* messages that may still be handed out this time */
-	bool stalled;	  /* reading stopped at a limit: go on when answers have left */
+	unsigned share;   /* messages that may still be handed out this time */
+	bool stalled;     /* reading stopped at a limit: go on when answers have left */
 	bool handshaking;
 	bool dirty;
 	int read_wants; /* LAYER_WANT_* */
@@ -752,8 +752,8 @@ struct stream_server *stream_server_new(struct loop *l, int fd,
 		conns[i].next_free = s->free;
 		s->free = &conns[i];
 	}
-	s->flush = (struct defer){.fn = server_flush, .ctx = s};
-	s->drained = (struct defer){.fn = server_drained, .ctx = s};
+	s->flush = (struct defer){ .fn = server_flush, .ctx = s };
+	s->drained = (struct defer){ .fn = server_drained, .ctx = s };
 	struct random r;
 	random_init(&r);
 	random_fill(&r, &s->key, sizeof(s->key));

@@ -21,10 +21,12 @@ struct stream_server;
 typedef uint64_t stream_id;
 
 struct stream_conf {
-	unsigned max_clients;             /* LIMIT_TCP_CLIENTS; the longest idle one is closed to make room */
+	unsigned
+		max_clients; /* LIMIT_TCP_CLIENTS; the longest idle one is closed to make room */
 	unsigned max_clients_per_address; /* LIMIT_TCP_CLIENTS_PER_ADDRESS */
-	unsigned pipeline;                /* unanswered queries of a connection before it is read no further */
-	int64_t idle_ms;                  /* net.tcp_in_idle; also to complete one message, to read one answer */
+	unsigned
+		pipeline; /* unanswered queries of a connection before it is read no further */
+	int64_t idle_ms; /* net.tcp_in_idle; also to complete one message, to read one answer */
 	/* The bytes of an accepted socket; NULL: layer_plain_new. */
 	struct stream_layer *(*layer_new)(void *ctx, int fd);
 	void *layer_ctx;
@@ -32,8 +34,9 @@ struct stream_conf {
 
 struct stream_hooks {
 	/* One message, framing taken off. len 0..65535. Not from in here: stream_server_free(), a nested loop_turn(). */
-	void (*query)(void *ctx, struct stream_server *s, stream_id id, const struct addr *from,
-		const struct addr *to, const uint8_t *data, size_t len);
+	void (*query)(void *ctx, struct stream_server *s, stream_id id,
+		const struct addr *from, const struct addr *to, const uint8_t *data,
+		size_t len);
 	/* May be NULL. Not from in here either: stream_server_free(). */
 	void (*closed)(void *ctx, stream_id id);
 	void *ctx;
@@ -41,10 +44,12 @@ struct stream_hooks {
 
 /* `fd` listens, non-blocking, owned from here on; -1: only stream_server_adopt(). NULL with errno (fd stays
  * the caller's). Out of descriptors: the longest idle client is closed, accepting pauses for 100 ms. */
-struct stream_server *stream_server_new(struct loop *l, int fd, const struct stream_conf *conf,
-	const struct stream_hooks *hooks, struct counters *counters);
+struct stream_server *stream_server_new(struct loop *l, int fd,
+	const struct stream_conf *conf, const struct stream_hooks *hooks,
+	struct counters *counters);
 /* One answer; ready answers of one turn leave in one write. False: the connection is gone. */
-bool stream_reply(struct stream_server *s, stream_id id, const uint8_t *data, size_t len);
+bool stream_reply(
+	struct stream_server *s, stream_id id, const uint8_t *data, size_t len);
 /* The query needs no answer (dropped on purpose). */
 void stream_skip(struct stream_server *s, stream_id id);
 /* What came is no DNS: close without another word. */

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct play {
 	struct stream_layer layer; /* first */
-	const uint8_t *cuts;	   /* lengths of reads and writes, round and round */
+	const uint8_t *cuts;       /* lengths of reads and writes, round and round */
 	size_t cut_count, cut_next;
 	const uint8_t *in;
 	size_t in_len, in_at;
@@ -79,7 +79,7 @@ static const struct layer_ops play_ops = {
 static struct stream_layer *play_layer(void *ctx, int fd)
 {
 	struct play *p = ctx;
-	p->layer = (struct stream_layer){.ops = &play_ops, .fd = fd};
+	p->layer = (struct stream_layer){ .ops = &play_ops, .fd = fd };
 	return &p->layer;
 }
 
@@ -103,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct counters counters;
 	if (!loop)
 		loop = loop_new();
-	struct play p = {0};
+	struct play p = { 0 };
 	const size_t cuts = size ? data[0] % 16u : 0;
 	if (!size || size < 1 + cuts)
 		return 0;
@@ -111,15 +111,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	p.cut_count = cuts;
 	p.in = data + 1 + cuts;
 	p.in_len = size - 1 - cuts;
-	const struct stream_conf conf = {.max_clients = 1,
+	const struct stream_conf conf = { .max_clients = 1,
 		.max_clients_per_address = 1,
 		.pipeline = 1 + data[0] / 16,
 		.idle_ms = 60000,
 		.layer_new = play_layer,
-		.layer_ctx = &p};
-	const struct stream_hooks hooks = {.query = play_query, .ctx = &p};
+		.layer_ctx = &p };
+	const struct stream_hooks hooks = { .query = play_query, .ctx = &p };
 	p.server = stream_server_new(loop, -1, &conf, &hooks, &counters);
-	const struct addr from = {.family = 4};
+	const struct addr from = { .family = 4 };
 	const int fd = eventfd(1, EFD_NONBLOCK);
 	must(p.server && stream_server_adopt(p.server, fd, &from, &from));
 	for (size_t turns = 0; stream_server_clients(p.server); turns++) {

@@ -85,8 +85,9 @@ static void world_drained(void *ctx)
 static void server_start(struct world *w)
 {
 	const struct stream_hooks hooks = {
-		.query = query_handle, .closed = connection_closed, .ctx = w};
-	struct sockaddr_in name = {.sin_family = AF_INET};
+		.query = query_handle, .closed = connection_closed, .ctx = w
+	};
+	struct sockaddr_in name = { .sin_family = AF_INET };
 	socklen_t len = sizeof(name);
 	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
@@ -101,10 +102,10 @@ static int world_setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	w->loop = loop_new();
-	w->conf = (struct stream_conf){.max_clients = 64,
+	w->conf = (struct stream_conf){ .max_clients = 64,
 		.max_clients_per_address = 32,
 		.pipeline = 100,
-		.idle_ms = 60000};
+		.idle_ms = 60000 };
 	*state = w;
 	return 0;
 }
@@ -137,11 +138,11 @@ static void turns(struct world *w, int count)
 /* A client at 127.0.0.`host`. */
 static int client_from(struct world *w, uint8_t host)
 {
-	struct sockaddr_in from = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000u | host)};
-	struct sockaddr_in to = {.sin_family = AF_INET,
+	struct sockaddr_in from = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(0x7f000000u | host) };
+	struct sockaddr_in to = { .sin_family = AF_INET,
 		.sin_port = htons(w->at.port),
-		.sin_addr.s_addr = htonl(0x7f000001u)};
+		.sin_addr.s_addr = htonl(0x7f000001u) };
 	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	const uint64_t before = w->counters.tcp_accepted + w->counters.tcp_clients_shed;
 	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
@@ -153,7 +154,7 @@ static int client_from(struct world *w, uint8_t host)
 
 static void client_ask(int fd, uint8_t first, uint16_t len)
 {
-	uint8_t msg[2 + 65535] = {(uint8_t)(len >> 8), (uint8_t)len, first};
+	uint8_t msg[2 + 65535] = { (uint8_t)(len >> 8), (uint8_t)len, first };
 	assert_int_equal(send(fd, msg, 2u + len, MSG_NOSIGNAL), 2 + len);
 }
 
@@ -190,7 +191,7 @@ static void every_split_of_a_message_gives_the_same_message(void **state)
 {
 	struct world *w = *state;
 	server_start(w);
-	const uint8_t two[] = {0, 3, 'a', 'b', 'c', 0, 0, 0, 1, 'z'};
+	const uint8_t two[] = { 0, 3, 'a', 'b', 'c', 0, 0, 0, 1, 'z' };
 	for (size_t first = 0; first < sizeof(two); first++)
 		for (size_t second = first; second < sizeof(two); second++) {
 			const int fd = client_from(w, 1);
@@ -217,7 +218,7 @@ static void the_longest_message_comes_byte_by_byte_and_in_one_go(void **state)
 	server_start(w);
 	const int fd = client_from(w, 1);
 	client_ask(fd, 1, 700);
-	uint8_t bytes[702] = {700 >> 8, 700 & 255};
+	uint8_t bytes[702] = { 700 >> 8, 700 & 255 };
 	for (size_t i = 0; i < sizeof(bytes); i++) {
 		bytes[i] = i < 2 ? bytes[i] : (uint8_t)i;
 		assert_int_equal(send(fd, &bytes[i], 1, 0), 1);
@@ -270,7 +271,7 @@ static void a_hundred_pipelined_queries_are_answered_out_of_order(void **state)
 	turns(w, 5);
 	assert_int_equal(w->queries, 100); /* the rest waits */
 	for (int i = 99; i >= 0; i--) {
-		const uint8_t reply[20] = {w->held_first[i]};
+		const uint8_t reply[20] = { w->held_first[i] };
 		assert_true(stream_reply(w->server, w->held[i], reply, sizeof(reply)));
 	}
 	UNTIL(w, w->queries == 130);
@@ -296,7 +297,10 @@ static void a_hundred_pipelined_queries_are_answered_out_of_order(void **state)
 static void a_flood_on_one_connection_comes_in_shares(void **state)
 {
 	struct world *w = *state;
-	enum { MESSAGES = 1000, SHARES = 2 * 32 /* read, and once more in the flush */ };
+	enum {
+		MESSAGES = 1000,
+		SHARES = 2 * 32 /* read, and once more in the flush */
+	};
 	static uint8_t flood[MESSAGES * 22];
 	w->mode = ANSWER_SKIP;
 	server_start(w);
@@ -475,7 +479,7 @@ static void ids_of_closed_connections_are_not_found_again(void **state)
 		const int fd = client_from(w, 1);
 		client_ask(fd, 1, 20);
 		UNTIL(w, w->held_count == i + 1);
-		const struct linger reset = {.l_onoff = 1};
+		const struct linger reset = { .l_onoff = 1 };
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 		close(fd);
 		UNTIL(w, w->closed == i + 1);
@@ -519,7 +523,7 @@ static void a_reset_is_survived_with_answers_due(void **state)
 	const int fd = client_from(w, 1);
 	client_ask(fd, 1, 20);
 	UNTIL(w, w->held_count == 1);
-	const struct linger reset = {.l_onoff = 1};
+	const struct linger reset = { .l_onoff = 1 };
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	close(fd);
 	UNTIL(w, w->closed == 1);
@@ -535,9 +539,9 @@ static void draining_takes_who_waits_answers_and_then_tells(void **state)
 	client_ask(old, 1, 20);
 	UNTIL(w, w->held_count == 1);
 	/* connected, not yet accepted */
-	struct sockaddr_in to = {.sin_family = AF_INET,
+	struct sockaddr_in to = { .sin_family = AF_INET,
 		.sin_port = htons(w->at.port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	const int waiting = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(waiting, (struct sockaddr *)&to, sizeof(to)), 0);
 	fd_set_nonblock(waiting);
@@ -565,9 +569,9 @@ static void out_of_descriptors_pauses_accepting_and_recovers(void **state)
 	struct world *w = *state;
 	server_start(w);
 	const int idle = client_from(w, 1);
-	struct sockaddr_in to = {.sin_family = AF_INET,
+	struct sockaddr_in to = { .sin_family = AF_INET,
 		.sin_port = htons(w->at.port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
 	fd_set_nonblock(fd);
@@ -578,7 +582,7 @@ static void out_of_descriptors_pauses_accepting_and_recovers(void **state)
 	setrlimit(RLIMIT_NOFILE, &none);
 	turns(w, 5);
 	setrlimit(RLIMIT_NOFILE, &before);
-	assert_int_equal(w->counters.fd_exhausted, 1);	  /* paused: not in each turn */
+	assert_int_equal(w->counters.fd_exhausted, 1);    /* paused: not in each turn */
 	assert_int_equal(client_wait(w, idle, NULL), -3); /* made room */
 	client_ask(fd, 1, 20);
 	assert_int_equal(client_wait(w, fd, NULL), 20);
@@ -589,7 +593,7 @@ static void out_of_descriptors_pauses_accepting_and_recovers(void **state)
 static void a_socket_from_elsewhere_is_served(void **state)
 {
 	struct world *w = *state;
-	const struct stream_hooks hooks = {.query = query_handle, .ctx = w};
+	const struct stream_hooks hooks = { .query = query_handle, .ctx = w };
 	w->server = stream_server_new(w->loop, -1, &w->conf, &hooks, &w->counters);
 	int fd[2];
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);

@@ -16,22 +16,23 @@ struct udp_server;
 
 /* Where an answer goes: copy it to answer later. */
 struct udp_peer {
-	struct addr from;  /* the client */
-	struct addr to;    /* our address that it asked (port 0 if unknown) */
-	uint32_t ifindex;  /* the interface it came by, for link-local */
-	uint32_t slot;     /* where the query is kept until the answer left; 0: nowhere */
+	struct addr from; /* the client */
+	struct addr to;   /* our address that it asked (port 0 if unknown) */
+	uint32_t ifindex; /* the interface it came by, for link-local */
+	uint32_t slot; /* where the query is kept until the answer left; 0: nowhere */
 };
 
 struct udp_datagram {
 	struct udp_peer peer;
 	const uint8_t *data;
 	size_t len;
-	bool cut;           /* longer than LIMIT_CLIENT_UDP */
-	uint8_t *reply;     /* write the answer here and set reply_len: it leaves with the batch */
-	size_t reply_cap;   /* at least 4096 */
-	size_t reply_len;   /* 0: nothing now */
-	bool later;         /* it will be answered or forgotten by the slot that udp_server_keep() gave */
-	unsigned tries;     /* how many processes died while they worked on it */
+	bool cut; /* longer than LIMIT_CLIENT_UDP */
+	uint8_t *
+		reply; /* write the answer here and set reply_len: it leaves with the batch */
+	size_t reply_cap; /* at least 4096 */
+	size_t reply_len; /* 0: nothing now */
+	bool later; /* it will be answered or forgotten by the slot that udp_server_keep() gave */
+	unsigned tries; /* how many processes died while they worked on it */
 };
 
 struct shard_ring;
@@ -51,8 +52,8 @@ void udp_server_forget(struct udp_server *s, const struct udp_peer *peer);
 enum { UDP_REPLAY_US = 3000 * 1000 };
 void udp_server_take_over(struct udp_server *s);
 /* An answer outside the callback: copied, leaves at the end of the turn. */
-void udp_server_reply(struct udp_server *s, const struct udp_peer *to, const uint8_t *data,
-	size_t len);
+void udp_server_reply(struct udp_server *s, const struct udp_peer *to,
+	const uint8_t *data, size_t len);
 /* Go on with this socket of the same address; what waits in the old one is handled, then it is closed. 0 or
  * -errno: nothing has changed, fd stays the caller's. Not from the callback. */
 int udp_server_move(struct udp_server *s, int fd);

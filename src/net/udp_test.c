@@ -81,7 +81,7 @@ static void query_echo(void *ctx, struct udp_server *s, struct udp_datagram *d)
 	assert_true(d->reply_cap >= 4096);
 	const size_t len = w->reply_len ? w->reply_len : d->len;
 	if (w->late) {
-		uint8_t reply[4096] = {0};
+		uint8_t reply[4096] = { 0 };
 		memcpy(reply, d->data, d->len < len ? d->len : len);
 		udp_server_reply(s, &d->peer, reply, len);
 	} else {
@@ -96,7 +96,7 @@ static void query_echo(void *ctx, struct udp_server *s, struct udp_datagram *d)
 
 static void world_make(struct world *w, const char *at)
 {
-	*w = (struct world){.loop = loop_new()};
+	*w = (struct world){ .loop = loop_new() };
 	const int fd = socket_at(at, &w->port);
 	w->server = fd < 0 ? NULL : udp_server_new(w->loop, fd, query_echo, w);
 }
@@ -114,7 +114,7 @@ static int client_to(const char *ip, uint16_t port)
 	struct sockaddr_storage name;
 	assert_true(addr_from_text(&a, ip, port));
 	const int fd = socket(a.family == 6 ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
-	const struct timeval patience = {.tv_sec = 3};
+	const struct timeval patience = { .tv_sec = 3 };
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	assert_int_equal(
 		connect(fd, (struct sockaddr *)&name, addr_to_sockaddr(&a, &name)), 0);
@@ -150,7 +150,7 @@ static void an_answer_leaves_from_the_address_that_was_asked(void **state)
 static void ipv6_wildcard_and_single_addresses_answer_too(void **state)
 {
 	(void)state;
-	static const char *const at[] = {"::", "::1", "127.0.0.1"};
+	static const char *const at[] = { "::", "::1", "127.0.0.1" };
 	for (int i = 0; i < 3; i++) {
 		struct world w;
 		world_make(&w, at[i]);
@@ -225,7 +225,7 @@ static void answers_that_can_not_leave_are_counted_and_the_rest_goes_on(void **s
 	assert_true(addr_from_text(&nowhere.from, "0.0.0.0", 0)); /* EINVAL */
 	udp_server_reply(w.server, &nowhere, (const uint8_t *)"x", 1);
 	udp_server_reply(w.server, &w.peer, (const uint8_t *)"yy", 2);
-	const struct udp_peer nobody = {0};
+	const struct udp_peer nobody = { 0 };
 	udp_server_reply(w.server, &nobody, (const uint8_t *)"z", 1);
 	loop_turn(w.loop, 0);
 	assert_int_equal(receive(fd), 2);
@@ -286,7 +286,7 @@ static void answers_wait_in_order_while_the_kernel_takes_no_more(void **state)
 	unsigned seed = 7;
 	int sent = 0, got = 0;
 	while (got < 3000) {
-		uint8_t answer[3000] = {0};
+		uint8_t answer[3000] = { 0 };
 		while (sent < 3000) {
 			memcpy(answer, &sent, sizeof(sent));
 			const size_t len = 4 + (size_t)rand_r(&seed) % 2990;
@@ -340,7 +340,7 @@ static void draining_reads_what_waits_and_pausing_reads_no_more(void **state)
 static void a_parked_socket_still_answers_its_queue(void **state)
 {
 	(void)state;
-	static const char *const at[] = {"0.0.0.0", "127.0.0.2"};
+	static const char *const at[] = { "0.0.0.0", "127.0.0.2" };
 	for (int i = 0; i < 2; i++) {
 		struct world w;
 		world_make(&w, at[i]);

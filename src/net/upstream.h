@@ -17,14 +17,15 @@
 #include "loop/loop.h"
 
 enum ask_event {
-	ASK_MESSAGE,     /* a datagram, or one whole message over TCP; the ask stays open */
-	ASK_TIMEOUT,     /* the ask is over */
+	ASK_MESSAGE, /* a datagram, or one whole message over TCP; the ask stays open */
+	ASK_TIMEOUT, /* the ask is over */
 	ASK_UNREACHABLE, /* could not be sent: no route, family, descriptors; the ask is over: a local failure */
-	ASK_CLOSED,      /* TCP refused, reset or closed without an answer; the ask is over */
+	ASK_CLOSED, /* TCP refused, reset or closed without an answer; the ask is over */
 };
 
 struct ask;
-typedef void ask_fn(void *ctx, struct ask *a, enum ask_event what, const uint8_t *msg, size_t len);
+typedef void ask_fn(
+	void *ctx, struct ask *a, enum ask_event what, const uint8_t *msg, size_t len);
 
 struct upstream_conf {
 	struct addr outgoing_v4, outgoing_v6; /* family 0: any */

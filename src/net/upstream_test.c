@@ -73,7 +73,7 @@ static int world_setup(void **state)
 	struct world *w = calloc(1, sizeof(*w));
 	w->loop = loop_new();
 	random_init(&w->rnd);
-	const struct upstream_conf conf = {.max_asks = 100};
+	const struct upstream_conf conf = { .max_asks = 100 };
 	w->up = upstream_new(w->loop, &conf, &w->rnd, &w->counters);
 	w->server = -1;
 	*state = w;
@@ -253,7 +253,7 @@ static void what_can_not_be_sent_is_told_by_the_loop(void **state)
 	ask(w, false, 5000);
 	UNTIL(w, w->events == 1);
 	assert_int_equal(w->what[0], ASK_UNREACHABLE);
-	w->at = (struct addr){0};
+	w->at = (struct addr){ 0 };
 	ask(w, true, 5000);
 	UNTIL(w, w->events == 2);
 	assert_int_equal(w->what[1], ASK_UNREACHABLE);
@@ -272,7 +272,7 @@ static void what_can_not_be_sent_is_told_by_the_loop(void **state)
 	assert_int_equal(w->counters.fd_exhausted, 2);
 	assert_int_equal(w->counters.upstream_udp + w->counters.upstream_tcp, 0);
 	/* cancelled before the loop tells it */
-	w->at = (struct addr){0};
+	w->at = (struct addr){ 0 };
 	upstream_cancel(w->up, ask(w, false, 5000));
 	loop_turn(w->loop, 5);
 	assert_int_equal(w->events, 4);
@@ -283,7 +283,7 @@ static void an_outgoing_address_is_used_or_the_failure_told(void **state)
 	struct world *w = *state;
 	server_open(w, SOCK_DGRAM, "127.0.0.1");
 	upstream_free(w->up);
-	struct upstream_conf conf = {.max_asks = 2};
+	struct upstream_conf conf = { .max_asks = 2 };
 	assert_true(addr_from_text(&conf.outgoing_v4, "127.0.0.9", 0));
 	w->up = upstream_new(w->loop, &conf, &w->rnd, &w->counters);
 	ask(w, false, 5000);
@@ -346,7 +346,7 @@ static void a_message_over_tcp_comes_whole_in_pieces(void **state)
 	assert_int_equal(w->len[0], 3);
 	assert_int_equal(w->first[1], 'z');
 	/* the longest one */
-	static uint8_t longest[2 + 65535] = {255, 255, 'L'};
+	static uint8_t longest[2 + 65535] = { 255, 255, 'L' };
 	for (size_t sent = 0; sent < sizeof(longest);) {
 		const ssize_t n = send(fd, longest + sent, sizeof(longest) - sent, 0);
 		sent += n > 0 ? (size_t)n : 0;
@@ -450,7 +450,7 @@ static int fragments_in_child(void)
 	server_open(w, SOCK_DGRAM, "127.0.0.1");
 	ask(w, false, 5000);
 	const struct addr client = server_hear(w, 8);
-	static uint8_t big[3000] = {'F'};
+	static uint8_t big[3000] = { 'F' };
 	say(w->server, &client, big, sizeof(big)); /* leaves in three pieces */
 	say(w->server, &client, "ok", 2);
 	UNTIL(w, w->events == 1);

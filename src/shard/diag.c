@@ -38,7 +38,7 @@ static int diag_request(int fd, int family, int type, uint16_t port)
 				.id.idiag_sport = htons(port),
 			},
 	};
-	const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	ssize_t sent;
 	do {
 		sent = sendto(fd, &message, sizeof(message), 0,
@@ -159,7 +159,7 @@ static bool group_count(void *ctx, const struct diag_socket *s)
 
 int shard_group_size(int fd)
 {
-	struct group g = {0};
+	struct group g = { 0 };
 	struct stat st;
 	socklen_t len = sizeof(g.local), type_len = sizeof(g.type);
 	if (getsockname(fd, &g.local.sa, &len) < 0 ||
@@ -219,7 +219,7 @@ static bool list_add(void *ctx, const struct diag_socket *s)
 int shard_list(const struct sockaddr *addr, socklen_t len, int type,
 	struct shard_socket *out, int max)
 {
-	struct list l = {.type = type, .out = out, .max = max};
+	struct list l = { .type = type, .out = out, .max = max };
 	if (!addr || len > sizeof(l.wanted) || len < sizeof(struct sockaddr_in) ||
 		(type != SOCK_DGRAM && type != SOCK_STREAM))
 		return -EINVAL;
@@ -325,7 +325,7 @@ static void owners_find_process(const struct owners *o, struct shard_problem *p)
 void shard_diag_find_owner(
 	const union shard_name *wanted, int type, struct shard_problem *p)
 {
-	struct owners o = {.wanted = wanted};
+	struct owners o = { .wanted = wanted };
 	const uint16_t port = shard_name_port(wanted);
 	if (!port)
 		return;

@@ -37,10 +37,10 @@ static bool can_rcvbufforce(void)
 static bool can_bpf(void)
 {
 	const struct bpf_insn program[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K,
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K,
 			.dst_reg = BPF_REG_0,
-			.imm = SK_PASS},
-		{.code = BPF_JMP | BPF_EXIT},
+			.imm = SK_PASS },
+		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	static const char license[] = "GPL";
 	union bpf_attr attr;
@@ -91,12 +91,12 @@ unsigned shard_features(void)
 		unsigned bit;
 		bool (*can)(void);
 	} features[] = {
-		{SHARD_CAN_REUSEPORT, can_reuseport},
-		{SHARD_CAN_BPF, can_bpf},
-		{SHARD_CAN_MIGRATE_REQ, can_migrate_req},
-		{SHARD_CAN_RCVBUFFORCE, can_rcvbufforce},
-		{SHARD_CAN_IO_URING, can_io_uring},
-		{SHARD_CAN_MEMBARRIER, can_membarrier},
+		{ SHARD_CAN_REUSEPORT, can_reuseport },
+		{ SHARD_CAN_BPF, can_bpf },
+		{ SHARD_CAN_MIGRATE_REQ, can_migrate_req },
+		{ SHARD_CAN_RCVBUFFORCE, can_rcvbufforce },
+		{ SHARD_CAN_IO_URING, can_io_uring },
+		{ SHARD_CAN_MEMBARRIER, can_membarrier },
 	};
 	unsigned found = 0;
 	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++)

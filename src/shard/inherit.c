@@ -47,7 +47,7 @@ int shard_inherited(struct shard_inherited *out, int max)
 	if (pid == (long)getpid() && fds > 0 && fds <= MOST_FDS) {
 		const char *rest = names ? names : "";
 		for (int fd = FIRST_FD; fd < FIRST_FD + (int)fds && count < max; fd++) {
-			struct shard_inherited found = {.fd = fd};
+			struct shard_inherited found = { .fd = fd };
 			name_take(&rest, found.name, sizeof(found.name));
 			const int flags = fcntl(fd, F_GETFD);
 			if (flags < 0 || fcntl(fd, F_SETFD, flags | FD_CLOEXEC) < 0)
@@ -77,7 +77,7 @@ static bool socket_name(int fd, union shard_name *name)
 
 int shard_matches(int fd, const struct sockaddr *addr, socklen_t len, int type)
 {
-	union shard_name wanted = {0}, have;
+	union shard_name wanted = { 0 }, have;
 	int have_type;
 	if (!addr || len > sizeof(wanted) || len < sizeof(struct sockaddr_in))
 		return 0;

@@ -64,16 +64,16 @@ static int options_apply(
 /* Answers must not trust a path MTU that forged ICMP messages may have lowered, so
  * they leave without DF and ignore it: OMIT. RFC 9715 section 3.2. */
 static const struct option udp4[] = {
-	{"IP_PKTINFO", IPPROTO_IP, IP_PKTINFO, 1},
-	{"IP_MTU_DISCOVER", IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT},
+	{ "IP_PKTINFO", IPPROTO_IP, IP_PKTINFO, 1 },
+	{ "IP_MTU_DISCOVER", IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT },
 };
 static const struct option udp6[] = {
-	{"IPV6_RECVPKTINFO", IPPROTO_IPV6, IPV6_RECVPKTINFO, 1},
-	{"IPV6_MTU_DISCOVER", IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT},
+	{ "IPV6_RECVPKTINFO", IPPROTO_IPV6, IPV6_RECVPKTINFO, 1 },
+	{ "IPV6_MTU_DISCOVER", IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT },
 };
 /* Accepted sockets inherit it. */
 static const struct option tcp[] = {
-	{"TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1},
+	{ "TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1 },
 };
 
 int shard_socket_set_options(int fd, int family, int type, const char **what)
@@ -93,22 +93,22 @@ static int socket_set_bind_options(
 	size_t count = 0;
 	if (!(opt->flags & SHARD_EXCLUSIVE))
 		set[count++] =
-			(struct option){"SO_REUSEPORT", SOL_SOCKET, SO_REUSEPORT, 1};
+			(struct option){ "SO_REUSEPORT", SOL_SOCKET, SO_REUSEPORT, 1 };
 	/* TCP only: connections in TIME_WAIT keep nobody out. On UDP it lets strangers
 	 * in. */
 	if (opt->type == SOCK_STREAM)
 		set[count++] =
-			(struct option){"SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR, 1};
+			(struct option){ "SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR, 1 };
 	if (family == AF_INET6)
 		set[count++] =
-			(struct option){"IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY, 1};
+			(struct option){ "IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY, 1 };
 	if (opt->flags & SHARD_FREEBIND) {
 		if (family == AF_INET6)
-			set[count++] = (struct option){
-				"IPV6_FREEBIND", IPPROTO_IPV6, IPV6_FREEBIND, 1};
+			set[count++] = (struct option){ "IPV6_FREEBIND", IPPROTO_IPV6,
+				IPV6_FREEBIND, 1 };
 		else
-			set[count++] = (struct option){
-				"IP_FREEBIND", IPPROTO_IP, IP_FREEBIND, 1};
+			set[count++] = (struct option){ "IP_FREEBIND", IPPROTO_IP,
+				IP_FREEBIND, 1 };
 	}
 	return options_apply(fd, set, count, what);
 }
@@ -145,7 +145,7 @@ static int problem_report(struct shard_problem *p, int error, const char *what,
 {
 	if (!p)
 		return error;
-	*p = (struct shard_problem){.error = -error, .owner_uid = (unsigned)-1};
+	*p = (struct shard_problem){ .error = -error, .owner_uid = (unsigned)-1 };
 	snprintf(p->what, sizeof(p->what), "%s", what);
 	if (error == -EADDRINUSE)
 		shard_diag_find_owner(name, type, p);
@@ -166,7 +166,7 @@ static bool opt_is_valid(const struct shard_opt *opt)
 
 int shard_open(const struct shard_opt *opt, struct shard_problem *p)
 {
-	union shard_name name = {0};
+	union shard_name name = { 0 };
 	if (!opt_is_valid(opt))
 		return problem_report(p, -EINVAL, "options", &name, 0);
 	memcpy(&name, opt->addr, opt->addr_len);

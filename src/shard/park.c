@@ -23,7 +23,7 @@ static void wait_grace_period(void)
 {
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0)
 		return;
-	struct timespec left = {.tv_nsec = GRACE_MS * 1000000L};
+	struct timespec left = { .tv_nsec = GRACE_MS * 1000000L };
 	while (nanosleep(&left, &left) < 0 && errno == EINTR)
 		;
 }
@@ -48,7 +48,7 @@ static int connect_to(int fd, const union shard_name *local, bool loopback)
 
 int shard_park(int fd)
 {
-	union shard_name local = {0};
+	union shard_name local = { 0 };
 	socklen_t len = sizeof(local);
 	int type = 0;
 	socklen_t type_len = sizeof(type);
@@ -78,7 +78,8 @@ int shard_parked(int fd)
 int shard_retire(int fd)
 {
 	static const char loopback[] = "lo";
-	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, loopback, sizeof(loopback)) < 0
+	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, loopback, sizeof(loopback)) <
+			       0
 		       ? -errno
 		       : 0;
 }

@@ -132,8 +132,7 @@ int shard_ring_replay(
 	return 0;
 }
 
-/* --- coming and going --------------------------------------------------------------
- */
+/* --- coming and going ------------------------------------------------------------- */
 
 int ring_owner_join(struct shard_ring *r)
 {

@@ -47,7 +47,7 @@ static int open_at(const char *ip, uint16_t port, int type, unsigned flags,
 	struct shard_problem *p)
 {
 	union name n;
-	struct shard_opt opt = {.addr = &n.sa, .type = type, .flags = flags};
+	struct shard_opt opt = { .addr = &n.sa, .type = type, .flags = flags };
 	opt.addr_len = name_make(&n, ip, port);
 	return shard_open(&opt, p);
 }
@@ -109,7 +109,7 @@ static void an_occupied_port_names_its_owner(int type, unsigned first, unsigned 
 {
 	const int fd = open_at("127.0.0.1", 0, type, first, NULL);
 	assert_true(fd >= 0);
-	static const char *const asked[] = {"127.0.0.1", "0.0.0.0"};
+	static const char *const asked[] = { "127.0.0.1", "0.0.0.0" };
 	for (int i = 0; i < 2; i++) {
 		struct shard_problem p;
 		assert_int_equal(
@@ -216,11 +216,11 @@ static void nonsense_is_refused(void **state)
 {
 	(void)state;
 	struct shard_problem p;
-	const struct sockaddr_in v4 = {.sin_family = AF_INET};
-	const struct sockaddr unix_name = {.sa_family = AF_UNIX};
-	struct shard_opt opt = {.addr = (const struct sockaddr *)&v4,
+	const struct sockaddr_in v4 = { .sin_family = AF_INET };
+	const struct sockaddr unix_name = { .sa_family = AF_UNIX };
+	struct shard_opt opt = { .addr = (const struct sockaddr *)&v4,
 		.addr_len = sizeof(v4),
-		.type = SOCK_RAW};
+		.type = SOCK_RAW };
 	assert_int_equal(shard_open(&opt, &p), -EINVAL);
 	opt.type = SOCK_DGRAM;
 	opt.addr_len = 3;
@@ -366,8 +366,8 @@ static int inherit_forked(bool for_us)
 {
 	union name any;
 	const socklen_t len = name_make(&any, "127.0.0.1", 0);
-	const int fds[2] = {
-		socket(AF_INET, SOCK_DGRAM, 0), socket(AF_INET, SOCK_STREAM, 0)};
+	const int fds[2] = { socket(AF_INET, SOCK_DGRAM, 0),
+		socket(AF_INET, SOCK_STREAM, 0) };
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(bind(fds[i], &any.sa, len), 0);
 	const pid_t pid = fork();
@@ -396,8 +396,8 @@ static void sockets_meant_for_another_process_are_not_taken(void **state)
 static void a_lying_environment_is_survived(void **state)
 {
 	(void)state;
-	static const char *const lies[] = {
-		"-1", "", "abc", "999999999999999999999", "1x", "65537", "0"};
+	static const char *const lies[] = { "-1", "", "abc", "999999999999999999999",
+		"1x", "65537", "0" };
 	struct shard_inherited got[2];
 	char pid[24];
 	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
@@ -414,7 +414,7 @@ static void the_receive_buffer_is_granted(void **state)
 	if (!(shard_features() & SHARD_CAN_RCVBUFFORCE))
 		skip();
 	union name n;
-	struct shard_opt opt = {.addr = &n.sa, .type = SOCK_DGRAM, .rcvbuf = 4 << 20};
+	struct shard_opt opt = { .addr = &n.sa, .type = SOCK_DGRAM, .rcvbuf = 4 << 20 };
 	opt.addr_len = name_make(&n, "127.0.0.1", 0);
 	const int fd = shard_open(&opt, NULL);
 	assert_true(option_of(fd, SOL_SOCKET, SO_RCVBUF) >= 4 << 20);
@@ -495,7 +495,8 @@ static void shares_stay_even_over_cycles(const char *bound, const char *ip)
 	flows_count(members, ip, port, got);
 	for (int m = 0; m < MEMBERS; m++) {
 		sum += got[m];
-		assert_in_range(got[m], FLOWS / MEMBERS * 3 / 4, FLOWS / MEMBERS * 5 / 4);
+		assert_in_range(
+			got[m], FLOWS / MEMBERS * 3 / 4, FLOWS / MEMBERS * 5 / 4);
 		close(members[m]);
 	}
 	assert_int_equal(sum, FLOWS);

@@ -89,7 +89,7 @@ static void on_sigbus(int signal, siginfo_t *info, void *context)
 
 void shm_guard_install(void)
 {
-	struct sigaction act = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
+	struct sigaction act = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
 	struct sigaction there;
 	sigemptyset(&act.sa_mask);
 	if (sigaction(SIGBUS, NULL, &there) == 0 && there.sa_flags & SA_SIGINFO &&

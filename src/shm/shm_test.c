@@ -41,7 +41,8 @@ static int teardown(void **state)
 static struct shm_want want(size_t size)
 {
 	return (struct shm_want){
-		.path = path, .magic = MAGIC, .layout = 1, .size = size, .mode = 0600};
+		.path = path, .magic = MAGIC, .layout = 1, .size = size, .mode = 0600
+	};
 }
 
 static void format(void *base, size_t size, void *ctx)

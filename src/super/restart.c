@@ -199,8 +199,7 @@ void restart_stop(struct super *s)
 	}
 }
 
-/* --- what `shoal restart` says ------------------------------------------------------
- */
+/* --- what `shoal restart` says ---------------------------------------------------- */
 
 static struct instance *find(struct super *s, const char *name)
 {

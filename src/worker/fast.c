@@ -10,8 +10,7 @@ enum {
 	AT_ANSWERS = 6,
 };
 
-struct cache_key fast_key(
-	const struct query *q, enum cache_kind kind, uint64_t domain)
+struct cache_key fast_key(const struct query *q, enum cache_kind kind, uint64_t domain)
 {
 	return (struct cache_key){
 		.kind = (uint8_t)kind,

@@ -9,8 +9,7 @@
 #include "worker/worker.h"
 
 /* Where what is kept about a question as it was asked lies. Borrows the name. */
-struct cache_key fast_key(
-	const struct query *q, enum cache_kind kind, uint64_t domain);
+struct cache_key fast_key(const struct query *q, enum cache_kind kind, uint64_t domain);
 /* The length of the answer written to `out`, or 0: a miss. *due: it nears its end and
  * has so many seconds left; else 0. */
 size_t fast_answer(struct worker *w, const struct query *q, bool tcp, uint64_t domain,

@@ -15,7 +15,9 @@
 #include "worker/stat.h"
 #include "worker/stop.h"
 
-enum { MAP_TIMEOUT_MS = 2000 }; /* for all: stuck siblings must not make us look stuck too */
+enum {
+	MAP_TIMEOUT_MS = 2000
+}; /* for all: stuck siblings must not make us look stuck too */
 
 static struct cache *host_cache(void *ctx)
 {
@@ -37,8 +39,7 @@ static void host_stats(void *ctx, const char *prefix,
 		stat_list(w->counters, prefix, row, rowctx);
 }
 
-/* --- event.*
- * -------------------------------------------------------------------------- */
+/* --- event.* ---------------------------------------------------------------------- */
 
 static struct script_timer *timer_find(struct worker *w, int id)
 {
@@ -88,8 +89,7 @@ static void host_event_clear(void *ctx, int id)
 	t->id = 0;
 }
 
-/* --- map()
- * ------------------------------------------------------------------------------- */
+/* --- map() ------------------------------------------------------------------------ */
 
 struct map_row {
 	void (*fn)(void *rowctx, const char *instance, bool ok, const char *text);
@@ -156,8 +156,7 @@ static bool host_map(void *ctx, const char *lua,
 	return true;
 }
 
-/* --- resolve()
- * ------------------------------------------------------------------------------- */
+/* --- resolve() -------------------------------------------------------------------- */
 
 struct lookup {
 	struct worker *w;
@@ -176,8 +175,8 @@ static void write_records(FILE *out, const struct iter_answer *a)
 		for (unsigned k = 0; k < rr->count && rrset_next(&walk, &r); k++)
 			fprintf(out, "%s %u IN %s %s\n", name_to_text(rr->name, name),
 				(unsigned)rr->ttl, type_to_text(rr->type, type),
-				rdata_to_text(rr->type, r.bytes, r.len, text,
-					sizeof(text)));
+				rdata_to_text(
+					rr->type, r.bytes, r.len, text, sizeof(text)));
 	}
 }
 
@@ -224,8 +223,7 @@ static bool host_resolve(void *ctx, int id, const uint8_t *name, uint16_t type,
 	return false;
 }
 
-/* --- the rest
- * -------------------------------------------------------------------------------- */
+/* --- the rest --------------------------------------------------------------------- */
 
 static void host_quit(void *ctx)
 {

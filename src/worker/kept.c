@@ -74,8 +74,7 @@ int kept_take_ring(struct kept *k, const struct addr *a)
 	return -1;
 }
 
-/* --- to the keeper -----------------------------------------------------------------
- */
+/* --- to the keeper ---------------------------------------------------------------- */
 
 bool kept_is_possible(void)
 {

@@ -66,8 +66,7 @@ static void pending_event(struct resolution *s, enum iter_event_kind kind, bool 
 	ready_add(s);
 }
 
-/* --- the question outstanding
- * ---------------------------------------------------------- */
+/* --- the question outstanding ----------------------------------------------------- */
 
 static void fetch_gone(struct resolution *s)
 {
@@ -210,8 +209,8 @@ static enum joined fetch_try(struct resolution *s, struct iter_event *ev)
 		s->key_used = true;
 		s->shared_key = a->key;
 		counter_up(r->env.counters, upstream_joined);
-		loop_timer_set(r->env.loop, &s->timer,
-			patience_end(s, now->mono_us), patience_over, s);
+		loop_timer_set(r->env.loop, &s->timer, patience_end(s, now->mono_us),
+			patience_over, s);
 		return JOINED_WAIT;
 	case FETCH_RESULT:
 		s->key_used = true;
@@ -227,8 +226,7 @@ static enum joined fetch_try(struct resolution *s, struct iter_event *ev)
 	return JOINED_ASK;
 }
 
-/* --- the pump
- * ------------------------------------------------------------------------------ */
+/* --- the pump --------------------------------------------------------------------- */
 
 /* Carry out ITER_ASK. True: `ev` says how it went already. */
 static bool ask_begin(struct resolution *s, struct iter_event *ev)

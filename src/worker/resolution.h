@@ -56,9 +56,9 @@ struct resolution {
 
 	struct waiter *first, **last;
 	unsigned waiters;
-	struct waiter *direct;           /* the asker, while its call lasts */
-	bool no_room;                    /* its asker may not wait: nothing is asked for it */
-	struct iter_answer answer;       /* once finished */
+	struct waiter *direct;     /* the asker, while its call lasts */
+	bool no_room;              /* its asker may not wait: nothing is asked for it */
+	struct iter_answer answer; /* once finished */
 	struct resolution *telling_next; /* finished; not all who wait were told yet */
 	bool *ended;                     /* for the call that must know */
 	uint32_t epoch;

@@ -89,8 +89,7 @@ static void table_remove(struct resolve *r, struct resolution *s)
 	counter_set(r->env.counters, resolutions_in_flight, r->in_flight);
 }
 
-/* --- the end
- * ---------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------- */
 
 static uint64_t client_hash(const struct resolve *r, const struct client *c)
 {
@@ -223,8 +222,7 @@ void resolution_fail(struct resolution *s, int ede, const char *text)
 	resolution_finish(s, &failed);
 }
 
-/* --- for the server
- * ------------------------------------------------------------------------- */
+/* --- for the server --------------------------------------------------------------- */
 
 static bool may_wait(struct resolve *r, const struct waiter *w)
 {

@@ -15,8 +15,7 @@
 #include "wire/codes.h"
 #include "worker/resolution.h"
 
-/* --- a resolver core that does as the test says
- * ---------------------------------------- */
+/* --- a resolver core that does as the test says ----------------------------------- */
 
 struct iter {
 	struct iter_query q;
@@ -123,8 +122,7 @@ static void script_ask(
 	wish->accepted = ev->kind == ITER_MESSAGE;
 }
 
-/* --- an upstream that remembers
- * ----------------------------------------------------------- */
+/* --- an upstream that remembers --------------------------------------------------- */
 
 struct ask {
 	ask_fn *fn;
@@ -165,8 +163,7 @@ static void upstream_says(struct ask *a, enum ask_event what)
 		what == ASK_MESSAGE ? sizeof(wire) : 0);
 }
 
-/* --- the set-up
- * ------------------------------------------------------------------------------ */
+/* --- the set-up ------------------------------------------------------------------- */
 
 static struct {
 	struct loop *loop;
@@ -253,8 +250,7 @@ static enum resolve_outcome ask(uint8_t letter)
 	return ask_as(letter, 1, false);
 }
 
-/* --- the stories
- * -------------------------------------------------------------------------------- */
+/* --- the stories ------------------------------------------------------------------ */
 
 static void answer_from_the_cache_comes_within_the_call(void **state)
 {

@@ -219,7 +219,9 @@ static void a_leaving_instance_asks_for_the_connection_to_be_closed(void **state
 {
 	(void)state;
 	uint8_t out[4096];
-	struct respond_env env = { .udp_size = 1232, .keepalive = 100, .leaving = true };
+	struct respond_env env = {
+		.udp_size = 1232, .keepalive = 100, .leaving = true
+	};
 	const struct respond_what what = { .ede = EDE_NONE };
 	struct query q = question(true);
 	q.has_keepalive = true;
@@ -301,7 +303,8 @@ int main(void)
 		cmocka_unit_test(limit_is_the_smaller_of_both_sizes),
 		cmocka_unit_test(additional_records_may_be_missing_without_tc),
 		cmocka_unit_test(options_are_told_only_to_who_asked),
-		cmocka_unit_test(a_leaving_instance_asks_for_the_connection_to_be_closed),
+		cmocka_unit_test(
+			a_leaving_instance_asks_for_the_connection_to_be_closed),
 		cmocka_unit_test(badvers_is_split_between_header_and_opt),
 		cmocka_unit_test(records_rotate),
 		cmocka_unit_test(body_has_no_opt),

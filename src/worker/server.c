@@ -103,8 +103,7 @@ static enum server_outcome refuse_type(const struct asked *a, uint16_t rcode)
 	return refuse_verdict(a, rcode == RCODE_NOTIMP ? QUERY_NOTIMP : QUERY_FORMERR);
 }
 
-/* --- policy
- * ----------------------------------------------------------------------------- */
+/* --- policy ----------------------------------------------------------------------- */
 
 static enum server_outcome answer_local(
 	const struct asked *a, const struct policy_verdict *v)
@@ -166,8 +165,7 @@ static void decide(const struct asked *a, struct policy_verdict *v)
 	}
 }
 
-/* --- resolving
- * --------------------------------------------------------------------------- */
+/* --- resolving -------------------------------------------------------------------- */
 
 static enum server_outcome resolve(const struct asked *a, const struct route *route)
 {
@@ -212,8 +210,8 @@ static enum server_outcome resolve(const struct asked *a, const struct route *ro
 static bool answer_fast(const struct asked *a, const struct route *route)
 {
 	uint32_t due_s;
-	a->slot->len = fast_answer(a->w, a->q, a->tcp, route->domain, a->slot->out,
-		a->slot->cap, &due_s);
+	a->slot->len = fast_answer(
+		a->w, a->q, a->tcp, route->domain, a->slot->out, a->slot->cap, &due_s);
 	if (due_s)
 		prefetch_start(a->w, a->q, route, due_s);
 	return a->slot->len;
@@ -252,8 +250,7 @@ static enum server_outcome slow_path(const struct asked *a)
 	return SERVER_SILENT;
 }
 
-/* --- the way in
- * ------------------------------------------------------------------------------ */
+/* --- the way in ------------------------------------------------------------------- */
 
 /* Our own address as the sender, or a port nobody has: answers would go round in
  * circles. */
@@ -349,8 +346,7 @@ enum server_outcome server_query(struct worker *w, const struct client *client,
 	return verdict == QUERY_OK ? serve(&a) : refuse_verdict(&a, verdict);
 }
 
-/* --- the way out
- * ------------------------------------------------------------------------------ */
+/* --- the way out ------------------------------------------------------------------ */
 
 /* An answer that came too late is thrown away: who piles them up can't have them fired
  * at once. */

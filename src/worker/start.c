@@ -45,8 +45,7 @@ const char *start_name(const char *given)
 	return setenv("SYSTEMD_INSTANCE", name, 1) == 0 ? name : NULL;
 }
 
-/* --- the steps, in the order of the table below: false and a line that says why
- * ---------- */
+/* --- the steps, in the order of the table below: false and a line that says why --- */
 
 static bool say(char error[static TEXT], const char *text)
 {
@@ -284,8 +283,7 @@ static const struct {
 	{ open_control },
 };
 
-/* --- serving
- * ------------------------------------------------------------------------------ */
+/* --- serving ---------------------------------------------------------------------- */
 
 static void ready(struct worker *w, const struct start_options *o)
 {
