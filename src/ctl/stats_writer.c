@@ -24,14 +24,19 @@ static bool died_quickly(const struct stats_block *b)
 	return !ended_well && b->beat_mono_us - b->started_mono_us < QUICK_DEATH_US;
 }
 
-int64_t stats_backoff_ms(const struct stats_block *before)
+int64_t stats_backoff_after_ms(uint32_t deaths)
 {
-	if (!died_quickly(before) || before->quick_deaths == 0)
+	if (deaths == 0)
 		return 0;
-	const uint32_t doublings = before->quick_deaths - 1;
+	const uint32_t doublings = deaths - 1;
 	const int64_t ms = doublings < 10 ? (int64_t)BACKOFF_FIRST_MS << doublings
 					  : BACKOFF_LAST_MS;
 	return ms < BACKOFF_LAST_MS ? ms : BACKOFF_LAST_MS;
+}
+
+int64_t stats_backoff_ms(const struct stats_block *before)
+{
+	return died_quickly(before) ? stats_backoff_after_ms(before->quick_deaths) : 0;
 }
 
 static void fill(
