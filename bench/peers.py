@@ -26,6 +26,7 @@ SHOAL = """
 net.listen('127.0.0.1', {port})
 modules.load('hints > iterate')
 hints.root_file('{hints}')
+trust_anchors.remove('.')
 cache.size = 50*MB
 """
 

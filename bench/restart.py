@@ -31,6 +31,7 @@ net.listen('127.0.0.1', %d)
 net.listen('%s', %d)
 net.ipv6 = false
 option('ALLOW_LOCAL', true)
+trust_anchors.remove('.')
 cache.size = 100*MB
 modules.load('view')
 view:addr('198.18.0.0/15', policy.all(policy.PASS))

@@ -22,6 +22,7 @@ net.listen('127.0.0.1', {port})
 net.listen('10.77.9.9', 53)
 modules.load('hints > iterate')
 hints.root_file('{hints}')
+trust_anchors.remove('.')
 cache.size = 50*MB
 modules.load('nsid')
 nsid.name(os.getenv('SYSTEMD_INSTANCE'))

@@ -218,7 +218,7 @@ def test_no_permission_for_port_53_is_told(folder, lab):
 
 def test_without_listen_it_is_port_53_on_loopback(lab, shoals):
 	conf = ("option('ALLOW_LOCAL', true)\nmodules.load('hints')\nhints.root_file('{hints}')\n"
-		"modules.load('nsid')\nnsid.name(os.getenv('SYSTEMD_INSTANCE'))\n")
+		"trust_anchors.remove('.')\ntrust_anchors.add('{anchor}')\nmodules.load('nsid')\nnsid.name(os.getenv('SYSTEMD_INSTANCE'))\n")
 	shoal = shoals(conf=conf, port=53)
 	assert helpers.rcode_of(shoal.ask('ftp.z000.com.')) == 'NOERROR'
 	assert helpers.rcode_of(shoal.ask('ftp.z000.com.', host='::1')) == 'NOERROR'

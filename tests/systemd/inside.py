@@ -20,6 +20,7 @@ CONF = """
 net.listen('127.0.0.1', 5399)
 net.ipv6 = false
 option('ALLOW_LOCAL', true)
+trust_anchors.remove('.')
 cache.size = 50*MB
 policy.add(policy.suffix(policy.FORWARD({'127.0.0.1@5397'}), {todname('slow.')}))
 policy.add(policy.all(policy.FORWARD({'127.0.0.1@5398'})))
