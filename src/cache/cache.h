@@ -99,8 +99,9 @@ struct cache *cache_open(
 	const struct cache_conf *conf, struct counters *counters, struct random *rnd);
 void cache_close(struct cache *c);
 /* Another size while all run: a new segment with the entries that fit, renamed over the
- * old one; everyone goes over to it at the next look. 0, -EINVAL, -ENOSPC, -EAGAIN (changed a moment ago), -ENODEV:
- * it is private. Takes a second for each GB. */
+ * old one; everyone goes over to it at the next look. 0, -EINVAL, -ENOSPC, -EAGAIN
+ * (another change is under way for more than 3 s), -ENODEV: it is private. Takes seconds
+ * for each GB. */
 int cache_resize(struct cache *c, size_t size);
 
 /* Copy the live entry into buf (`cap` >= CACHE_VALUE_MAX recommended) and meta;

@@ -169,9 +169,57 @@ static void a_clear_that_dies_or_stops_costs_entries_never_a_clear(void **state)
 	}
 }
 
+static pid_t start_resize(struct help *h, int signo)
+{
+	fflush(NULL);
+	const pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid)
+		return pid;
+	struct cache *c = help_open(h, MB);
+	point = "carry";
+	point_signal = signo;
+	cache_resize(c, 2 * MB);
+	_exit(point_hits ? 0 : 77);
+}
+
+/* After the old segment was marked and before the new one has the name. */
+static void a_change_of_size_that_dies_or_stops_loses_no_clear(void **state)
+{
+	struct help *h = *state;
+	struct cache *other = help_open(h, MB);
+	int status = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		fill(h, 100, "before");
+		const pid_t pid = start_resize(h, i ? SIGSTOP : SIGKILL);
+		waitpid(pid, &status, WUNTRACED);
+		h->now = clock_read();
+		/* stopped: nothing is read, written or cleared meanwhile */
+		assert_int_equal(check(h, 100), 0);
+		assert_int_equal(put_at(h, "key.test", "key.test x", 0), !i);
+		assert_int_equal(
+			cache_clear(h->cache, help_name("n1.test"), false, 0), !i);
+		if (i) {
+			kill(pid, SIGCONT);
+			waitpid(pid, &status, 0);
+			assert_int_equal(status, 0);
+			h->now.mono_us = clock_read().mono_us + 10000;
+			assert_int_equal(check(h, 100), 100);
+			assert_true(
+				cache_clear(h->cache, help_name("n1.test"), false, 0));
+			assert_int_equal(check(h, 100), 99);
+		}
+		assert_null(help_get_from(h, other, "n1.test", 1));
+		assert_true(put_at(h, "key.test", "key.test new", 0));
+		assert_string_equal(
+			help_get_from(h, other, "key.test", 1), "key.test new");
+	}
+	cache_close(other);
+}
+
 /* --- the model --------------------------------------------------- */
 
-enum { KEYS = 64, PROCESSES = 3, OPERATIONS = 6000 };
+enum { KEYS = 64, PROCESSES = 3, OPERATIONS = 6000, RESIZE_EVERY = 200 };
 
 /* Of each key: the version last begun, the last one that was there for certain, and the
  * version below which everything was cleared. Raised before and after the operation. */
@@ -241,8 +289,9 @@ static void processes_agree_with_the_model(void **state)
 		random_init(&h->rnd);
 		for (unsigned n = 0; n < OPERATIONS; n++) {
 			model_step(h, m);
-			if (n == 1499 && i == 0)
-				cache_resize(h->cache, (n / 1500 % 2 ? 1 : 2) * MB);
+			if (n % RESIZE_EVERY == 60 * i)
+				cache_resize(h->cache,
+					(1 + (n / RESIZE_EVERY + i) % 3) * MB);
 			h->now = clock_read();
 		}
 		_exit(0);
@@ -271,6 +320,7 @@ int main(void)
 		T(a_writer_dies_at_each_step),
 		T(a_stopped_writer_never_brings_back_what_is_old),
 		T(a_clear_that_dies_or_stops_costs_entries_never_a_clear),
+		T(a_change_of_size_that_dies_or_stops_loses_no_clear),
 		T(processes_agree_with_the_model),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

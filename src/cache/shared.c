@@ -98,7 +98,6 @@ struct shared_segment {
 	uint64_t epoch;                  /* value 32, check 32 */
 	alignas(64) uint64_t reserved;
 	uint64_t clears;
-	uint64_t inherited; /* the generation of the one before, when it was copied */
 	alignas(64) struct clear_slot lines[LIMIT_CLEAR_LINES];
 };
 
@@ -244,7 +243,6 @@ void shared_format_after(void *base, size_t size, const struct shared *old,
 	struct shared s;
 	shared_format(base, size, &old->seg->secrets);
 	shared_attach(&s, base, size);
-	s.seg->inherited = generation;
 	set_generation(&s, (generation + INHERIT_AHEAD) & GENERATION_MAX);
 	s.seg->epoch = (uint64_t)epoch << 32 | word_check(&s, epoch) >> 32;
 }
@@ -705,30 +703,6 @@ void shared_clear_publish(struct shared *s, struct shared_clear line)
 	}
 }
 
-bool shared_is_successor(const struct shared *s)
-{
-	return load(&s->seg->inherited) != 0;
-}
-
-void shared_carry_clears(struct shared *s, const struct shared *old)
-{
-	const uint64_t from = load(&s->seg->inherited);
-	const uint64_t to = shared_generation(old);
-	if (!from || memcmp(s->seed, old->seed, sizeof(s->seed)) != 0 || to == from)
-		return;
-	/* damaged, or more than the ring holds: everything */
-	bool whole = to < from || to - from > LIMIT_CLEAR_LINES;
-	for (uint64_t g = from + 1; !whole && g <= to; g++) {
-		struct shared_clear line;
-		if (shared_clear_line(old, g, &line))
-			shared_clear_publish(s, line);
-		else
-			whole = true;
-	}
-	if (whole)
-		shared_clear_publish(s, (struct shared_clear){ .flags = LINE_ALL });
-}
-
 uint32_t shared_epoch(const struct shared *s)
 {
 	const uint64_t word = load_acquire(&s->seg->epoch), value = word >> 32;
@@ -749,4 +723,24 @@ uint32_t shared_epoch_raise(struct shared *s, uint32_t at_least)
 			    value << 32 | word_check(s, value) >> 32))
 			return (uint32_t)value;
 	}
+}
+
+void shared_carry(struct shared *s, const struct shared *old, uint64_t from)
+{
+	POINT("carry");
+	const uint64_t to = shared_generation(old);
+	/* damaged, or more than the ring holds: everything */
+	bool whole = to < from || to - from > LIMIT_CLEAR_LINES;
+	for (uint64_t g = from + 1; !whole && g <= to; g++) {
+		struct shared_clear line;
+		if (shared_clear_line(old, g, &line))
+			shared_clear_publish(s, line);
+		else
+			whole = true;
+	}
+	if (whole)
+		shared_clear_publish(s, (struct shared_clear){ .flags = LINE_ALL });
+	const uint32_t epoch = shared_epoch(old);
+	if (epoch != shared_epoch(s))
+		shared_epoch_raise(s, epoch);
 }

@@ -51,10 +51,9 @@ void shared_format(void *base, size_t size, const struct shared_secrets *secrets
  * have been judged after `generation` was read there. */
 void shared_format_after(void *base, size_t size, const struct shared *old,
 	uint64_t generation, uint32_t epoch);
-/* What was cleared in `old` after it was copied: anew in its successor. By everyone who
- * goes over to it, so that nobody's death loses one. */
-bool shared_is_successor(const struct shared *s);
-void shared_carry_clears(struct shared *s, const struct shared *old);
+/* What was cleared in `old` after generation `from`, and its epoch: the same in its
+ * successor, which nobody uses yet. */
+void shared_carry(struct shared *s, const struct shared *old, uint64_t from);
 /* False: its head is damaged, make a new one. */
 bool shared_attach(struct shared *s, void *base, size_t size);
 

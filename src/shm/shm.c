@@ -103,14 +103,17 @@ static const char *refuse(int fd, const struct stat *st, const struct shm_want *
 }
 
 /* Tells those who have it mapped. What lies there may be anything, so only our own kind
- * of file is written to. */
-static void mark_replaced(int fd, uint64_t magic)
+ * of file is written to. False: it is so already, or none of ours. */
+static bool mark_replaced(int fd, uint64_t magic, uint32_t mark)
 {
 	struct shm_head head;
-	const uint32_t one = 1;
-	if (pread(fd, &head, sizeof(head), 0) == sizeof(head) && head.magic == magic)
-		(void)!pwrite(
-			fd, &one, sizeof(one), offsetof(struct shm_head, replaced));
+	if (fd < 0 || pread(fd, &head, sizeof(head), 0) != sizeof(head) ||
+		head.magic != magic || head.replaced == mark)
+		return false;
+	const bool done = pwrite(fd, &mark, sizeof(mark),
+				  offsetof(struct shm_head, replaced)) == sizeof(mark);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return done;
 }
 
 /* Takes its name away, unless another process was faster. */
@@ -136,7 +139,7 @@ static bool take_existing(
 		const int err = errno;
 		if (err != ENOENT)
 			say(reason, "what is there cannot be opened", err);
-		if (err != ENOENT && lstat(want->path, &st) == 0)
+		if (err != ENOENT && !want->existing && lstat(want->path, &st) == 0)
 			move_away(want->path, &st);
 		return false;
 	}
@@ -146,9 +149,10 @@ static bool take_existing(
 		why = refuse(fd, &st, want);
 	if (why) {
 		say(reason, why, 0);
-		if (S_ISREG(st.st_mode))
-			mark_replaced(fd, want->magic);
-		move_away(want->path, &st);
+		if (!want->existing && S_ISREG(st.st_mode))
+			mark_replaced(fd, want->magic, 1);
+		if (!want->existing)
+			move_away(want->path, &st);
 	} else if (map(out, fd, (size_t)st.st_size, PROT_READ | PROT_WRITE)) {
 		flock(fd,
 			LOCK_SH |
@@ -221,7 +225,7 @@ static int name_it(int fd, bool unnamed, const struct shm_want *want)
 	return err;
 }
 
-static int make_new(struct shm *out, const struct shm_want *want, bool unnamed)
+static int make_new(struct shm *out, const struct shm_want *want, bool unnamed, int old)
 {
 	char temporary[300];
 	temporary_name(temporary, want->path);
@@ -245,7 +249,13 @@ static int make_new(struct shm *out, const struct shm_want *want, bool unnamed)
 		return err;
 	}
 	fill(out->base, want);
+	/* those who have the old one mapped look at its head */
+	const bool marked = mark_replaced(old, want->magic, 1);
+	if (want->settle)
+		want->settle(out->base, want->size, want->ctx);
 	err = name_it(fd, unnamed, want);
+	if (err && marked)
+		mark_replaced(old, want->magic, 0);
 	if (err)
 		shm_close(out);
 	return err;
@@ -253,19 +263,16 @@ static int make_new(struct shm *out, const struct shm_want *want, bool unnamed)
 
 static int create(struct shm *out, const struct shm_want *want)
 {
-	/* those who have the old one mapped look at its head */
 	const int how = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
 	int old = want->fresh ? open(want->path, how) : -1;
-	int err = make_new(out, want, true);
+	int err = make_new(out, want, true, old);
 	if (err && err != -EEXIST && err != -ENOSPC)
-		err = make_new(out, want, false);
-	if (!err && old >= 0)
-		mark_replaced(old, want->magic);
+		err = make_new(out, want, false, old);
 	fd_close(&old);
 	return err;
 }
 
-static enum shm_result anonymous(struct shm *out, const struct shm_want *want)
+enum shm_result shm_open_private(struct shm *out, const struct shm_want *want)
 {
 	void *base = mmap(NULL, want->size, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -284,13 +291,16 @@ enum shm_result shm_open_file(
 	reason[0] = 0;
 	if (strlen(want->path) >= sizeof(out->path)) {
 		say(reason, "the path is too long", 0);
-		return anonymous(out, want);
+		return shm_open_private(out, want);
 	}
 	int err = 0;
 	for (unsigned tries = 0; tries < SHM_TRIES; tries++) {
 		enum shm_result result = SHM_OPENED;
 		err = 0;
-		if (want->fresh || !take_existing(out, want, reason)) {
+		const bool taken = !want->fresh && take_existing(out, want, reason);
+		if (!taken && want->existing)
+			return SHM_FAILED;
+		if (!taken) {
 			err = create(out, want);
 			result = SHM_CREATED;
 		}
@@ -302,7 +312,7 @@ enum shm_result shm_open_file(
 			break;
 	}
 	say(reason, "no file can be made", -err);
-	return anonymous(out, want);
+	return shm_open_private(out, want);
 }
 
 int shm_open_readonly(

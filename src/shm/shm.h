@@ -14,8 +14,8 @@
 struct shm_head {
 	uint64_t magic;
 	uint32_t layout;    /* version of what follows */
-	uint32_t replaced;  /* set to 1 by who renames another file over this one: map
-			       anew */
+	uint32_t replaced;  /* set to 1 by who is about to rename another file over this
+			       one: map anew */
 	uint64_t size;      /* of the whole file */
 	uint64_t created_s; /* wall clock */
 };
@@ -39,11 +39,15 @@ struct shm_want {
 			* has */
 	bool any_size_alone; /* with any_size: also where nobody has it open (then ask
 			      * shm_alone, and replace it) */
-	bool fresh; /* never take what is there: a new file is renamed over it */
+	bool existing; /* only what is there, and is not touched if it cannot be used */
+	bool fresh;    /* never take what is there: a new file is renamed over it */
 	mode_t mode;
 	/* fills a new file after its head is written, before it is renamed into place;
 	 * may be NULL */
 	void (*format)(void *base, size_t size, void *ctx);
+	/* with `fresh`: after the file that will be renamed over was marked `replaced`,
+	 * before the new one has the name; may be NULL */
+	void (*settle)(void *base, size_t size, void *ctx);
 	void *ctx;
 };
 
@@ -53,7 +57,7 @@ enum shm_result {
 			  (see reason) */
 	SHM_ANONYMOUS, /* private memory: no file could be made (full disk, no
 			  permission); see reason */
-	SHM_FAILED,    /* not even that */
+	SHM_FAILED,    /* not even that; with `existing`: nothing that can be used */
 };
 
 /* Never fails for the content of an existing file: it is moved out of the way, its
@@ -63,6 +67,8 @@ enum shm_result {
  * when simply new). The folder must be there. */
 enum shm_result shm_open_file(
 	struct shm *out, const struct shm_want *want, char reason[static 256]);
+/* As when no file can be made. */
+enum shm_result shm_open_private(struct shm *out, const struct shm_want *want);
 /* To look only (status, stats): the mapping cannot be written. 0 or -errno; -EPROTO:
  * not such a file. */
 int shm_open_readonly(

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* cache/segment.c - which file is the cache of this run folder: opening, following,
+ * another size.
+ *
+ * A file that can be used is just opened. Whoever puts another in its place (another size;
+ * what lies there is damaged or has its day behind it) holds the folder's lock, and
+ *                                               if it dies after this step
+ *  1 makes the new file, without a name          nothing happened
+ *  2 marks the old one `replaced`                who comes next makes one anew
+ *  3 carries over what was cleared meanwhile     the same
+ *  4 gives the new file the name                 done
+ * From 2 on nobody uses the old one, and until 4 there is none: all is a miss. So what is
+ * read is never in one segment while a clear goes to another. A clear looks at the mark
+ * after its line stands: no mark, and 3 carries it; a mark, and it is done again in the
+ * successor before it returns. How many successors came while a process slept does not
+ * matter: it sees the mark and opens the last. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "cache/state.h"
+
+enum {
+	PRIVATE_RETRY_S = 30, /* a private segment looks for a file again */
+	START_TRIES = 600,
+	START_PAUSE_US = 5000,
+	REMAP_RETRY_US = 1000,
+};
+
+#define CACHE_MAGIC UINT64_C(0x6568636163216873) /* "sh!cache" */
+
+struct path {
+	char text[256];
+};
+
+static struct path path_of(const struct cache *c)
+{
+	struct path p;
+	snprintf(p.text, sizeof(p.text), "%s/shm/cache-v%d", c->folder, CACHE_LAYOUT);
+	return p;
+}
+
+/* --- the lock ---------------------------------------------------- */
+
+/* Its death frees it. One that is stopped with it must not keep others waiting for long;
+ * they go without a new file. -EWOULDBLOCK, or another error. */
+static int lock_take(struct cache *c, unsigned tries)
+{
+	char path[256];
+	snprintf(path, sizeof(path), "%s/shm/cache.lock", c->folder);
+	c->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int err = c->lock < 0 ? -errno : -EWOULDBLOCK;
+	for (unsigned i = 0; c->lock >= 0; i++) {
+		if (flock(c->lock, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (i == tries)
+			fd_close(&c->lock);
+		else
+			usleep(START_PAUSE_US);
+	}
+	return err;
+}
+
+static void lock_drop(struct cache *c)
+{
+	fd_close(&c->lock);
+}
+
+/* --- opening ----------------------------------------------------- */
+
+static void format(void *base, size_t size, void *ctx)
+{
+	struct shared_secrets secrets;
+	random_fill(ctx, &secrets, sizeof(secrets));
+	shared_format(base, size, &secrets);
+}
+
+static struct shm_want want_of(const struct cache *c, const struct path *path)
+{
+	return (struct shm_want){
+		.path = path->text,
+		.magic = CACHE_MAGIC,
+		.layout = CACHE_LAYOUT,
+		.size = c->want_size,
+		.any_size = true,
+		.any_size_alone = true,
+		.mode = 0600,
+		.format = format,
+		.ctx = c->rnd,
+	};
+}
+
+/* The segment behind `next` becomes ours; false: its head is damaged. */
+static bool attach(struct cache *c, struct shm *next)
+{
+	struct shared shared;
+	if (!shared_attach(&shared, next->base, next->size))
+		return false;
+	shm_close(&c->shm);
+	c->shm = *next;
+	c->shared = shared;
+	c->clear.generation = 0;
+	stay_start(c);
+	c->is_private = c->shm.fd < 0;
+	return true;
+}
+
+/* What is there, if it can be used. */
+static bool take(struct cache *c)
+{
+	struct shm next;
+	char reason[256];
+	const struct path path = path_of(c);
+	struct shm_want want = want_of(c, &path);
+	want.existing = true;
+	if (shm_open_file(&next, &want, reason) != SHM_OPENED)
+		return false;
+	if (attach(c, &next))
+		return true;
+	shm_close(&next);
+	return false;
+}
+
+/* With the lock, or without a file. `quiet`: a retry, of which only success is news. */
+static bool make(struct cache *c, bool fresh, bool quiet)
+{
+	struct shm next;
+	char reason[256] = "the lock beside it is held";
+	const struct path path = path_of(c);
+	struct shm_want want = want_of(c, &path);
+	want.fresh = fresh;
+	const enum shm_result how = c->lock >= 0 ? shm_open_file(&next, &want, reason)
+						 : shm_open_private(&next, &want);
+	if (how == SHM_FAILED)
+		return false;
+	if (how == SHM_ANONYMOUS && quiet && !shm_replaced(&c->shm)) {
+		shm_close(&next); /* still none: keep what is cached */
+		return true;
+	}
+	if (how == SHM_ANONYMOUS && !quiet)
+		log_warning(CACHE, "%s: %s; this instance has a private cache",
+			path.text, reason);
+	else if (how == SHM_CREATED && reason[0])
+		log_warning(CACHE, "%s: %s; made anew", path.text, reason);
+	c->is_new = c->is_new || how == SHM_CREATED;
+	if (attach(c, &next))
+		return true;
+	log_warning(CACHE, "%s: its head is damaged; made anew", path.text);
+	shm_close(&next);
+	return !fresh && make(c, true, quiet);
+}
+
+/* Another one, without waiting. False: somebody is about to put one there. */
+static bool reopen(struct cache *c, bool quiet)
+{
+	if (take(c))
+		return true;
+	if (c->existing)
+		return false;
+	const int err = lock_take(c, 0);
+	if (err == -EWOULDBLOCK)
+		return false;
+	const bool fine = make(c, false, quiet);
+	lock_drop(c);
+	return fine;
+}
+
+bool segment_follow(struct cache *c, const struct now *now)
+{
+	if (now->mono_us < c->remap_us)
+		return false;
+	if (reopen(c, true))
+		counter_up(c->counters, cache_reopened);
+	else
+		c->remap_us = now->mono_us + REMAP_RETRY_US;
+	return !shm_replaced(&c->shm);
+}
+
+void cache_tick(struct cache *c, const struct now *now)
+{
+	const bool cut = shm_was_cut(&c->shm);
+	bool again = cut || shm_replaced(&c->shm) || !shm_current(&c->shm);
+	bool quiet = false;
+	if (!again && c->is_private && now->mono_us >= c->retry_mono_us) {
+		c->retry_mono_us = now->mono_us + PRIVATE_RETRY_S * INT64_C(1000000);
+		again = quiet = true;
+	}
+	if (!again)
+		return;
+	if (cut)
+		log_warning(CACHE, "%s was truncated while in use", c->shm.path);
+	const void *before = c->shm.base;
+	if (reopen(c, quiet) && c->shm.base != before)
+		counter_up(c->counters, cache_reopened);
+}
+
+/* --- another size ------------------------------------------------ */
+
+struct move {
+	struct cache *c;
+	struct shared to;
+	uint64_t generation; /* there */
+	uint64_t from;       /* and here, read before the first entry */
+	uint64_t moved;
+};
+
+static bool move_entry(void *ctx, const union entry *e)
+{
+	struct move *m = ctx;
+	union entry *own = &m->c->victim;
+	const struct cache_key key = judge_key(e);
+	struct lookup l;
+	lookup_init(&l, m->c, &key);
+	memcpy(own->bytes, e->bytes, entry_used(&e->head));
+	own->head.generation = m->generation;
+	const enum shared_region region =
+		shared_main_full(&m->to) ? REGION_YOUNG : REGION_MAIN;
+	const uint64_t ref = shared_append(&m->to, region, own, l.hash, false);
+	if (ref && shared_insert(&m->to, l.hash, ref).slot)
+		m->moved++;
+	return true;
+}
+
+/* Step 1. Each entry is judged after the generation was read. */
+static void format_moved(void *base, size_t size, void *ctx)
+{
+	struct move *m = ctx;
+	struct cache *c = m->c;
+	const struct now now = clock_read();
+	m->from = clear_follow(&c->clear, &c->shared);
+	shared_format_after(base, size, &c->shared, m->from, judge_epoch(c));
+	shared_attach(&m->to, base, size);
+	m->generation = shared_generation(&m->to);
+	cache_walk_entries(c, &now, move_entry, m);
+}
+
+/* Step 3. */
+static void settle_moved(void *base, size_t size, void *ctx)
+{
+	(void)base, (void)size;
+	struct move *m = ctx;
+	shared_carry(&m->to, &m->c->shared, m->from);
+}
+
+static int resize(struct cache *c, size_t size)
+{
+	struct move m = { .c = c };
+	struct shm next;
+	char reason[256];
+	const struct path path = path_of(c);
+	struct shm_want want = want_of(c, &path);
+	want.size = size - size % 4096;
+	want.fresh = true;
+	want.format = format_moved;
+	want.settle = settle_moved;
+	want.ctx = &m;
+	const size_t before = c->shm.size;
+	if (shm_open_file(&next, &want, reason) != SHM_CREATED) {
+		log_warning(CACHE, "%s: no other size: %s", path.text, reason);
+		shm_close(&next);
+		return -ENOSPC;
+	}
+	if (!attach(c, &next)) {
+		shm_close(&next);
+		return -EPROTO;
+	}
+	log_info(CACHE, "%s: from %zu to %zu bytes, %lu entries went with it",
+		path.text, before, c->shm.size, (unsigned long)m.moved);
+	return 0;
+}
+
+int cache_resize(struct cache *c, size_t size)
+{
+	if (c->is_private)
+		return -ENODEV;
+	if (size < CACHE_SIZE_MIN)
+		return -EINVAL;
+	if (lock_take(c, START_TRIES) < 0)
+		return -EAGAIN;
+	/* what we have may have been replaced while we waited */
+	int err = shm_replaced(&c->shm) && !take(c) ? -EAGAIN : 0;
+	if (!err)
+		err = c->shm.size == size - size % 4096 ? 0 : resize(c, size);
+	lock_drop(c);
+	return err;
+}
+
+/* First wins, as long as anyone has it. */
+static void settle_size(struct cache *c)
+{
+	if (c->is_private || c->shm.size == c->want_size)
+		return;
+	if (!shm_alone(&c->shm))
+		log_warning(CACHE,
+			"%s has %zu bytes and is in use; the %zu asked for here"
+			" do not count: see `shoal cache resize`",
+			c->shm.path, c->shm.size, c->want_size);
+	else
+		resize(c, c->want_size);
+}
+
+/* --- opening and closing a handle -------------------------------- */
+
+struct cache *cache_open(
+	const struct cache_conf *conf, struct counters *counters, struct random *rnd)
+{
+	char shm_folder[240];
+	struct cache *c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->shm.fd = c->lock = -1;
+	c->counters = counters;
+	c->rnd = rnd;
+	c->existing = conf->existing;
+	c->want_size = conf->size < CACHE_SIZE_MIN ? CACHE_SIZE_MIN : conf->size;
+	c->want_size -= c->want_size % 4096;
+	snprintf(c->folder, sizeof(c->folder), "%s", conf->run_folder);
+	snprintf(shm_folder, sizeof(shm_folder), "%s/shm", c->folder);
+	shm_guard_install();
+	if (!conf->existing)
+		(void)fd_make_folder(shm_folder, 0700);
+	/* who starts has its turn before others count as users */
+	(void)lock_take(c, START_TRIES);
+	const bool fine = take(c) || (!conf->existing && make(c, false, false));
+	if (fine && !conf->existing && c->lock >= 0)
+		settle_size(c);
+	lock_drop(c);
+	if (fine)
+		return c;
+	cache_close(c);
+	return NULL;
+}
+
+void cache_close(struct cache *c)
+{
+	if (!c)
+		return;
+	shm_close(&c->shm);
+	stay_free(c);
+	free(c);
+}
