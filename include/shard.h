@@ -43,7 +43,7 @@ struct shard_problem {
 };
 
 /* A bound (and listening) socket of the group of this address, non-blocking, close-on-exec, options
- * right: SO_REUSEPORT, never SO_REUSEADDR on UDP, IPV6_V6ONLY, packet info (IP_PKTINFO, IPV6_RECVPKTINFO), no
+ * right: SO_REUSEPORT, no SO_REUSEADDR on UDP, IPV6_V6ONLY, packet info (IP_PKTINFO, IPV6_RECVPKTINFO), no
  * fragmentation of answers by path MTU (IP_PMTUDISC_OMIT). Returns the descriptor or -errno. `p` may be NULL. */
 SHARD_API int shard_open(const struct shard_opt *opt, struct shard_problem *p);
 
@@ -80,8 +80,9 @@ struct shard_socket {
 SHARD_API int shard_list(const struct sockaddr *addr, socklen_t len, int type,
 	struct shard_socket *out, int max);
 
-/* Take no new datagrams: connect-parking. The kernel skips a connected UDP socket in its
- * group while its queue stays readable. Final: drain and close it. Waits one RCU grace period (membarrier(2)). */
+/* Take no new datagrams: connect-parking. The kernel skips a connected UDP socket in its group while its queue
+ * stays readable and answers still leave by it. Final: drain and close it; a fresh one of shard_open() joins those that
+ * are left. Waits one RCU grace period (membarrier(2)). */
 SHARD_API int shard_park(int fd);
 
 /* --- the in-flight ring ---------------------------------------------------------------
@@ -158,11 +159,6 @@ struct shard_ring_numbers {
 SHARD_API void shard_ring_count(
 	const struct shard_ring *r, struct shard_ring_numbers *out);
 
-/* Make way for a fresh socket of the same address, which must join the living members: a parked one that is
- * found first would start another group with it, and clients would get one of the two. Its queue stays readable,
- * but nothing leaves by it any more (it is bound to the loopback interface): answer by the fresh one. Since Linux 5.7
- * without CAP_NET_RAW. */
-SHARD_API int shard_retire(int fd);
 /* Is this UDP socket parked (connected)? 1 or 0. */
 SHARD_API int shard_parked(int fd);
 

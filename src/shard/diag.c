@@ -231,6 +231,44 @@ int shard_list(const struct sockaddr *addr, socklen_t len, int type,
 	return e ? e : l.count;
 }
 
+/* --- beside parked ones ------------------------------------------------------ */
+
+struct beside {
+	const union shard_name *wanted;
+	uint32_t uid;
+	bool parked, strangers;
+};
+
+static bool overlaps(const union shard_name *wanted, const struct diag_socket *s)
+{
+	union shard_name local = s->local;
+	if (shard_name_is_any(&local) || shard_name_is_any(wanted))
+		return true;
+	if (local.sa.sa_family == AF_INET6)
+		local.v6.sin6_scope_id = wanted->v6.sin6_scope_id;
+	return shard_name_same_ip(&local, wanted);
+}
+
+static bool beside_look(void *ctx, const struct diag_socket *s)
+{
+	struct beside *b = ctx;
+	if (!overlaps(b->wanted, s))
+		return true;
+	b->strangers |= s->uid != b->uid;
+	b->parked |= s->state != TCP_CLOSE;
+	return true;
+}
+
+bool shard_diag_only_ours(const union shard_name *wanted, uint32_t uid)
+{
+	struct beside b = { .wanted = wanted, .uid = uid };
+	const uint16_t port = shard_name_port(wanted);
+	return port &&
+	       shard_diag_each(
+		       wanted->sa.sa_family, SOCK_DGRAM, port, beside_look, &b) == 0 &&
+	       b.parked && !b.strangers;
+}
+
 /* --- who has the port ------------------------------------------------------ */
 
 enum { OWNERS_MAX = 64 };
@@ -246,12 +284,7 @@ struct owners {
 static bool owners_collect(void *ctx, const struct diag_socket *s)
 {
 	struct owners *o = ctx;
-	const union shard_name *w = o->wanted;
-	const bool any = shard_name_is_any(&s->local) || shard_name_is_any(w);
-	union shard_name local = s->local;
-	if (local.sa.sa_family == AF_INET6)
-		local.v6.sin6_scope_id = w->v6.sin6_scope_id;
-	if (!any && !shard_name_same_ip(&local, w))
+	if (!overlaps(o->wanted, s))
 		return true;
 	o->inode[o->count] = s->inode;
 	o->uid[o->count] = s->uid;

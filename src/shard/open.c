@@ -121,6 +121,32 @@ static void socket_set_rcvbuf(int fd, int bytes)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 }
 
+/* A parked socket of ours (park.c) lets only those in beside it that have SO_REUSEADDR
+ * at this moment; a stranger is let in by nobody. */
+static int bind_beside_parked(
+	int fd, const union shard_name *name, const struct shard_opt *opt)
+{
+	const int yes = 1, no = 0;
+	if (opt->type != SOCK_DGRAM || opt->flags & SHARD_EXCLUSIVE ||
+		!shard_diag_only_ours(name, geteuid()))
+		return -EADDRINUSE;
+	int e = 0;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) < 0 ||
+		bind(fd, &name->sa, opt->addr_len) < 0)
+		e = -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &no, sizeof(no)) < 0 && !e)
+		e = -errno;
+	return e;
+}
+
+static int socket_bind(
+	int fd, const union shard_name *name, const struct shard_opt *opt)
+{
+	if (bind(fd, &name->sa, opt->addr_len) == 0)
+		return 0;
+	return errno == EADDRINUSE ? bind_beside_parked(fd, name, opt) : -errno;
+}
+
 static int socket_make_ready(int fd, const union shard_name *name,
 	const struct shard_opt *opt, const char **what)
 {
@@ -131,8 +157,9 @@ static int socket_make_ready(int fd, const union shard_name *name,
 		return e;
 	socket_set_rcvbuf(fd, opt->rcvbuf);
 	*what = "bind";
-	if (bind(fd, &name->sa, opt->addr_len) < 0)
-		return -errno;
+	e = socket_bind(fd, name, opt);
+	if (e)
+		return e;
 	*what = "listen";
 	if (opt->type == SOCK_STREAM &&
 		listen(fd, opt->backlog ? opt->backlog : BACKLOG) < 0)

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* shard/park.c - take a UDP socket out of its group while its queue stays readable.
  *
- * The kernel's choice among the sockets of a group skips connected ones. */
+ * The kernel's choice among the sockets of a group skips connected ones. But who binds
+ * joins the group of the first socket of the address that has SO_REUSEPORT, and a
+ * parked one that stands first would found a second group with it. So a parked socket
+ * has SO_REUSEPORT no more; SO_REUSEADDR on both sides is what lets a fresh one bind
+ * beside it (open.c). Its queue is still read and it still sends. */
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <string.h>
@@ -62,6 +66,10 @@ int shard_park(int fd)
 	if ((shard_name_is_any(&local) || connect_to(fd, &local, false) < 0) &&
 		connect_to(fd, &local, true) < 0)
 		return -errno;
+	const int yes = 1, no = 0;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) < 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &no, sizeof(no)) < 0)
+		return -errno;
 	/* a softirq that chose this socket before may still be putting its datagram
 	 * here */
 	wait_grace_period();
@@ -73,13 +81,4 @@ int shard_parked(int fd)
 	union shard_name peer;
 	socklen_t len = sizeof(peer);
 	return getpeername(fd, &peer.sa, &len) == 0;
-}
-
-int shard_retire(int fd)
-{
-	static const char loopback[] = "lo";
-	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, loopback, sizeof(loopback)) <
-			       0
-		       ? -errno
-		       : 0;
 }

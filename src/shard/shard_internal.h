@@ -39,6 +39,9 @@ struct shard_problem;
 void shard_diag_find_owner(
 	const union shard_name *wanted, int type, struct shard_problem *p);
 
+/* Is what keeps an address from being bound only our own, parked sockets among them? */
+bool shard_diag_only_ours(const union shard_name *wanted, uint32_t uid);
+
 uint16_t shard_name_port(const union shard_name *name); /* host order */
 bool shard_name_is_any(const union shard_name *name);
 /* Address, family and, for link-local, scope. */

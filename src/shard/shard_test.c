@@ -454,7 +454,7 @@ static void all_on_an_address_are_listed_with_what_they_take(void **state)
 	close(wide);
 }
 
-enum { MEMBERS = 4, FLOWS = 2000, CYCLES = 100 };
+enum { MEMBERS = 4, FLOWS = 2000, CYCLES = 300 };
 
 /* One datagram from each of so many source ports; how many each member got. */
 static void flows_count(const int *members, const char *ip, uint16_t port, int *got)
@@ -473,26 +473,49 @@ static void flows_count(const int *members, const char *ip, uint16_t port, int *
 	}
 }
 
-/* A member leaves by parking and comes back with a fresh socket, again and again. */
+/* An answer by the parked socket comes from the address that was asked. */
+static void assert_answers_leave(int parked, const char *ip)
+{
+	union name n;
+	socklen_t len = name_make(&n, ip, 0);
+	const int client = socket(n.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(client, &n.sa, len), 0);
+	len = sizeof(n);
+	assert_int_equal(getsockname(client, &n.sa, &len), 0);
+	assert_int_equal(sendto(parked, "y", 1, 0, &n.sa, len), 1);
+	char byte = 0;
+	assert_int_equal(recv(client, &byte, 1, MSG_DONTWAIT), 1);
+	assert_int_equal(byte, 'y');
+	close(client);
+}
+
+/* A member leaves by parking, a fresh socket joins while the parked one still answers;
+ * again and again. */
 static void shares_stay_even_over_cycles(const char *bound, const char *ip)
 {
-	int members[MEMBERS], got[MEMBERS], sum = 0;
+	int members[MEMBERS], got[MEMBERS], sum = 0, before = -1;
 	char byte;
 	members[0] = open_at(bound, 0, SOCK_DGRAM, 0, NULL);
 	const uint16_t port = port_of(members[0]);
 	for (int m = 1; m < MEMBERS; m++)
 		members[m] = open_at(bound, port, SOCK_DGRAM, 0, NULL);
 	for (int i = 0; i < CYCLES; i++) {
-		const int old = members[i % MEMBERS];
+		const int old = members[i * 7 % MEMBERS];
 		assert_int_equal(shard_park(old), 0);
-		assert_int_equal(shard_retire(old), 0);
-		members[i % MEMBERS] = open_at(bound, port, SOCK_DGRAM, 0, NULL);
-		assert_true(members[i % MEMBERS] >= 0);
+		const int fresh = open_at(bound, port, SOCK_DGRAM, 0, NULL);
+		assert_true(fresh >= 0);
+		assert_int_equal(option_of(fresh, SOL_SOCKET, SO_REUSEADDR), 0);
+		members[i * 7 % MEMBERS] = fresh;
 		while (recv(old, &byte, 1, 0) == 1)
 			;
-		close(old);
+		assert_answers_leave(old, ip);
+		/* some are still there when the next one leaves */
+		if (before >= 0)
+			close(before);
+		before = old;
 	}
 	flows_count(members, ip, port, got);
+	close(before);
 	for (int m = 0; m < MEMBERS; m++) {
 		sum += got[m];
 		assert_in_range(
@@ -509,6 +532,42 @@ static void shares_stay_even_over_cycles_of_leave_and_join(void **state)
 	shares_stay_even_over_cycles("0.0.0.0", "127.0.0.1");
 	if (have_ipv6())
 		shares_stay_even_over_cycles("::1", "::1");
+	if (have_ipv6())
+		shares_stay_even_over_cycles("::", "::1");
+}
+
+/* A stranger's SO_REUSEADDR opens nothing while a member lives, and a parked socket is
+ * no way into a group of another user. */
+static void a_parked_socket_lets_no_stranger_in(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		skip(); /* needs a second user */
+	const int living = open_at("127.0.0.1", 0, SOCK_DGRAM, 0, NULL);
+	const uint16_t port = port_of(living);
+	const int parked = open_at("127.0.0.1", port, SOCK_DGRAM, 0, NULL);
+	assert_int_equal(shard_park(parked), 0);
+	const pid_t pid = fork();
+	if (pid == 0) {
+		union name n;
+		const socklen_t len = name_make(&n, "127.0.0.1", port);
+		const int yes = 1;
+		if (setresuid(65534, 65534, 65534) < 0)
+			_exit(1);
+		struct shard_problem p;
+		if (open_at("127.0.0.1", port, SOCK_DGRAM, 0, &p) != -EADDRINUSE)
+			_exit(2);
+		const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes));
+		_exit(bind(fd, &n.sa, len) < 0 && errno == EADDRINUSE ? 0 : 3);
+	}
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	close(living);
+	close(parked);
 }
 
 static void the_kernel_can_reuseport(void **state)
@@ -534,6 +593,7 @@ int main(void)
 		cmocka_unit_test(the_receive_buffer_is_granted),
 		cmocka_unit_test(all_on_an_address_are_listed_with_what_they_take),
 		cmocka_unit_test(shares_stay_even_over_cycles_of_leave_and_join),
+		cmocka_unit_test(a_parked_socket_lets_no_stranger_in),
 		cmocka_unit_test(the_kernel_can_reuseport),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,12 @@ bool kept_is_stored(const struct shard_inherited *row)
 	return strncmp(row->name, prefix, sizeof(prefix) - 1) == 0;
 }
 
+bool kept_is_ring(const struct shard_inherited *row)
+{
+	static const char ring[] = "kept-ring-";
+	return strncmp(row->name, ring, sizeof(ring) - 1) == 0;
+}
+
 static int take(struct kept *k, int i)
 {
 	const int fd = k->fds[i].fd;
@@ -94,6 +100,15 @@ static void name_of(
 	snprintf(out, NAME_MAX_LEN, "%s%s-%s", prefix, what, text);
 }
 
+bool kept_is_of(
+	const struct shard_inherited *row, const char *what, const struct addr *a)
+{
+	char name[NAME_MAX_LEN];
+	name_of(what, a, name);
+	/* names of the store are cut at the size of a row */
+	return strncmp(row->name, name, sizeof(row->name) - 1) == 0;
+}
+
 static void tell(const char *text, const int *fd)
 {
 	const int err = notify_send_surely(text, fd, fd ? 1 : 0);
@@ -113,12 +128,18 @@ void kept_store(const char *what, const struct addr *a, int fd)
 	tell(text, &fd);
 }
 
-void kept_remove(const char *what, const struct addr *a)
+void kept_remove_name(const char *name)
 {
-	char name[NAME_MAX_LEN], text[NAME_MAX_LEN + 64];
+	char text[NAME_MAX_LEN + 64];
 	if (!kept_is_possible())
 		return;
-	name_of(what, a, name);
 	snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
 	tell(text, NULL);
+}
+
+void kept_remove(const char *what, const struct addr *a)
+{
+	char name[NAME_MAX_LEN];
+	name_of(what, a, name);
+	kept_remove_name(name);
 }

@@ -27,6 +27,10 @@ void kept_read(struct kept *k);
 void kept_close(struct kept *k);
 /* Is this row from the descriptor store (else from a socket unit)? */
 bool kept_is_stored(const struct shard_inherited *row);
+bool kept_is_ring(const struct shard_inherited *row);
+/* Was it stored as `what` of this address? */
+bool kept_is_of(
+	const struct shard_inherited *row, const char *what, const struct addr *a);
 /* The socket of this address that can go on serving, or -1: parked ones are left.
  * `unit`: from a socket unit. */
 int kept_take_socket(struct kept *k, const struct addr *a, int type, bool *unit);
@@ -38,4 +42,5 @@ bool kept_is_possible(void);
 /* Give the keeper a duplicate; `what`: "udp", "tcp", "ring". */
 void kept_store(const char *what, const struct addr *a, int fd);
 /* The keeper closes what it has by this name. */
+void kept_remove_name(const char *name);
 void kept_remove(const char *what, const struct addr *a);

@@ -283,11 +283,8 @@ static void listener_renew(struct listener *l, const struct conf_listen *c)
 {
 	char error[1024], addr[ADDR_TEXT_MAX];
 	kept_remove("udp", &l->addr);
-	int e = shard_retire(udp_server_fd(l->udp));
-	if (e < 0)
-		log_info(NET, "the parked socket does not make way: %s", strerror(-e));
 	int fd = socket_open(c, SOCK_DGRAM, error);
-	e = fd < 0 ? fd : udp_server_move(l->udp, fd);
+	const int e = fd < 0 ? fd : udp_server_move(l->udp, fd);
 	if (e < 0) {
 		fd_close(&fd);
 		log_error(NET, "%s is parked, and there is no other socket: %s",
@@ -299,11 +296,12 @@ static void listener_renew(struct listener *l, const struct conf_listen *c)
 		addr_to_text(&l->addr, addr));
 }
 
-/* The one that serves this address now, or NULL. */
-static struct listener *listener_of(struct worker *w, const struct addr *a)
+/* The one that serves now what this stored socket was for, or NULL. By the stored name:
+ * a parked wildcard socket has another address. */
+static struct listener *listener_of(struct worker *w, const struct shard_inherited *row)
 {
 	for (size_t i = 0; i < w->listener_count; i++)
-		if (addr_equal(&w->listeners[i].addr, a))
+		if (kept_is_of(row, "udp", &w->listeners[i].addr))
 			return &w->listeners[i];
 	return NULL;
 }
@@ -332,7 +330,7 @@ static void stored_drop(struct worker *w, struct kept *k, int i, struct listener
 		parked ? "was parked" : "is no longer listened on");
 	l->w = w;
 	l->addr = addr;
-	struct listener *served = listener_of(w, &addr);
+	struct listener *served = listener_of(w, &k->fds[i]);
 	if (parked && served) {
 		udp_server_drain_from(served->udp, fd);
 	} else if (type == SOCK_DGRAM) {
@@ -351,22 +349,32 @@ static void stored_drop(struct worker *w, struct kept *k, int i, struct listener
 	}
 	/* a parked one's name is taken by the fresh one: told before that was stored */
 	if (!parked)
-		kept_remove(type == SOCK_DGRAM ? "udp" : "tcp", &addr);
+		kept_remove_name(k->fds[i].name);
 }
 
-/* Before fresh ones are stored under the same names. */
-static void parked_forget(const struct kept *k)
+static bool ring_is_wanted(const struct conf *c, const struct shard_inherited *row)
+{
+	for (size_t i = 0; i < c->listen_count; i++) {
+		const struct addr *a = &c->listens[i].addr;
+		struct sockaddr_storage sa;
+		const socklen_t len = addr_to_sockaddr(a, &sa);
+		if (kept_is_of(row, "ring", a))
+			return shard_ring_matches(
+				row->fd, (const struct sockaddr *)&sa, len);
+	}
+	return false;
+}
+
+/* What nobody will take: told before others are stored under the same names. */
+static void useless_forget(const struct worker *w, const struct kept *k)
 {
 	for (int i = 0; i < k->count; i++) {
-		struct sockaddr_storage sa;
-		socklen_t len = sizeof(sa);
-		struct addr addr;
-		if (kept_is_stored(&k->fds[i]) && shard_parked(k->fds[i].fd) &&
-			getsockname(k->fds[i].fd, (struct sockaddr *)&sa, &len) == 0 &&
-			addr_from_sockaddr(&addr, (const struct sockaddr *)&sa)) {
-			kept_remove("udp", &addr);
-			shard_retire(k->fds[i].fd);
-		}
+		const struct shard_inherited *row = &k->fds[i];
+		if (!kept_is_stored(row))
+			continue;
+		const bool ring = kept_is_ring(row);
+		if (ring ? !ring_is_wanted(w->conf, row) : shard_parked(row->fd))
+			kept_remove_name(row->name);
 	}
 }
 
@@ -384,7 +392,7 @@ static const char *keeper_name(const struct kept *k)
 /* Those that the configuration names. */
 static bool listeners_open(struct worker *w, struct kept *k, char error[static 1024])
 {
-	parked_forget(k);
+	useless_forget(w, k);
 	for (size_t i = 0; i < w->conf->listen_count; i++) {
 		struct listener *l = &w->listeners[w->listener_count];
 		l->w = w;
