@@ -139,6 +139,9 @@ SHARD_API void shard_ring_release(struct shard_ring *r, uint32_t slot);
 
 /* Take over what dead processes held. How many datagrams wait for shard_ring_replay() now. */
 SHARD_API unsigned shard_ring_take_over(struct shard_ring *r);
+/* Of living processes that stand still: copies of what they hold, less what they are at work on, to be replayed. An
+ * owner that goes on answers them too. For who stands in; once. How many wait for shard_ring_replay() now. */
+SHARD_API unsigned shard_ring_stand_in(struct shard_ring *r);
 /* The next of them, oldest first, not received before `oldest_us`; it is kept (out->slot) and under work until the next
  * call of shard_ring_replay() or shard_ring_receive(). 1, or 0: none left. */
 SHARD_API int shard_ring_replay(

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 
+import dns.exception
 import pytest
 
 import helpers
@@ -134,27 +135,102 @@ def test_an_address_no_longer_in_the_configuration_is_given_up(shoals):
 		time.sleep(0.5)
 
 
-def test_an_instance_that_stands_still_is_passed_by(shoals):
+class Streams(Clients):
+	"""The same over TCP: a connection for each query."""
+
+	def run(self):
+		while self.running:
+			try:
+				reply = helpers.ask('localhost', port=self.shoal.port, tcp=True, timeout=4)
+				self.answers += 1
+				self.failed += helpers.rcode_of(reply) != 'NOERROR'
+			except (OSError, EOFError, dns.exception.DNSException):
+				self.lost += 1
+			time.sleep(0.01)
+
+
+def wait_for_log(shoal, text, seconds):
+	deadline = time.monotonic() + seconds
+	while text not in shoal.log():
+		assert time.monotonic() < deadline, shoal.log()
+		time.sleep(0.05)
+
+
+def wait_for_another(shoal, name, pid):
+	deadline = time.monotonic() + 5
+	while shoal.pids()[name] == pid:
+		assert time.monotonic() < deadline
+		time.sleep(0.05)
+
+
+def test_clients_of_an_instance_that_stands_still_are_served_in_time(shoals):
+	"""Another process reads on in its queues; time-outs of 4 s see nothing of it."""
 	shoal = shoals(count=2)
+	time.sleep(1)    # it has beaten
+	before = shoal.pids()
+	with Clients(shoal) as clients, Streams(shoal) as streams:
+		os.kill(before['1'], signal.SIGSTOP)
+		wait_for_log(shoal, '(pid %d) stands still since' % before['1'], 5)
+		wait_for_another(shoal, '1', before['1'])
+		time.sleep(2)
+		assert shoal.pids()['2'] == before['2']
+		os.kill(before['1'], signal.SIGCONT)
+		wait_for_log(shoal, '(pid %d) went on, and left' % before['1'], 5)
+	clients.check()
+	streams.answers += FORTY    # one at a time
+	streams.check()
+	assert 'serves its clients' in shoal.log()
+	assert shoal.tool('restart').returncode == 0
+
+
+def test_who_stands_still_again_is_parked_and_goes_on_with_a_fresh_socket(shoals):
+	"""One stand-in a minute; then its siblings serve what comes."""
+	shoal = shoals(count=2)
+	time.sleep(1)
+	first = shoal.pids()['1']
+	os.kill(first, signal.SIGSTOP)
+	wait_for_log(shoal, 'serves its clients', 5)
+	wait_for_another(shoal, '1', first)
+	os.kill(first, signal.SIGCONT)
+	wait_for_log(shoal, 'went on, and left', 5)
+	time.sleep(1.5)
 	pid = shoal.pids()['1']
 	os.kill(pid, signal.SIGSTOP)
 	try:
-		deadline = time.monotonic() + 5
-		while 'its siblings serve its clients' not in shoal.log():
-			assert time.monotonic() < deadline, shoal.log()
-			time.sleep(0.05)
+		wait_for_log(shoal, 'its siblings serve its clients', 5)
 		with Clients(shoal) as clients:
 			time.sleep(0.5)
 		clients.check()
 	finally:
 		os.kill(pid, signal.SIGCONT)
-	deadline = time.monotonic() + 5
-	while 'a fresh socket takes its place' not in shoal.log():
-		assert time.monotonic() < deadline, shoal.log()
-		time.sleep(0.05)
+	wait_for_log(shoal, 'a fresh socket takes its place', 5)
 	shoal.find_port('1')
 	assert shoal.pids()['1'] == pid
 	assert shoal.tool('restart').returncode == 0
+
+
+@pytest.mark.slow
+def test_never_more_than_half_are_taken_out_of_service(shoals, request):
+	shoal = shoals(count=4)
+	for factory in request.node.funcargs.values():
+		if hasattr(factory, 'crashes_allowed'):
+			factory.crashes_allowed = True
+	time.sleep(1)
+	before = shoal.pids()
+	stopped = [before[name] for name in ('1', '2', '3')]
+	for pid in stopped:
+		os.kill(pid, signal.SIGSTOP)
+	time.sleep(5)
+	assert shoal.log().count('serves its clients') == 2
+	for pid in stopped:
+		wait_for_log(shoal, '(pid %d) is stuck: replaced' % pid, 30)
+	deadline = time.monotonic() + 5
+	while set(shoal.pids().values()) & set(stopped):
+		assert time.monotonic() < deadline
+		time.sleep(0.1)
+	with Clients(shoal) as clients:
+		time.sleep(0.5)
+	clients.check()
 
 
 def test_doctor_finds_a_stranger_in_the_group(shoals):

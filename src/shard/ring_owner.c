@@ -91,6 +91,52 @@ static int by_age(const void *a, const void *b, void *ctx)
 	return (at < bt) - (at > bt);
 }
 
+static void adopted_sort(struct shard_ring *r)
+{
+	qsort_r(r->adopted, r->adopted_count, sizeof(*r->adopted), by_age, r);
+}
+
+static void copy(struct shard_ring *r, const struct shard_datagram *d)
+{
+	const int slot =
+		d->len ? ring_slot_claim(r, d->len, (r->me + 1) | SLOT_ADOPTED) : -1;
+	if (slot < 0)
+		return;
+	ring_slot_fill(r, (unsigned)slot, d, d->tries);
+	adopt(r, (unsigned)slot);
+}
+
+/* Should it go on meanwhile, a copy may be torn: a malformed query, or an answer that its
+ * client does not wait for. */
+static void owner_copy(struct shard_ring *r, unsigned index)
+{
+	const struct ring_owner *o = ring_owner_at(r, index);
+	const uint32_t working = RING_LOAD(o->working);
+	const uint32_t working_slot = RING_LOAD(o->working_slot);
+	struct shard_datagram d;
+	for (unsigned i = 0; i < SHARD_RING_BATCH; i++) {
+		ring_batch_read(o, i, &d);
+		if (working != i + 1)
+			copy(r, &d);
+	}
+	for (unsigned i = 0; i < ring_slot_count(r); i++) {
+		const uint32_t state = RING_LOAD(*ring_state_at(r, i));
+		if ((state & SLOT_OWNER_MASK) != index + 1 || working_slot == i + 1)
+			continue;
+		ring_slot_read(r, i, &d);
+		copy(r, &d);
+	}
+}
+
+unsigned shard_ring_stand_in(struct shard_ring *r)
+{
+	for (unsigned i = 0; i < SHARD_RING_OWNERS; i++)
+		if (i != r->me && owner_alive(ring_owner_at(r, i)))
+			owner_copy(r, i);
+	adopted_sort(r);
+	return r->adopted_count;
+}
+
 unsigned shard_ring_take_over(struct shard_ring *r)
 {
 	const unsigned before = r->adopted_count;
@@ -104,7 +150,7 @@ unsigned shard_ring_take_over(struct shard_ring *r)
 		owner_clear(o);
 	}
 	if (r->adopted_count != before)
-		qsort_r(r->adopted, r->adopted_count, sizeof(*r->adopted), by_age, r);
+		adopted_sort(r);
 	return r->adopted_count;
 }
 

@@ -133,6 +133,52 @@ static void ring_replays_what_was_pending_and_not_what_was_answered(void **state
 	shard_ring_close(r);
 }
 
+static void hold_four_and_stand_still(struct world *w)
+{
+	struct shard_ring *r = shard_ring_open(w->memfd);
+	shard_ring_receive(r, w->server, 1000);
+	shard_ring_keep(r, 0);
+	shard_ring_keep(r, 1);
+	shard_ring_batch_done(r);
+	say(w, "neighbour");
+	say(w, "work");
+	shard_ring_receive(r, w->server, 2000);
+	shard_ring_work(r, 1);
+	raise(SIGSTOP);
+}
+
+static void ring_copies_what_one_who_stands_still_holds_less_its_work(void **state)
+{
+	struct world *w = *state;
+	struct shard_datagram d;
+	int status;
+	say(w, "kept 1");
+	say(w, "kept 2");
+	const pid_t pid = fork();
+	if (!pid) {
+		hold_four_and_stand_still(w);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	struct shard_ring *r = shard_ring_open(w->memfd);
+	assert_int_equal(shard_ring_take_over(r), 0); /* it lives */
+	assert_int_equal(shard_ring_stand_in(r), 3);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(shard_ring_replay(r, 0, &d), 1);
+		assert_false(says(&d, "work"));
+		assert_int_equal(d.received_us, i < 2 ? 1000 : 2000);
+		if (i == 2)
+			assert_true(says(&d, "neighbour"));
+		shard_ring_release(r, d.slot);
+	}
+	assert_int_equal(shard_ring_replay(r, 0, &d), 0);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(shard_ring_take_over(r), 4); /* its own are still there */
+	assert_int_equal(shard_ring_replay(r, 3000, &d), 0); /* and too old by then */
+	shard_ring_close(r);
+}
+
 static void ring_forgets_what_is_too_old(void **state)
 {
 	struct world *w = *state;
@@ -339,6 +385,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(ring_gives_the_successor_what_the_dead_one_held),
 		TEST(ring_replays_what_was_pending_and_not_what_was_answered),
+		TEST(ring_copies_what_one_who_stands_still_holds_less_its_work),
 		TEST(ring_forgets_what_is_too_old),
 		TEST(ring_left_in_order_holds_nothing),
 		TEST(ring_counts_the_deaths_that_one_datagram_saw),

@@ -20,7 +20,7 @@ enum { PIPE_BYTES = 256 * 1024 }; /* what an instance may say while we look away
  */
 static const char *const not_theirs[] = { "NOTIFY_SOCKET", "WATCHDOG_USEC",
 	"WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
-	"SYSTEMD_INSTANCE" };
+	"SYSTEMD_INSTANCE", "SHOAL_STANDS_IN" };
 
 static void set_environment(const struct child_plan *plan)
 {
@@ -29,6 +29,8 @@ static void set_environment(const struct child_plan *plan)
 		unsetenv(not_theirs[i]);
 	setenv("SYSTEMD_INSTANCE", plan->name, 1);
 	setenv("SHOAL_RUN", plan->run_folder, 1);
+	if (plan->stands_in)
+		setenv("SHOAL_STANDS_IN", "1", 1);
 	if (!plan->notify)
 		return;
 	setenv("SHOAL_SUPERVISED", "1", 1);

@@ -3,6 +3,7 @@
  * ended. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -17,6 +18,7 @@ struct child_plan {
 	const char *notify;      /* NOTIFY_SOCKET, NULL: none */
 	int64_t watchdog_us;     /* WATCHDOG_USEC, 0: none */
 	const struct keep *keep; /* handed on as LISTEN_FDS, NULL: none */
+	bool stands_in; /* SHOAL_STANDS_IN: who had them stands still, and may go on */
 };
 
 /* Standard output and error go to a non-blocking pipe whose reading side is `*out`; no

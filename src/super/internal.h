@@ -29,6 +29,8 @@ enum role { NOBODY, SUCCESSOR, PREDECESSOR };
 
 struct other {
 	enum role role;
+	bool stands_in; /* no `shoal restart`: the first one stands still, or stood */
+	bool aborted;
 	pid_t pid;
 	int64_t started_us;
 	struct source source;
@@ -48,10 +50,11 @@ struct instance {
 	struct backoff backoff;
 	struct source source;
 	struct watch watch;
-	struct timer timer; /* WAITING: start; replaced: SIGKILL */
-	struct keep keep;   /* what it left with us for its successor */
-	bool parked;        /* its sockets, while it stands still */
-	bool restart;       /* asked for, not begun */
+	struct timer timer;  /* WAITING: start; replaced: SIGKILL */
+	struct keep keep;    /* what it left with us for its successor */
+	bool parked;         /* its sockets, while it stands still */
+	int64_t stood_in_us; /* when another stood in for it last, or 0 */
+	bool restart;        /* asked for, not begun */
 	struct other other;
 };
 
@@ -92,7 +95,7 @@ struct pulse *pulse_of(const struct instance *i);
 int64_t now_us(const struct super *s);
 size_t count_state(const struct super *s, enum instance_state state);
 /* A process of this instance: pid, its output in `source`, watched; or -errno. */
-pid_t instance_spawn(struct instance *i, struct source *source);
+pid_t instance_spawn(struct instance *i, struct source *source, bool stands_in);
 void instance_output(void *ctx, unsigned events);
 /* It is ready: told to whoever started us. */
 void instance_became_ready(struct instance *i);
@@ -109,6 +112,9 @@ void restart_other_died(struct instance *i, int status);
 /* The first process died while its successor was starting: that one is the instance
  * now. */
 bool restart_promote(struct instance *i);
+/* The instance stands still: a successor on the same sockets serves its clients, and takes
+ * its place when it is ready. False: that is not possible now. */
+bool restart_stand_in(struct instance *i);
 /* All shall stop. */
 void restart_stop(struct super *s);
 /* The control socket <run>/control/.supervisor; a warning when there is none. */

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum {
-	PULSE_TICK_MS = 500,
+	PULSE_TICK_MS = 250,
 	PULSE_ASIDE_MS = 1000,  /* its clients are led to its siblings */
 	PULSE_TOLD_MS = 2000,   /* an instance beats once a second: it missed one */
 	PULSE_STUCK_MS = 10000, /* what WATCHDOG_USEC promises */

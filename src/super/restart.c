@@ -22,6 +22,9 @@
 enum {
 	READY_US = 60 * 1000 * 1000,
 	GONE_US = 5 * 1000 * 1000,
+	ABORT_US = 2 * 1000 * 1000, /* from SIGABRT to SIGKILL: time for a core file */
+	STAND_IN_PAUSE_US = 60 * 1000 * 1000, /* a machine short of CPU needs no more
+						 processes */
 	NAME_CAP = 64,
 };
 
@@ -35,9 +38,18 @@ static void other_output(void *ctx, unsigned events)
 
 static void other_kill(void *ctx)
 {
-	const struct instance *i = ctx;
+	struct instance *i = ctx;
 	if (!i->other.pid)
 		return;
+	if (i->other.stands_in && i->other.role == PREDECESSOR && !i->other.aborted) {
+		say(i->super, "instance %s (pid %d) is stuck: replaced", i->name,
+			(int)i->other.pid);
+		i->other.aborted = true;
+		kill(i->other.pid, SIGABRT);
+		loop_timer_set(i->super->loop, &i->other.timer,
+			now_us(i->super) + ABORT_US, other_kill, i);
+		return;
+	}
 	say(i->super, "instance %s (pid %d) %s: killed", i->name, (int)i->other.pid,
 		i->other.role == SUCCESSOR ? "is not ready in time" : "does not stop");
 	kill(i->other.pid, SIGKILL);
@@ -62,23 +74,54 @@ static void rolling_step(struct super *s)
 
 /* --- one instance ---------------------------------------------------------------- */
 
-static void restart_begin(struct instance *i)
+/* 0 or -errno. */
+static int successor_start(struct instance *i, bool stands_in)
 {
 	struct super *s = i->super;
-	i->restart = false;
-	const pid_t pid = instance_spawn(i, &i->other.source);
-	if (pid < 0) {
-		rolling_fail(s, i->name, strerror(-pid));
-		return;
-	}
+	const pid_t pid = instance_spawn(i, &i->other.source, stands_in);
+	if (pid < 0)
+		return pid;
 	i->other.role = SUCCESSOR;
+	i->other.stands_in = stands_in;
+	i->other.aborted = false;
 	i->other.pid = pid;
 	i->other.started_us = now_us(s);
-	/* its stats are the successor's from some moment on: silence means nothing */
-	*pulse_of(i) = (struct pulse){ .starting = true };
 	loop_watch(s->loop, &i->other.watch, i->other.source.fd, LOOP_READ,
 		other_output, i);
 	loop_timer_set(s->loop, &i->other.timer, now_us(s) + READY_US, other_kill, i);
+	return 0;
+}
+
+static void restart_begin(struct instance *i)
+{
+	i->restart = false;
+	const int e = successor_start(i, false);
+	if (e) {
+		rolling_fail(i->super, i->name, strerror(-e));
+		return;
+	}
+	/* its stats are the successor's from some moment on: silence means nothing */
+	*pulse_of(i) = (struct pulse){ .starting = true };
+}
+
+bool restart_stand_in(struct instance *i)
+{
+	struct super *s = i->super;
+	const bool lately =
+		i->stood_in_us && now_us(s) - i->stood_in_us < STAND_IN_PAUSE_US;
+	if (i->state != READY || i->other.role != NOBODY || i->replaced || lately ||
+		!i->keep.count)
+		return false;
+	const int pid = (int)i->pid;
+	const double silent_s = (double)pulse_of(i)->silent_ms / 1e3;
+	if (successor_start(i, true))
+		return false;
+	i->stood_in_us = now_us(s);
+	say(s,
+		"instance %s (pid %d) stands still since %.1f s: pid %d serves its "
+		"clients",
+		i->name, pid, silent_s, (int)i->other.pid);
+	return true;
 }
 
 /* Nobody is between two processes, and this one serves. */
@@ -135,8 +178,14 @@ void restart_ready(struct instance *i)
 	swap(i);
 	i->other.role = PREDECESSOR;
 	kill(i->other.pid, SIGTERM);
-	kill(i->other.pid, SIGCONT); /* a stopped process sees no SIGTERM */
-	loop_timer_set(s->loop, &i->other.timer, now_us(s) + GONE_US, other_kill, i);
+	int64_t patience_us = GONE_US;
+	if (i->other.stands_in)
+		/* what it had read is the successor's work already */
+		patience_us = (PULSE_STUCK_MS - pulse_of(i)->silent_ms) * 1000;
+	else
+		kill(i->other.pid, SIGCONT); /* a stopped process sees no SIGTERM */
+	loop_timer_set(s->loop, &i->other.timer,
+		now_us(s) + (patience_us > 0 ? patience_us : 0), other_kill, i);
 	instance_became_ready(i);
 }
 
@@ -145,6 +194,7 @@ static void other_close(struct instance *i)
 	struct super *s = i->super;
 	i->other.pid = 0;
 	i->other.role = NOBODY;
+	i->other.stands_in = false;
 	loop_timer_clear(s->loop, &i->other.timer);
 	loop_unwatch(s->loop, &i->other.watch);
 	source_close(&i->other.source, &s->out);
@@ -154,15 +204,27 @@ void restart_other_died(struct instance *i, int status)
 {
 	struct super *s = i->super;
 	const enum role role = i->other.role;
+	const bool stood_in = i->other.stands_in;
 	const pid_t pid = i->other.pid;
 	char words[CHILD_WORDS_MAX], why[CHILD_WORDS_MAX + 250];
 	child_words(status, words);
 	other_close(i);
 	if (role == PREDECESSOR) {
-		if (!WIFEXITED(status) || WEXITSTATUS(status))
+		if (stood_in && WIFEXITED(status) && !WEXITSTATUS(status))
+			say(s, "instance %s (pid %d) went on, and left", i->name,
+				(int)pid);
+		else if (!WIFEXITED(status) || WEXITSTATUS(status))
 			say(s, "instance %s (pid %d) did not stop well: %s", i->name,
 				(int)pid, words);
-		rolling_step(s);
+		if (stood_in)
+			restart_next(s);
+		else
+			rolling_step(s);
+	} else if (stood_in && !s->stopping) {
+		say(s, "instance %s: nobody can stand in for it: %s: %s", i->name,
+			words,
+			i->other.source.last[0] ? i->other.source.last
+						: "it said nothing");
 	} else if (!s->stopping) {
 		snprintf(why, sizeof(why), "its successor cannot start: %s: %s", words,
 			i->other.source.last[0] ? i->other.source.last
@@ -179,13 +241,15 @@ bool restart_promote(struct instance *i)
 	struct super *s = i->super;
 	if (i->other.role != SUCCESSOR)
 		return false;
+	const bool stood_in = i->other.stands_in;
 	swap(i); /* of the dead one all is closed already */
 	other_close(i);
 	say(s, "instance %s died while its successor (pid %d) was starting", i->name,
 		(int)i->pid);
 	i->state = STARTING;
 	*pulse_of(i) = (struct pulse){ .starting = true };
-	rolling_step(s);
+	if (!stood_in)
+		rolling_step(s);
 	return true;
 }
 

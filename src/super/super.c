@@ -94,7 +94,7 @@ static void wait_to_start(struct instance *i, int64_t delay_us)
 	loop_timer_set(s->loop, &i->timer, now_us(s) + delay_us, instance_start, i);
 }
 
-pid_t instance_spawn(struct instance *i, struct source *source)
+pid_t instance_spawn(struct instance *i, struct source *source, bool stands_in)
 {
 	struct super *s = i->super;
 	const char *const argv[] = { "shoald", "-c", s->plan->conf, "-i", i->name,
@@ -105,7 +105,8 @@ pid_t instance_spawn(struct instance *i, struct source *source)
 		.run_folder = s->plan->run_folder,
 		.notify = s->notify_path,
 		.watchdog_us = PULSE_STUCK_MS * 1000LL,
-		.keep = &i->keep };
+		.keep = &i->keep,
+		.stands_in = stands_in };
 	int out = -1;
 	const pid_t pid = child_start(&plan, &out);
 	if (pid > 0 && source_open(source, i->name, out))
@@ -123,7 +124,7 @@ static void instance_start(void *ctx)
 {
 	struct instance *i = ctx;
 	struct super *s = i->super;
-	const pid_t pid = instance_spawn(i, &i->source);
+	const pid_t pid = instance_spawn(i, &i->source, false);
 	if (pid < 0) {
 		wait_to_start(i, backoff_after(&i->backoff, 0));
 		return;
@@ -407,17 +408,20 @@ static void instance_listen(struct instance *i)
 	i->beat_us = b.beat_mono_us;
 }
 
-/* Final for its sockets: should it go on, it sees that and opens fresh ones. What waits in
- * their queues waits for it, or for its successor. */
+/* A successor on the same sockets at once: what waits in their queues is served. Where
+ * that is not possible the sockets are parked, which is final for them (should it go
+ * on, it sees that and opens fresh ones), and the queues wait. */
 static void instance_aside(struct instance *i)
 {
 	struct super *s = i->super;
 	size_t aside = 0;
 	for (size_t k = 0; k < s->count; k++)
-		aside += s->instances[k].parked;
-	if (i->parked || aside >= s->count / 2 ||
+		aside += s->instances[k].parked || s->instances[k].other.stands_in;
+	if (i->parked || i->other.stands_in || aside >= s->count / 2 ||
 		!pulse_aside(s->pulses, s->count, (size_t)(i - s->instances)))
 		return; /* never more than half at once */
+	if (restart_stand_in(i))
+		return;
 	i->parked = true;
 	if (keep_park(&i->keep))
 		say(s,

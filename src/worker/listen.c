@@ -191,6 +191,8 @@ static bool listener_serve(struct listener *l, int udp, int tcp)
 	l->udp = udp_server_new(w->loop, udp, udp_query, l);
 	if (l->udp && l->ring) {
 		udp_server_use_ring(l->udp, l->ring);
+		if (getenv("SHOAL_STANDS_IN"))
+			shard_ring_stand_in(l->ring);
 		udp_server_take_over(l->udp);
 	}
 	l->stream = stream_server_new(w->loop, tcp, &conf, &hooks, w->counters);
