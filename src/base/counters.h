@@ -57,6 +57,25 @@
 	X(tcp_clients_shed, COUNTER, "TCP connections closed to make room")            \
 	X(tcp_timeouts, COUNTER, "TCP connections closed because they were idle")      \
 	X(tcp_slow_readers, COUNTER, "TCP connections closed: answers not read")       \
+	X(queries_dot, COUNTER, "Queries over TLS (DoT)")                              \
+	X(queries_doh, COUNTER, "Queries over HTTPS (DoH)")                            \
+	X(tls_accepted, COUNTER, "DoT connections accepted")                           \
+	X(tls_clients, GAUGE, "DoT connections of clients")                            \
+	X(tls_clients_shed, COUNTER, "DoT connections closed to make room")            \
+	X(tls_timeouts, COUNTER, "DoT connections closed because they were idle")      \
+	X(tls_slow_readers, COUNTER, "DoT connections closed: answers not read")       \
+	X(doh_accepted, COUNTER, "DoH connections accepted")                           \
+	X(doh_clients, GAUGE, "DoH connections of clients")                            \
+	X(doh_clients_shed, COUNTER, "DoH connections closed to make room")            \
+	X(doh_timeouts, COUNTER, "DoH connections closed because they were idle")      \
+	X(doh_slow_readers, COUNTER, "DoH connections closed: answers not read")       \
+	X(tls_handshakes, COUNTER, "TLS handshakes completed, DoT and DoH")            \
+	X(tls_resumed, COUNTER, "TLS handshakes that resumed a session")               \
+	X(tls_handshakes_failed, COUNTER, "TLS handshakes that failed")                \
+	X(tls_handshake_timeouts, COUNTER,                                             \
+		"Connections closed because their TLS handshake took too long")        \
+	X(tls_reloads, COUNTER, "Certificates renewed while serving")                  \
+	X(tls_reloads_failed, COUNTER, "New certificates that could not be used")      \
 	X(udp_send_drops, GAUGE, "UDP answers that could not be sent")                 \
 	/* resolver */                                                                 \
 	X(resolutions, COUNTER, "Resolutions begun")                                   \

@@ -5,9 +5,10 @@
  * Invariants:
  * - A slot of `conns` is open, or on the free list. An id is slot and generation;
  *   closing raises the generation, so a late answer finds nothing.
- * - An open connection stands in exactly one of two lists, each ordered by last
- *   activity: `busy` while a query of it is unanswered, else `idle`. Only idle ones
- *   are closed to make room.
+ * - An open connection stands in exactly one of three lists, each ordered by last
+ *   activity: `young` until its handshake is over, `busy` while a query of it is
+ *   unanswered, else `idle`. Busy ones are never closed to make room; young ones are
+ *   when they are more than their share, so that half-open ones drive nobody out.
  * - While a message is handed out its buffer lives: closing is put off (dying) until
  *   the hook returns.
  * - Activity is a whole message, an answer, or progress in writing; single bytes of a
@@ -35,13 +36,42 @@ enum {
 	MESSAGES_A_SHARE = 32, /* of one connection, then others have their turn */
 	ACCEPT_PAUSE_MS = 100,
 	DRAIN_IDLE_MS = 500,
+	DRAIN_HANDSHAKE_MS = 1500,
+	HANDSHAKES_A_TURN = 8,       /* a third of a millisecond each */
+	YOUNG_SHARE = 4,             /* a quarter of the places is left to handshakes */
 	OUT_PAUSE_BYTES = 64 * 1024, /* unsent answers: no further queries are read */
 	OUT_START = 2048,
 	BUCKETS = 256,
 };
 
+/* What is counted for each kind, in its own counter. */
+enum tally {
+	TALLY_ACCEPTED,
+	TALLY_CLIENTS,
+	TALLY_SHED,
+	TALLY_TIMEOUTS,
+	TALLY_SLOW_READERS,
+	TALLY_COUNT
+};
+
+#define ROW(kind)                                                                      \
+	{                                                                              \
+		offsetof(struct counters, kind##_accepted),                            \
+			offsetof(struct counters, kind##_clients),                     \
+			offsetof(struct counters, kind##_clients_shed),                \
+			offsetof(struct counters, kind##_timeouts),                    \
+			offsetof(struct counters, kind##_slow_readers)                 \
+	}
+static const size_t tallies[][TALLY_COUNT] = {
+	[STREAM_TCP] = ROW(tcp),
+	[STREAM_TLS] = ROW(tls),
+	[STREAM_HTTPS] = ROW(doh),
+};
+#undef ROW
+
 struct conn_list {
 	struct conn *first, *last;
+	unsigned count;
 };
 
 struct conn {
@@ -92,7 +122,9 @@ struct stream_server {
 	unsigned count;
 	size_t unsent; /* bytes of answers of all */
 	struct conn *free;
-	struct conn_list idle, busy;
+	struct conn_list young, idle, busy;
+	int64_t turn_us; /* the turn in which `handshakes` were begun */
+	unsigned handshakes;
 	struct conn *buckets[BUCKETS];
 	struct hash_key key; /* strangers choose the addresses */
 
@@ -119,6 +151,7 @@ static void list_remove(struct conn *c)
 	struct conn_list *l = c->list;
 	*(c->prev ? &c->prev->next : &l->first) = c->next;
 	*(c->next ? &c->next->prev : &l->last) = c->prev;
+	l->count--;
 	c->prev = c->next = NULL;
 	c->list = NULL;
 }
@@ -130,6 +163,7 @@ static void list_append(struct conn_list *l, struct conn *c)
 	c->next = NULL;
 	*(l->last ? &l->last->next : &l->first) = c;
 	l->last = c;
+	l->count++;
 }
 
 /* It did something: it is the youngest of its list. */
@@ -180,9 +214,16 @@ static size_t conn_unsent(const struct conn *c)
 
 /* --- coming and going ------------------------------------------------------ */
 
+static void tally_add(struct stream_server *s, enum tally what, int n)
+{
+	uint64_t *at =
+		(uint64_t *)(void *)((char *)s->counters + tallies[s->conf.kind][what]);
+	__atomic_store_n(at, *at + (uint64_t)(int64_t)n, __ATOMIC_RELAXED);
+}
+
 static void gauge_clients(struct stream_server *s, int change)
 {
-	counter_add(s->counters, tcp_clients, change); /* several servers share it */
+	tally_add(s, TALLY_CLIENTS, change); /* several servers share it */
 }
 
 static void conn_close(struct conn *c)
@@ -221,20 +262,32 @@ static void conn_close(struct conn *c)
 		s->hooks.closed(s->hooks.ctx, id);
 }
 
+/* The longest idle of this address. */
+static struct conn *oldest_from(struct stream_server *s, const struct addr *from)
+{
+	struct conn *oldest = NULL;
+	for (struct conn *c = *bucket_of(s, from); c; c = c->next_same_hash)
+		if (c->list != &s->busy && addr_same_ip(&c->from, from) &&
+			(!oldest || c->active_us < oldest->active_us))
+			oldest = c;
+	return oldest;
+}
+
+static struct conn *oldest_of_all(struct stream_server *s)
+{
+	const bool crowded = s->young.count > s->conf.max_clients / YOUNG_SHARE;
+	if (crowded || !s->idle.first)
+		return s->young.first;
+	return s->idle.first;
+}
+
 /* Close the longest idle client, of this address if given. False: nobody is idle. */
 static bool server_evict(struct stream_server *s, const struct addr *from)
 {
-	struct conn *oldest = s->idle.first;
-	if (from) {
-		oldest = NULL;
-		for (struct conn *c = *bucket_of(s, from); c; c = c->next_same_hash)
-			if (c->list == &s->idle && addr_same_ip(&c->from, from) &&
-				(!oldest || c->active_us < oldest->active_us))
-				oldest = c;
-	}
+	struct conn *oldest = from ? oldest_from(s, from) : oldest_of_all(s);
 	if (!oldest || oldest->delivering)
 		return false;
-	counter_up(s->counters, tcp_clients_shed);
+	tally_add(s, TALLY_SHED, 1);
 	conn_close(oldest);
 	return true;
 }
@@ -249,18 +302,22 @@ static bool server_make_room(struct stream_server *s, const struct addr *from)
 	return s->count < s->conf.max_clients || server_evict(s, NULL);
 }
 
-static int64_t idle_us(const struct stream_server *s)
+/* How long this connection may stand still. */
+static int64_t idle_us(const struct conn *c)
 {
-	if (s->draining && s->conf.idle_ms > DRAIN_IDLE_MS)
-		return DRAIN_IDLE_MS * 1000;
-	return s->conf.idle_ms * 1000;
+	const struct stream_server *s = c->server;
+	int64_t ms = c->handshaking ? s->conf.handshake_ms : s->conf.idle_ms;
+	const int64_t drain_ms = c->handshaking ? DRAIN_HANDSHAKE_MS : DRAIN_IDLE_MS;
+	if (s->draining && ms > drain_ms)
+		ms = drain_ms;
+	return ms * 1000;
 }
 
 static bool conn_open(
 	struct stream_server *s, int fd, const struct addr *from, const struct addr *to)
 {
 	if (!server_make_room(s, from)) {
-		counter_up(s->counters, tcp_clients_shed);
+		tally_add(s, TALLY_SHED, 1);
 		return false;
 	}
 	struct conn *c = s->free;
@@ -292,11 +349,11 @@ static bool conn_open(
 	struct conn **bucket = bucket_of(s, from);
 	c->next_same_hash = *bucket;
 	*bucket = c;
-	list_append(&s->idle, c);
+	list_append(c->handshaking ? &s->young : &s->idle, c);
 	s->count++;
 	gauge_clients(s, 1);
-	counter_up(s->counters, tcp_accepted);
-	loop_timer_set(s->loop, &c->timer, c->active_us + idle_us(s), conn_timeout, c);
+	tally_add(s, TALLY_ACCEPTED, 1);
+	loop_timer_set(s->loop, &c->timer, c->active_us + idle_us(c), conn_timeout, c);
 	return true;
 }
 
@@ -315,17 +372,19 @@ static void conn_timeout(void *ctx)
 	struct stream_server *s = c->server;
 	const int64_t now = loop_now(s->loop)->mono_us;
 	const bool unread = c->out_start < c->out_end;
-	int64_t due = c->active_us + idle_us(s);
+	int64_t due = c->active_us + idle_us(c);
 	if (due <= now && c->pending && !unread)
-		due = now + idle_us(s); /* it waits for us */
+		due = now + idle_us(c); /* it waits for us */
 	if (due > now) {
 		loop_timer_set(s->loop, &c->timer, due, conn_timeout, c);
 		return;
 	}
-	if (unread)
-		counter_up(s->counters, tcp_slow_readers);
+	if (c->handshaking)
+		counter_up(s->counters, tls_handshake_timeouts);
+	else if (unread)
+		tally_add(s, TALLY_SLOW_READERS, 1);
 	else
-		counter_up(s->counters, tcp_timeouts);
+		tally_add(s, TALLY_TIMEOUTS, 1);
 	conn_close(c);
 }
 
@@ -368,6 +427,11 @@ static bool conn_deliver(struct conn *c)
 	return lives;
 }
 
+static bool conn_buffered(const struct conn *c)
+{
+	return c->layer->ops->buffered && c->layer->ops->buffered(c->layer);
+}
+
 /* One read. LAYER_*, or 1: there may be more. Negative LAYER_BROKEN: c is closed. */
 static int conn_read_once(struct conn *c)
 {
@@ -386,15 +450,10 @@ static int conn_read_once(struct conn *c)
 		c->read_closed = true;
 	if (n < 0)
 		c->read_wants = (int)n;
-	if (n > 0 && (size_t)n < room && !c->layer->ops->buffered)
+	if (n > 0 && (size_t)n < room && !conn_buffered(c))
 		return LAYER_WANT_READ; /* the socket is empty: save the call that says
 					   so */
 	return n > 0 ? 1 : (int)n;
-}
-
-static bool conn_buffered(const struct conn *c)
-{
-	return c->layer->ops->buffered && c->layer->ops->buffered(c->layer);
 }
 
 /* False: c is closed. */
@@ -501,10 +560,20 @@ static void conn_settle(struct conn *c)
 /* False: not yet, or c is closed. */
 static bool conn_handshake(struct conn *c)
 {
+	struct stream_server *s = c->server;
+	const int64_t turn_us = loop_now(s->loop)->mono_us;
+	if (s->turn_us != turn_us)
+		s->handshakes = 0;
+	s->turn_us = turn_us;
+	if (s->handshakes++ >= HANDSHAKES_A_TURN)
+		return false; /* epoll tells again; who is served comes between */
 	const int result = c->layer->ops->handshake(c->layer);
 	if (result == LAYER_DONE) {
 		c->handshaking = false;
 		c->read_wants = LAYER_WANT_READ;
+		conn_touch(c);
+		loop_timer_set(
+			s->loop, &c->timer, c->active_us + idle_us(c), conn_timeout, c);
 		return true;
 	}
 	if (result == LAYER_BROKEN) {
@@ -595,7 +664,7 @@ bool stream_reply(
 	if (!c)
 		return false;
 	if (owes_too_much(c, len + 2)) {
-		counter_up(s->counters, tcp_slow_readers);
+		tally_add(s, TALLY_SLOW_READERS, 1);
 		conn_close(c);
 		return false;
 	}
@@ -741,6 +810,8 @@ struct stream_server *stream_server_new(struct loop *l, int fd,
 	s->conf = *conf;
 	if (!s->conf.layer_new)
 		s->conf.layer_new = layer_plain_new;
+	if (!s->conf.handshake_ms)
+		s->conf.handshake_ms = conf->idle_ms;
 	s->hooks = *hooks;
 	s->counters = counters;
 	s->fd = fd;
@@ -787,7 +858,7 @@ void stream_server_drain(struct stream_server *s, void (*fn)(void *ctx), void *c
 	for (unsigned i = 0; i < s->conf.max_clients; i++) {
 		struct conn *c = &s->conns[i];
 		if (c->open)
-			loop_timer_set(s->loop, &c->timer, c->active_us + idle_us(s),
+			loop_timer_set(s->loop, &c->timer, c->active_us + idle_us(c),
 				conn_timeout, c);
 	}
 	if (!s->count)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* net/stream.h - serve DNS over TCP: two-byte framing, pipelining out of order (RFC 7766), limits, timeouts.
+/* net/stream.h - serve DNS over connections: two-byte framing, pipelining out of order (RFC 7766), limits, timeouts.
  *
- * TLS and HTTP will sit between the socket and the framing: the framing reads from and writes to a
- * byte layer (struct stream_layer), plain TCP being the first. */
+ * The framing reads from and writes to a byte layer (struct stream_layer): plain TCP or TLS. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,13 +19,17 @@ struct stream_server;
  * simply not found, so answers may come late. */
 typedef uint64_t stream_id;
 
+enum stream_kind { STREAM_TCP, STREAM_TLS, STREAM_HTTPS };
+
 struct stream_conf {
+	enum stream_kind kind; /* which counters */
 	unsigned
 		max_clients; /* LIMIT_TCP_CLIENTS; the longest idle one is closed to make room */
 	unsigned max_clients_per_address; /* LIMIT_TCP_CLIENTS_PER_ADDRESS */
 	unsigned
 		pipeline; /* unanswered queries of a connection before it is read no further */
 	int64_t idle_ms; /* net.tcp_in_idle; also to complete one message, to read one answer */
+	int64_t handshake_ms; /* net.tls_handshake_timeout; 0: idle_ms */
 	/* The bytes of an accepted socket; NULL: layer_plain_new. */
 	struct stream_layer *(*layer_new)(void *ctx, int fd);
 	void *layer_ctx;

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* net/tls_cred.c - certificates and their keys: from files, or an ephemeral one. */
+#include <errno.h>
+#include <fcntl.h>
+#include <gnutls/crypto.h>
+#include <gnutls/x509.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "net/tls_internal.h"
+
+enum {
+	DAY_S = 86400,
+	EPHEMERAL_DAYS = 90,
+	EPHEMERAL_LEFT_S = 7 * DAY_S, /* then there is a new one */
+	PEM_MAX = 64 * 1024,
+	SERIAL_LEN = 16,
+};
+
+/* --- the ephemeral certificate ---------------------------------------------------- */
+
+static int make_key(gnutls_x509_privkey_t *key)
+{
+	int e = gnutls_x509_privkey_init(key);
+	if (e >= 0)
+		e = gnutls_x509_privkey_generate(*key, GNUTLS_PK_ECDSA,
+			GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
+	return e;
+}
+
+static int fill_crt(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, int64_t wall_s)
+{
+	char host[256] = "";
+	uint8_t serial[SERIAL_LEN];
+	gethostname(host, sizeof(host) - 1);
+	if (!*host)
+		snprintf(host, sizeof(host), "localhost");
+	int e = gnutls_rnd(GNUTLS_RND_NONCE, serial, sizeof(serial));
+	serial[0] &= 0x7f; /* positive */
+	if (e >= 0)
+		e = gnutls_x509_crt_set_version(crt, 3);
+	if (e >= 0)
+		e = gnutls_x509_crt_set_serial(crt, serial, sizeof(serial));
+	if (e >= 0)
+		e = gnutls_x509_crt_set_activation_time(crt, wall_s - DAY_S);
+	if (e >= 0)
+		e = gnutls_x509_crt_set_expiration_time(
+			crt, wall_s + (int64_t)EPHEMERAL_DAYS * DAY_S);
+	if (e >= 0)
+		e = gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0,
+			host, (unsigned)strnlen(host, 64));
+	if (e >= 0)
+		e = gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, host,
+			(unsigned)strlen(host), GNUTLS_FSAN_SET);
+	if (e >= 0)
+		e = gnutls_x509_crt_set_basic_constraints(crt, 0, -1);
+	if (e >= 0)
+		e = gnutls_x509_crt_set_key_usage(crt, GNUTLS_KEY_DIGITAL_SIGNATURE);
+	if (e >= 0)
+		e = gnutls_x509_crt_set_key_purpose_oid(
+			crt, GNUTLS_KP_TLS_WWW_SERVER, 0);
+	if (e >= 0)
+		e = gnutls_x509_crt_set_key(crt, key);
+	if (e >= 0)
+		e = gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0);
+	return e;
+}
+
+/* Certificate and key as one PEM text, malloc'ed by GnuTLS. */
+static int ephemeral_make(int64_t wall_s, gnutls_datum_t *pem)
+{
+	gnutls_x509_privkey_t key = NULL;
+	gnutls_x509_crt_t crt = NULL;
+	gnutls_datum_t a = { 0 }, b = { 0 };
+	int e = make_key(&key);
+	if (e >= 0)
+		e = gnutls_x509_crt_init(&crt);
+	if (e >= 0)
+		e = fill_crt(crt, key, wall_s);
+	if (e >= 0)
+		e = gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &a);
+	if (e >= 0)
+		e = gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &b);
+	if (e >= 0) {
+		pem->data = gnutls_malloc(a.size + b.size + 1);
+		pem->size = a.size + b.size;
+		if (pem->data) {
+			memcpy(pem->data, a.data, a.size);
+			memcpy(pem->data + a.size, b.data, b.size);
+			pem->data[pem->size] = 0;
+		} else {
+			e = GNUTLS_E_MEMORY_ERROR;
+		}
+	}
+	if (b.data)
+		explicit_bzero(b.data, b.size);
+	gnutls_free(a.data);
+	gnutls_free(b.data);
+	if (crt)
+		gnutls_x509_crt_deinit(crt);
+	if (key)
+		gnutls_x509_privkey_deinit(key);
+	return e;
+}
+
+static bool in_memory(const char *folder)
+{
+	struct statfs st;
+	return folder && statfs(folder, &st) == 0 &&
+	       (st.f_type == TMPFS_MAGIC || st.f_type == RAMFS_MAGIC);
+}
+
+/* When its certificate ends; 0: unusable. */
+static int64_t pem_end(const gnutls_datum_t *pem)
+{
+	gnutls_x509_crt_t crt;
+	int64_t end = 0;
+	if (gnutls_x509_crt_init(&crt) < 0)
+		return 0;
+	if (gnutls_x509_crt_import(crt, pem, GNUTLS_X509_FMT_PEM) >= 0)
+		end = gnutls_x509_crt_get_expiration_time(crt);
+	gnutls_x509_crt_deinit(crt);
+	return end;
+}
+
+/* What another process of ours put there, unless it ends soon. */
+static bool ephemeral_read(const char *path, int64_t wall_s, gnutls_datum_t *pem)
+{
+	struct stat st;
+	char *text;
+	size_t len;
+	if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+		(st.st_mode & 077) || fd_read_file(path, PEM_MAX, &text, &len) < 0)
+		return false;
+	*pem = (gnutls_datum_t){ .data = (unsigned char *)text, .size = (unsigned)len };
+	if (pem_end(pem) > wall_s + EPHEMERAL_LEFT_S)
+		return true;
+	free(text);
+	return false;
+}
+
+/* Whole or not at all. The first of several wins, unless its certificate ends. */
+static void ephemeral_write(const char *path, const gnutls_datum_t *pem, int64_t wall_s)
+{
+	char fresh[256];
+	gnutls_datum_t old;
+	snprintf(fresh, sizeof(fresh), "%.200s.%d", path, (int)getpid());
+	(void)unlink(fresh);
+	int fd =
+		open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return;
+	const bool fine = fd_write_all(fd, pem->data, pem->size) == 0;
+	fd_close(&fd);
+	if (fine && link(fresh, path) < 0 && errno == EEXIST) {
+		if (ephemeral_read(path, wall_s, &old))
+			free(old.data);
+		else
+			(void)rename(fresh, path);
+	}
+	(void)unlink(fresh);
+}
+
+static int take_pem(struct tls_cred *c, const gnutls_datum_t *pem)
+{
+	return gnutls_certificate_set_x509_key_mem(
+		c->x509, pem, pem, GNUTLS_X509_FMT_PEM);
+}
+
+static int load_ephemeral(
+	struct tls_cred *c, const struct tls_conf *conf, int64_t wall_s)
+{
+	char path[256] = "";
+	gnutls_datum_t pem = { 0 };
+	int e = 0;
+	if (in_memory(conf->folder))
+		snprintf(path, sizeof(path), "%.200s/tls-ephemeral.pem", conf->folder);
+	if (!*path || !ephemeral_read(path, wall_s, &pem)) {
+		gnutls_datum_t own;
+		e = ephemeral_make(wall_s, &own);
+		if (e < 0)
+			return e;
+		log_notice(TLS, "no certificate configured (net.tls): an ephemeral one "
+				"is made, which clients cannot verify");
+		if (*path)
+			ephemeral_write(path, &own, wall_s);
+		if (*path && ephemeral_read(path, wall_s, &pem)) {
+			explicit_bzero(own.data, own.size);
+			gnutls_free(own.data);
+		} else {
+			pem = own; /* gnutls_malloc is malloc */
+		}
+	} else {
+		log_notice(TLS,
+			"no certificate configured (net.tls): the ephemeral "
+			"one of %s is used",
+			path);
+	}
+	e = take_pem(c, &pem);
+	c->renew_s = pem_end(&pem) - EPHEMERAL_LEFT_S;
+	explicit_bzero(pem.data, pem.size);
+	free(pem.data);
+	return e < 0 ? e : 0;
+}
+
+/* --- files ------------------------------------------------------------------------ */
+
+static bool load_files(struct tls_cred *c, const struct tls_conf *conf,
+	char error[static TLS_ERROR_MAX])
+{
+	for (size_t i = 0; i < conf->pair_count; i++) {
+		const struct tls_pair *p = &conf->pairs[i];
+		const char *const files[] = { p->cert, p->key };
+		for (unsigned j = 0; j < 2; j++) {
+			if (access(files[j], R_OK) < 0) {
+				snprintf(error, TLS_ERROR_MAX, "%.200s: %s", files[j],
+					strerror(errno));
+				return false;
+			}
+		}
+		const int e = gnutls_certificate_set_x509_key_file(
+			c->x509, p->cert, p->key, GNUTLS_X509_FMT_PEM);
+		if (e < 0) {
+			snprintf(error, TLS_ERROR_MAX, "%.200s, %.200s: %s", p->cert,
+				p->key, gnutls_strerror(e));
+			return false;
+		}
+	}
+	return true;
+}
+
+struct tls_cred *tls_cred_load(
+	const struct tls_conf *conf, int64_t wall_s, char error[static TLS_ERROR_MAX])
+{
+	struct tls_cred *c = calloc(1, sizeof(*c));
+	if (!c || gnutls_certificate_allocate_credentials(&c->x509) < 0) {
+		free(c);
+		snprintf(error, TLS_ERROR_MAX, "out of memory");
+		return NULL;
+	}
+	c->refs = 1;
+	if (conf->pair_count) {
+		if (load_files(c, conf, error))
+			return c;
+	} else {
+		const int e = load_ephemeral(c, conf, wall_s);
+		if (e == 0)
+			return c;
+		snprintf(error, TLS_ERROR_MAX, "an ephemeral certificate: %s",
+			gnutls_strerror(e));
+	}
+	tls_cred_drop(c);
+	return NULL;
+}
+
+struct tls_cred *tls_cred_hold(struct tls_cred *c)
+{
+	c->refs++;
+	return c;
+}
+
+void tls_cred_drop(struct tls_cred *c)
+{
+	if (!c || --c->refs)
+		return;
+	gnutls_certificate_free_credentials(c->x509);
+	free(c);
+}
+
+static uint64_t mix(uint64_t sum, uint64_t with)
+{
+	return (sum ^ with) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+uint64_t tls_cred_stamp(const struct tls_conf *conf)
+{
+	uint64_t sum = 1;
+	for (size_t i = 0; i < 2 * conf->pair_count; i++) {
+		struct stat st = { 0 };
+		const struct tls_pair *p = &conf->pairs[i / 2];
+		(void)stat(i % 2 ? p->key : p->cert, &st); /* missing: zeros */
+		sum = mix(sum, (uint64_t)st.st_dev);
+		sum = mix(sum, (uint64_t)st.st_ino);
+		sum = mix(sum, (uint64_t)st.st_size);
+		sum = mix(sum, (uint64_t)st.st_mtim.tv_sec);
+		sum = mix(sum, (uint64_t)st.st_mtim.tv_nsec);
+		sum = mix(sum, (uint64_t)st.st_ctim.tv_nsec);
+	}
+	return sum;
+}
