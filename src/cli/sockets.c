@@ -76,15 +76,16 @@ static void print_unit(FILE *to, const char *text)
 	bool freebind = false;
 	fprintf(to, "[Socket]\n");
 	while (*text) {
-		char ip[96], word[16] = "";
+		char ip[96], words[32] = "";
 		unsigned port;
-		if (sscanf(text, "%95s %u %15s", ip, &port, word) >= 2) {
+		if (sscanf(text, "%95s %u %31[^\n]", ip, &port, words) >= 2) {
 			const char *open = strchr(ip, ':') ? "[" : "";
 			const char *close = *open ? "]" : "";
-			fprintf(to, "ListenDatagram=%s%s%s:%u\n", open, ip, close,
-				port);
+			if (!strstr(words, "stream"))
+				fprintf(to, "ListenDatagram=%s%s%s:%u\n", open, ip,
+					close, port);
 			fprintf(to, "ListenStream=%s%s%s:%u\n", open, ip, close, port);
-			freebind |= strncmp(word, "freebind", 8) == 0;
+			freebind |= strstr(words, "freebind") != NULL;
 		}
 		text += strcspn(text, "\n");
 		text += *text == '\n';

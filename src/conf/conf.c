@@ -41,7 +41,7 @@ static const struct {
 	bool served;
 } kinds[] = {
 	[KIND_DNS] = { "dns", true },
-	[KIND_TLS] = { "tls", false },
+	[KIND_TLS] = { "tls", true },
 	[KIND_DOH2] = { "doh2", false },
 	[KIND_DOH_LEGACY] = { "doh_legacy", false },
 	[KIND_WEBMGMT] = { "webmgmt", false },

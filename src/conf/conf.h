@@ -30,6 +30,8 @@
 		"idle TCP connections of clients are closed after this")               \
 	X(MS, tls_handshake_timeout_ms, "net.tls_handshake_timeout", 6000, 100,        \
 		600000, "time for a TLS handshake")                                    \
+	X(U32, tls_padding, "net.tls_padding", 468, 0, 4096,                           \
+		"encrypted answers are a multiple of this long; 0: not padded")        \
 	X(SIZE, cache_size, "cache.size", 104857600, 1048576, 1099511627776,           \
 		"bytes of the shared cache")                                           \
 	X(SECONDS, cache_max_ttl, "cache.max_ttl", 86400, 1, 2147483647,               \
@@ -131,8 +133,14 @@ struct conf_where {
 struct conf_listen {
 	struct addr addr;
 	enum conf_kind kind;
+	bool plain; /* doh2: HTTP/2 in clear text, a proxy in front has the TLS */
 	bool freebind;
 	bool optional; /* implied default (::1 may be missing): not there is a warning */
+	struct conf_where where;
+};
+
+struct conf_tls_pair { /* PEM files */
+	const char *cert, *key;
 	struct conf_where where;
 };
 
@@ -234,6 +242,11 @@ struct conf {
 	struct conf_listen *listens;
 	size_t listen_count;
 	bool listen_said; /* any net.listen at all, also a closed one */
+
+	struct conf_tls_pair *tls_pairs; /* none: an ephemeral certificate */
+	size_t tls_pair_count;
+	const uint8_t *tls_secret; /* of session tickets, from the operator */
+	size_t tls_secret_len;     /* 0: the host's own */
 
 	struct subnet *allow; /* clients besides the local networks */
 	size_t allow_count;

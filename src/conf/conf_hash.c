@@ -93,8 +93,15 @@ static void add_lists(struct hash_state *s, const struct conf *c)
 	for (size_t i = 0; i < c->listen_count; i++) {
 		const struct conf_listen *l = &c->listens[i];
 		add_addr(s, "listen", &l->addr);
-		add(s, "%s %d %d", conf_kind_name(l->kind), l->freebind, l->optional);
+		add(s, "%s %d %d%s", conf_kind_name(l->kind), l->freebind, l->optional,
+			l->plain ? " plain" : "");
 	}
+	for (size_t i = 0; i < c->tls_pair_count; i++) {
+		add_text(s, c->tls_pairs[i].cert);
+		add_text(s, c->tls_pairs[i].key);
+	}
+	if (c->tls_secret_len)
+		hash_add(s, c->tls_secret, c->tls_secret_len);
 	for (size_t i = 0; i < c->allow_count; i++) {
 		add_addr(s, "allow", &c->allow[i].base);
 		add(s, "/%u", c->allow[i].bits);

@@ -5,14 +5,15 @@
 
 #include "lua/internal.h"
 
-/* listen(ip, port, kind number, freebind) */
+/* listen(ip, port, kind number, freebind, plain) */
 static int core_listen(lua_State *L)
 {
 	struct script *s = script_of(L);
 	char error[256];
 	const char *text = luaL_checkstring(L, 1);
 	struct conf_listen l = { .kind = (enum conf_kind)luaL_checkinteger(L, 3),
-		.freebind = lua_toboolean(L, 4) };
+		.freebind = lua_toboolean(L, 4),
+		.plain = lua_toboolean(L, 5) };
 	if (!addr_from_text(&l.addr, text, (uint16_t)luaL_checkinteger(L, 2)))
 		return script_raise(L, "net.listen: '%s' is not an address", text);
 	l.where = script_where(L);
@@ -42,6 +43,8 @@ static int core_listens(lua_State *L)
 		lua_setfield(L, -2, "family");
 		lua_pushstring(L, conf_kind_name(l->kind));
 		lua_setfield(L, -2, "kind");
+		lua_pushboolean(L, l->plain);
+		lua_setfield(L, -2, "plain");
 		lua_pushboolean(L, l->freebind);
 		lua_setfield(L, -2, "freebind");
 		lua_rawseti(L, -2, (int)i + 1);
@@ -159,6 +162,57 @@ static int core_outgoing(lua_State *L)
 	return 1;
 }
 
+/* tls_clear(): no certificate any more */
+static int core_tls_clear(lua_State *L)
+{
+	struct conf *c = script_of(L)->conf;
+	c->tls_pairs = NULL;
+	c->tls_pair_count = 0;
+	return 0;
+}
+
+/* tls_pair(cert, key): one more */
+static int core_tls_pair(lua_State *L)
+{
+	struct conf *c = script_of(L)->conf;
+	const char *cert = luaL_checkstring(L, 1), *key = luaL_checkstring(L, 2);
+	struct conf_tls_pair *to =
+		conf_push(c, &c->tls_pairs, &c->tls_pair_count, sizeof(*to));
+	if (to)
+		*to = (struct conf_tls_pair){ .cert = arena_strdup(c->arena, cert),
+			.key = arena_strdup(c->arena, key),
+			.where = script_where(L) };
+	return 0;
+}
+
+/* tls_pairs() -> { { cert, key }... } */
+static int core_tls_pairs(lua_State *L)
+{
+	const struct conf *c = script_of(L)->conf;
+	lua_newtable(L);
+	for (size_t i = 0; i < c->tls_pair_count; i++) {
+		lua_newtable(L);
+		lua_pushstring(L, c->tls_pairs[i].cert);
+		lua_rawseti(L, -2, 1);
+		lua_pushstring(L, c->tls_pairs[i].key);
+		lua_rawseti(L, -2, 2);
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+	return 1;
+}
+
+/* tls_secret(bytes) */
+static int core_tls_secret(lua_State *L)
+{
+	struct conf *c = script_of(L)->conf;
+	size_t len;
+	const char *bytes = luaL_checklstring(L, 1, &len);
+	const uint8_t *to = arena_dup(c->arena, bytes, len);
+	c->tls_secret = to;
+	c->tls_secret_len = to ? len : 0;
+	return 0;
+}
+
 /* Is this an address with or without port? */
 static int core_target_ok(lua_State *L)
 {
@@ -175,6 +229,10 @@ const luaL_Reg core_net[] = {
 	{ "allow", core_allow },
 	{ "allowed", core_allowed },
 	{ "outgoing", core_outgoing },
+	{ "tls_clear", core_tls_clear },
+	{ "tls_pair", core_tls_pair },
+	{ "tls_pairs", core_tls_pairs },
+	{ "tls_secret", core_tls_secret },
 	{ "target_ok", core_target_ok },
 	{ NULL, NULL },
 };

@@ -40,6 +40,9 @@ end
 local function listen_kind(options, port)
 	local kind = options.kind or (options.tls and 'tls') or
 		(port == 853 and 'tls') or (port == 443 and 'doh2') or 'dns'
+	if options.tls ~= nil and kind ~= 'doh2' and options.tls ~= (kind == 'tls') then
+		fail(("net.listen: tls = %s does not go with kind '%s'"):format(tostring(options.tls), kind))
+	end
 	if kind == 'doh' then
 		fail("net.listen: kind 'doh' was renamed: use 'doh2' (or 'doh_legacy' for the old module)")
 	end
@@ -80,7 +83,8 @@ function net.listen(addresses, port, options)
 		if address:sub(1, 1) == '/' then
 			core.later('net.listen on a path (' .. address .. ')', kind == 'control')
 		else
-			core.listen(address, port or default_ports[kind] or 53, number, options.freebind or false)
+			core.listen(address, port or default_ports[kind] or 53, number, options.freebind or false,
+				kind == 'doh2' and options.tls == false)
 		end
 	end, 0)
 	return true
@@ -155,8 +159,66 @@ function net.chaos(fields)
 	return net.chaos()
 end
 
-for _, name in ipairs({ 'tls', 'tls_server', 'tls_sticket_secret', 'tls_sticket_secret_file', 'tls_padding',
-	'tls_client', 'tls_client_clear', 'doh_headers', 'proxy_allowed' }) do
+-- One pair, or a list of pairs: the client's SNI chooses, the first is for who names nothing.
+function net.tls(cert, key)
+	if cert == nil then
+		local pairs_now = core.tls_pairs()
+		local first = pairs_now[1]
+		return first and { cert_file = first[1], key_file = first[2] } or nil
+	end
+	setting('net.tls')
+	local list = type(cert) == 'table' and cert or { { cert, key } }
+	if type(cert) == 'table' and key ~= nil then fail('net.tls: a list of pairs stands alone') end
+	if #list == 0 then fail('net.tls: the list of pairs is empty') end
+	for _, pair in ipairs(list) do
+		expect('net.tls: pair', pair, 'table')
+		expect('net.tls: certificate', pair[1], 'string')
+		expect('net.tls: key', pair[2], 'string')
+	end
+	core.tls_clear()
+	for _, pair in ipairs(list) do core.tls_pair(pair[1], pair[2]) end
+	return true
+end
+net.tls_server = net.tls
+
+local SECRET_MIN = 32
+
+local function sticket_secret(what, secret)
+	if #secret < SECRET_MIN then fail(('%s: at least %d bytes are needed, got %d'):format(what, SECRET_MIN, #secret)) end
+	core.tls_secret(secret)
+	return true
+end
+
+-- Without an argument: a secret of this host alone, which is the default.
+function net.tls_sticket_secret(secret)
+	setting('net.tls_sticket_secret')
+	if secret == nil then core.tls_secret('') return true end
+	return sticket_secret('net.tls_sticket_secret', expect('net.tls_sticket_secret', secret, 'string'))
+end
+
+function net.tls_sticket_secret_file(path)
+	setting('net.tls_sticket_secret_file')
+	local file, reason = io.open(expect('net.tls_sticket_secret_file', path, 'string'), 'rb')
+	if not file then fail('net.tls_sticket_secret_file: ' .. reason) end
+	local secret = file:read(4096) or ''
+	file:close()
+	return sticket_secret('net.tls_sticket_secret_file: ' .. path, secret)
+end
+
+local PADDING = 468 -- RFC 8467 section 4.1
+
+function net.tls_padding(block)
+	if block ~= nil then
+		setting('net.tls_padding')
+		if block == true then block = PADDING elseif block == false then block = 0 end
+		core.option('tls_padding', block)
+	end
+	local now = core.option('tls_padding')
+	if now == PADDING then return true end
+	return now > 1 and now or false
+end
+
+for _, name in ipairs({ 'tls_client', 'tls_client_clear', 'doh_headers', 'proxy_allowed' }) do
 	net[name] = function(...)
 		if select('#', ...) > 0 then
 			setting('net.' .. name)

@@ -213,7 +213,7 @@ static void snippet_listens_by_the_instances_name(void **state)
 		enum conf_kind kind;
 		uint16_t port;
 		int warnings;
-	} cases[] = { { "dns1", KIND_DNS, 53, 0 }, { "tls", KIND_TLS, 853, 1 },
+	} cases[] = { { "dns1", KIND_DNS, 53, 0 }, { "tls", KIND_TLS, 853, 0 },
 		{ "doh", KIND_DOH2, 443, 1 } };
 	for (size_t i = 0; i < 3; i++) {
 		struct script *s = load(snippet_listen, cases[i].name, true);
@@ -421,6 +421,35 @@ static void module_that_keeps_answers_safe_is_not_left_out_silently(void **state
 	bad("serve_stale.timeout = 500", "serve_stale");
 	bad("policy.add(policy.all(policy.TLS_FORWARD({{'1.1.1.1', hostname='x'}})))",
 		"policy.TLS_FORWARD is not in this version");
+}
+
+static void certificates_and_ticket_secrets(void **state)
+{
+	(void)state;
+	struct script *s =
+		good("assert(net.tls_padding() == true)\n"
+		     "net.tls_padding(128) assert(net.tls_padding() == 128)\n"
+		     "assert(net.tls() == nil)\n"
+		     "net.tls('a.crt', 'a.key')\n"
+		     "assert(net.tls().cert_file == 'a.crt')\n"
+		     "net.tls({ { 'b.crt', 'b.key' }, { 'c.crt', 'c.key' } })\n"
+		     "net.tls_sticket_secret(('\\0x'):rep(16))\n"
+		     "net.listen('::1', 8443, { kind = 'doh2', tls = false })\n");
+	const struct conf *c = script_conf(s);
+	assert_int_equal(c->tls_padding, 128);
+	assert_int_equal(c->tls_pair_count, 2);
+	assert_string_equal(c->tls_pairs[1].key, "c.key");
+	assert_int_equal(c->tls_secret_len, 32);
+	assert_memory_equal(c->tls_secret, "\0x\0x", 4);
+	assert_true(c->listens[0].plain);
+	script_free(s);
+	bad("net.tls('a.crt')", "net.tls: key");
+	bad("net.tls({})", "empty");
+	bad("net.tls_sticket_secret('short')", "at least 32 bytes");
+	bad("net.tls_sticket_secret_file('/nonexistent/file')", "/nonexistent/file");
+	bad("net.tls_padding(9999)", "is not within");
+	bad("net.listen('::1', 53, { kind = 'dns', tls = true })",
+		"does not go with kind");
 }
 
 static void policy_rules_become_data(void **state)
@@ -790,6 +819,7 @@ int main(void)
 		cmocka_unit_test(listen_knows_every_form),
 		cmocka_unit_test(
 			module_that_keeps_answers_safe_is_not_left_out_silently),
+		cmocka_unit_test(certificates_and_ticket_secrets),
 		cmocka_unit_test(policy_rules_become_data),
 		cmocka_unit_test(callback_rules_ask_the_script),
 		cmocka_unit_test(callbacks_forwarders_outlive_the_query),

@@ -24,7 +24,7 @@ struct cache_key fast_key(const struct query *q, enum cache_kind kind, uint64_t 
 }
 
 /* It is there, but too long for this client: only its RCODE goes out. */
-static size_t fast_cut(struct worker *w, const struct query *q, bool tcp,
+static size_t fast_cut(struct worker *w, const struct query *q, enum transport via,
 	const struct cache_key *key, uint8_t *out, size_t limit)
 {
 	struct cache_meta meta;
@@ -37,19 +37,19 @@ static size_t fast_cut(struct worker *w, const struct query *q, bool tcp,
 		.ede = meta.ede };
 	const size_t cut = respond_cut(q, what.rcode, false, out, limit);
 	counter_up(w->counters, answers_truncated);
-	return respond_opt(&w->respond, q, tcp, &what, out, cut, limit);
+	return respond_opt(&w->respond, q, via, &what, out, cut, limit);
 }
 
-size_t fast_answer(struct worker *w, const struct query *q, bool tcp, uint64_t domain,
-	uint8_t *out, size_t cap, uint32_t *due_s)
+size_t fast_answer(struct worker *w, const struct query *q, enum transport via,
+	uint64_t domain, uint8_t *out, size_t cap, uint32_t *due_s)
 {
 	const struct cache_key key = fast_key(q, CACHE_ANSWER, domain);
-	size_t limit = respond_limit(&w->respond, q, tcp);
+	size_t limit = respond_limit(&w->respond, q, via);
 	if (limit > cap)
 		limit = cap;
 	/* room for the OPT with an extended error, whether or not there will be one */
 	struct respond_what what = { .ede = EDE_OTHER };
-	const size_t room = limit - respond_opt_len(&w->respond, q, tcp, &what);
+	const size_t room = limit - respond_opt_len(&w->respond, q, via, &what);
 	struct cache_meta meta = { 0 };
 	bool too_long = false;
 	*due_s = 0;
@@ -69,9 +69,9 @@ size_t fast_answer(struct worker *w, const struct query *q, bool tcp, uint64_t d
 					    now_wall_s(loop_now(w->loop)));
 		what.ede = meta.ede;
 		what.rcode = out[AT_FLAGS_LOW] & 0x0f;
-		len = respond_opt(&w->respond, q, tcp, &what, out, len, limit);
+		len = respond_opt(&w->respond, q, via, &what, out, len, limit);
 	} else {
-		len = fast_cut(w, q, tcp, &key, out, limit);
+		len = fast_cut(w, q, via, &key, out, limit);
 		if (!len)
 			return 0;
 	}

@@ -12,5 +12,5 @@
 struct cache_key fast_key(const struct query *q, enum cache_kind kind, uint64_t domain);
 /* The length of the answer written to `out`, or 0: a miss. *due: it nears its end and
  * has so many seconds left; else 0. */
-size_t fast_answer(struct worker *w, const struct query *q, bool tcp, uint64_t domain,
-	uint8_t *out, size_t cap, uint32_t *due_s);
+size_t fast_answer(struct worker *w, const struct query *q, enum transport via,
+	uint64_t domain, uint8_t *out, size_t cap, uint32_t *due_s);

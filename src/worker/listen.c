@@ -69,6 +69,7 @@ static void stream_query(void *ctx, struct stream_server *s, stream_id id,
 		.peer = { .from = *from, .to = *to },
 		.stream = s,
 		.stream_id = id,
+		.transport = l->transport,
 		.arrived_us = loop_now(l->w->loop)->mono_us,
 	};
 	struct reply_slot slot = { .out = l->w->reply, .cap = SCRATCH_LEN };
@@ -173,41 +174,58 @@ static void ring_get(struct listener *l, struct kept *k)
 	fd_close(&fd);
 }
 
-static struct stream_conf stream_conf_of(const struct worker *w)
+static struct stream_conf stream_conf_of(struct worker *w, enum conf_kind kind)
 {
-	return (struct stream_conf){
+	struct stream_conf conf = {
+		.kind = kind == KIND_TLS ? STREAM_TLS : STREAM_TCP,
 		.max_clients = LIMIT_TCP_CLIENTS,
 		.max_clients_per_address = LIMIT_TCP_CLIENTS_PER_ADDRESS,
 		.pipeline = w->conf->tcp_pipeline,
 		.idle_ms = w->conf->tcp_in_idle_ms,
+		.handshake_ms = w->conf->tls_handshake_timeout_ms,
 	};
+	if (kind == KIND_TLS) {
+		conf.layer_new = layer_tls_new;
+		conf.layer_ctx = &w->tls_dot;
+	}
+	return conf;
 }
 
-static bool listener_serve(struct listener *l, int udp, int tcp)
+static bool serve_udp(struct listener *l, int fd)
 {
-	struct worker *w = l->w;
-	const struct stream_conf conf = stream_conf_of(w);
-	const struct stream_hooks hooks = { .query = stream_query, .ctx = l };
-	l->udp = udp_server_new(w->loop, udp, udp_query, l);
+	l->udp = udp_server_new(l->w->loop, fd, udp_query, l);
 	if (l->udp && l->ring) {
 		udp_server_use_ring(l->udp, l->ring);
 		if (getenv("SHOAL_STANDS_IN"))
 			shard_ring_stand_in(l->ring);
 		udp_server_take_over(l->udp);
 	}
+	return l->udp;
+}
+
+/* udp -1: none */
+static bool listener_serve(struct listener *l, int udp, int tcp)
+{
+	struct worker *w = l->w;
+	const struct stream_conf conf = stream_conf_of(w, l->conf->kind);
+	const struct stream_hooks hooks = { .query = stream_query, .ctx = l };
+	if (udp >= 0 && !serve_udp(l, udp))
+		return false;
 	l->stream = stream_server_new(w->loop, tcp, &conf, &hooks, w->counters);
-	return l->udp && l->stream;
+	return l->stream;
 }
 
 /* 1: serves; 0: an optional address that is not there; -1: `error`. */
 static int listener_open(struct listener *l, const struct conf_listen *c,
 	struct kept *k, char error[static 1024])
 {
-	int tcp = -1;
-	int udp = socket_get(c, SOCK_DGRAM, k, &l->unit, error);
-	if (udp >= 0)
+	const bool datagrams = c->kind == KIND_DNS;
+	int udp = -1, tcp = -1;
+	if (datagrams)
+		udp = socket_get(c, SOCK_DGRAM, k, &l->unit, error);
+	if (udp >= 0 || !datagrams)
 		tcp = socket_get(c, SOCK_STREAM, k, &l->unit, error);
-	if (udp < 0 || tcp < 0) {
+	if (tcp < 0) {
 		const bool half = udp >= 0;
 		fd_close(&udp);
 		if (!c->optional)
@@ -219,13 +237,20 @@ static int listener_open(struct listener *l, const struct conf_listen *c,
 	}
 	char addr[ADDR_TEXT_MAX];
 	l->addr = c->addr;
-	ring_get(l, k);
+	l->transport = c->kind == KIND_TLS    ? TRANSPORT_TLS
+		       : c->kind == KIND_DOH2 ? TRANSPORT_HTTPS
+					      : TRANSPORT_TCP;
+	if (datagrams)
+		ring_get(l, k);
 	if (!listener_serve(l, udp, tcp)) {
 		snprintf(error, 1024, "%s: cannot serve: %s",
 			addr_to_text(&c->addr, addr), strerror(errno));
 		return -1;
 	}
-	log_notice(NET, "listening on %s, UDP and TCP", addr_to_text(&c->addr, addr));
+	log_notice(NET, "listening on %s, %s", addr_to_text(&c->addr, addr),
+		c->kind == KIND_TLS    ? "TLS"
+		: c->kind == KIND_DOH2 ? c->plain ? "HTTP/2" : "HTTPS"
+				       : "UDP and TCP");
 	return 1;
 }
 
@@ -333,7 +358,7 @@ static void stored_drop(struct worker *w, struct kept *k, int i, struct listener
 	l->w = w;
 	l->addr = addr;
 	struct listener *served = listener_of(w, &k->fds[i]);
-	if (parked && served) {
+	if (parked && served && served->udp) {
 		udp_server_drain_from(served->udp, fd);
 	} else if (type == SOCK_DGRAM) {
 		if (!parked)
@@ -342,7 +367,7 @@ static void stored_drop(struct worker *w, struct kept *k, int i, struct listener
 		if (udp)
 			leaver_add(w, udp, NULL);
 	} else {
-		const struct stream_conf conf = stream_conf_of(w);
+		const struct stream_conf conf = stream_conf_of(w, KIND_DNS);
 		const struct stream_hooks hooks = { .query = stream_query, .ctx = l };
 		struct stream_server *stream =
 			stream_server_new(w->loop, fd, &conf, &hooks, w->counters);
@@ -443,6 +468,8 @@ void listen_tick(struct worker *w)
 {
 	for (size_t i = 0; i < w->listener_count; i++) {
 		struct listener *l = &w->listeners[i];
+		if (!l->udp)
+			continue;
 		udp_server_take_over(l->udp);
 		if (!w->stopping && shard_parked(udp_server_fd(l->udp)))
 			listener_renew(l, l->conf);
@@ -474,9 +501,11 @@ void listen_gauges(struct worker *w)
 		sum.replayed += n.replayed;
 		sum.stale += n.stale;
 		sum.lost += n.lost;
-		drops += udp_server_kernel_drops(l->udp);
-		unsent += udp_server_dropped(l->udp);
-		bytes += udp_server_queue_bytes(l->udp);
+		if (l->udp) {
+			drops += udp_server_kernel_drops(l->udp);
+			unsent += udp_server_dropped(l->udp);
+			bytes += udp_server_queue_bytes(l->udp);
+		}
 		queue += accept_queue(stream_server_fd(l->stream));
 	}
 	counter_set(w->counters, udp_kernel_drops, drops);
@@ -515,7 +544,11 @@ void listen_tell(const struct worker *w)
 	for (size_t i = 0; i < w->listener_count; i++) {
 		char addr[ADDR_TEXT_MAX];
 		addr_to_text(&w->listeners[i].addr, addr);
-		const int n = snprintf(to, left, "udp %s\ntcp %s\n", addr, addr);
+		const char *kind = conf_kind_name(w->listeners[i].conf->kind);
+		const int n =
+			w->listeners[i].udp
+				? snprintf(to, left, "udp %s\ntcp %s\n", addr, addr)
+				: snprintf(to, left, "%s %s\n", kind, addr);
 		if (n < 0 || (size_t)n >= left) {
 			*to = '\0'; /* whole lines only */
 			return;

@@ -16,6 +16,7 @@
 #include "net/udp.h"
 #include "net/upstream.h"
 #include "wire/query.h"
+#include "worker/transport.h"
 
 struct resolve;
 struct waiter;
@@ -26,6 +27,7 @@ struct client {
 	struct udp_peer peer;   /* addresses: over TCP too */
 	struct stream_server *stream;
 	stream_id stream_id;
+	enum transport transport;
 	int64_t arrived_us;
 };
 

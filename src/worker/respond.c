@@ -29,6 +29,7 @@ void respond_setup(struct respond_env *env, const struct conf *conf)
 	const int64_t idle = conf->tcp_in_idle_ms / KEEPALIVE_UNIT_MS;
 	*env = (struct respond_env){
 		.udp_size = (uint16_t)(size < PLAIN_UDP ? PLAIN_UDP : size),
+		.padding = (uint16_t)conf->tls_padding,
 		.extended_error = conf_module_on(conf, MODULE_extended_error),
 		.rotate = conf->reorder_rr,
 	};
@@ -41,9 +42,10 @@ void respond_setup(struct respond_env *env, const struct conf *conf)
 	}
 }
 
-size_t respond_limit(const struct respond_env *env, const struct query *q, bool tcp)
+size_t respond_limit(
+	const struct respond_env *env, const struct query *q, enum transport via)
 {
-	if (tcp)
+	if (via != TRANSPORT_UDP)
 		return RESPOND_MAX;
 	if (!q->edns)
 		return PLAIN_UDP;
@@ -67,9 +69,24 @@ static bool tells_nsid(const struct respond_env *env, const struct query *q)
 }
 
 static bool tells_keepalive(
-	const struct respond_env *env, const struct query *q, bool tcp)
+	const struct respond_env *env, const struct query *q, enum transport via)
 {
-	return tcp && q->has_keepalive && env->keepalive;
+	return (via == TRANSPORT_TCP || via == TRANSPORT_TLS) && q->has_keepalive &&
+	       env->keepalive;
+}
+
+/* What is added to an answer of this length: RFC 7830; RFC 8467 section 4.1. */
+static size_t padding_len(const struct respond_env *env, const struct query *q,
+	enum transport via, size_t len, size_t limit)
+{
+	const bool encrypted = via == TRANSPORT_TLS || via == TRANSPORT_HTTPS;
+	const size_t block = env->padding;
+	if (!encrypted || !q->has_padding || block < 2 || len + OPTION_HEAD > limit)
+		return 0;
+	size_t padded = (len + OPTION_HEAD + block - 1) / block * block;
+	if (padded > limit)
+		padded = limit;
+	return padded - len;
 }
 
 static bool tells_error(const struct respond_env *env, const struct respond_what *what)
@@ -77,15 +94,15 @@ static bool tells_error(const struct respond_env *env, const struct respond_what
 	return env->extended_error && what->ede != EDE_NONE;
 }
 
-size_t respond_opt_len(const struct respond_env *env, const struct query *q, bool tcp,
-	const struct respond_what *what)
+size_t respond_opt_len(const struct respond_env *env, const struct query *q,
+	enum transport via, const struct respond_what *what)
 {
 	if (!q->edns)
 		return 0;
 	size_t len = OPT_FIXED;
 	if (tells_nsid(env, q))
 		len += OPTION_HEAD + (size_t)env->nsid_len;
-	if (tells_keepalive(env, q, tcp))
+	if (tells_keepalive(env, q, via))
 		len += OPTION_HEAD + 2;
 	if (tells_error(env, what))
 		len += (OPTION_HEAD + 2) * (what->ede_origin > 0 ? (size_t)2 : 1);
@@ -104,10 +121,11 @@ static uint8_t *put_option(uint8_t *at, uint16_t code, unsigned len)
 	return put16(put16(at, code), len);
 }
 
-size_t respond_opt(const struct respond_env *env, const struct query *q, bool tcp,
-	const struct respond_what *what, uint8_t *out, size_t len, size_t limit)
+size_t respond_opt(const struct respond_env *env, const struct query *q,
+	enum transport via, const struct respond_what *what, uint8_t *out, size_t len,
+	size_t limit)
 {
-	const size_t own = respond_opt_len(env, q, tcp, what);
+	const size_t own = respond_opt_len(env, q, via, what);
 	if (!own)
 		return len;
 	if (len + own > limit)
@@ -117,6 +135,7 @@ size_t respond_opt(const struct respond_env *env, const struct query *q, bool tc
 		text = strnlen(what->ede_text, EDE_TEXT_MAX);
 	if (len + own + text > limit)
 		text = 0;
+	const size_t padding = padding_len(env, q, via, len + own + text, limit);
 
 	uint8_t *at = out + len;
 	*at++ = 0;
@@ -124,13 +143,13 @@ size_t respond_opt(const struct respond_env *env, const struct query *q, bool tc
 	at = put16(at, env->udp_size);
 	at = put16(at, (unsigned)(what->rcode >> 4) << 8); /* upper bits; version 0 */
 	at = put16(at, q->dnssec_ok ? EDNS_DO : 0);
-	at = put16(at, (unsigned)(own + text - OPT_FIXED));
+	at = put16(at, (unsigned)(own + text + padding - OPT_FIXED));
 	if (tells_nsid(env, q)) {
 		at = put_option(at, OPTION_NSID, env->nsid_len);
 		memcpy(at, env->nsid, env->nsid_len);
 		at += env->nsid_len;
 	}
-	if (tells_keepalive(env, q, tcp))
+	if (tells_keepalive(env, q, via))
 		at = put16(put_option(at, OPTION_KEEPALIVE, 2),
 			env->leaving ? 0 : env->keepalive);
 	if (tells_error(env, what)) {
@@ -140,12 +159,16 @@ size_t respond_opt(const struct respond_env *env, const struct query *q, bool tc
 			memcpy(at, what->ede_text, text);
 		at += text;
 		if (what->ede_origin > 0)
-			put16(put_option(at, OPTION_EDE, 2),
+			at = put16(put_option(at, OPTION_EDE, 2),
 				(unsigned)what->ede_origin);
+	}
+	if (padding) {
+		at = put_option(at, OPTION_PADDING, (unsigned)(padding - OPTION_HEAD));
+		memset(at, 0, padding - OPTION_HEAD);
 	}
 	const unsigned additional = (unsigned)out[10] << 8 | out[11];
 	put16(out + 10, additional + 1);
-	return len + own + text;
+	return len + own + text + padding;
 }
 
 /* --- records ------------------------------------------------------------------ */
@@ -212,14 +235,15 @@ size_t respond_cut(
 	return writer_end(&w);
 }
 
-size_t respond_write(const struct respond_env *env, const struct query *q, bool tcp,
-	const struct respond_what *what, uint8_t *out, size_t cap, bool *tc)
+size_t respond_write(const struct respond_env *env, const struct query *q,
+	enum transport via, const struct respond_what *what, uint8_t *out, size_t cap,
+	bool *tc)
 {
 	assert(cap >= HEADER_LEN + NAME_MAX_LEN + 4 + RESPOND_OPT_MAX);
-	size_t limit = respond_limit(env, q, tcp);
+	size_t limit = respond_limit(env, q, via);
 	if (limit > cap)
 		limit = cap;
-	const size_t opt = respond_opt_len(env, q, tcp, what);
+	const size_t opt = respond_opt_len(env, q, via, what);
 	struct writer w;
 	begin(&w, q, what, out, limit);
 	writer_reserve(&w, opt);
@@ -228,7 +252,7 @@ size_t respond_write(const struct respond_env *env, const struct query *q, bool 
 		writer_truncate(&w);
 	if (tc)
 		*tc = !fits;
-	const size_t len = respond_opt(env, q, tcp, what, out, writer_end(&w), limit);
+	const size_t len = respond_opt(env, q, via, what, out, writer_end(&w), limit);
 	assert(len); /* header, question and OPT fit into the smallest limit */
 	return len;
 }

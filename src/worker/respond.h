@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "iter/iter.h"
 #include "wire/query.h"
+#include "worker/transport.h"
 
 enum {
 	RESPOND_MAX = 65535,
@@ -20,6 +21,7 @@ struct respond_env {
 	uint16_t udp_size; /* told to clients; no answer over UDP is longer */
 	const char *nsid;  /* NULL: not told */
 	uint16_t nsid_len;
+	uint16_t padding;   /* encrypted answers: a multiple of this; 0: not padded */
 	uint16_t keepalive; /* RFC 7828, units of 100 ms; 0: not told */
 	bool leaving;       /* keepalive 0 is told: close and come back, RFC 7828 3.4 */
 	bool extended_error;
@@ -40,13 +42,15 @@ struct respond_what {
 };
 
 /* The longest answer that may go to this client. */
-size_t respond_limit(const struct respond_env *env, const struct query *q, bool tcp);
+size_t respond_limit(
+	const struct respond_env *env, const struct query *q, enum transport via);
 
 /* The whole answer. `cap` >= 12 + question + RESPOND_OPT_MAX. Never fails: what does
  * not fit turns into a truncated answer. `tc`, if not NULL, tells that. Returns its
  * length. */
-size_t respond_write(const struct respond_env *env, const struct query *q, bool tcp,
-	const struct respond_what *what, uint8_t *out, size_t cap, bool *tc);
+size_t respond_write(const struct respond_env *env, const struct query *q,
+	enum transport via, const struct respond_what *what, uint8_t *out, size_t cap,
+	bool *tc);
 
 /* Header, question and records without OPT, as the cache keeps them; 0 if longer than
  * cap. */
@@ -59,11 +63,12 @@ size_t respond_cut(
 
 /* Append OPT if the client used EDNS. Texts that would not fit below `limit` are left
  * out; 0 if not even the bare OPT fits. Returns the new length. */
-size_t respond_opt(const struct respond_env *env, const struct query *q, bool tcp,
-	const struct respond_what *what, uint8_t *out, size_t len, size_t limit);
+size_t respond_opt(const struct respond_env *env, const struct query *q,
+	enum transport via, const struct respond_what *what, uint8_t *out, size_t len,
+	size_t limit);
 /* How long OPT is without optional text; 0 without EDNS. */
-size_t respond_opt_len(const struct respond_env *env, const struct query *q, bool tcp,
-	const struct respond_what *what);
+size_t respond_opt_len(const struct respond_env *env, const struct query *q,
+	enum transport via, const struct respond_what *what);
 
 /* The header's flags of the answer to this query. */
 uint16_t respond_flags(const struct query *q, const struct respond_what *what);

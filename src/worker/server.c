@@ -24,7 +24,7 @@ struct asked {
 	struct worker *w;
 	const struct client *client;
 	const struct query *q;
-	bool tcp;
+	enum transport via;
 	struct reply_slot *slot;
 };
 
@@ -34,7 +34,7 @@ static enum server_outcome answer_with(
 	struct counters *c = a->w->counters;
 	bool cut = false;
 	a->slot->len = respond_write(
-		&a->w->respond, a->q, a->tcp, what, a->slot->out, a->slot->cap, &cut);
+		&a->w->respond, a->q, a->via, what, a->slot->out, a->slot->cap, &cut);
 	bool data = false;
 	for (size_t i = 0; i < what->count && !data; i++)
 		data = what->records[i].section == SECTION_ANSWER;
@@ -128,11 +128,11 @@ static enum server_outcome answer_local(
 static enum server_outcome answer_truncated(const struct asked *a)
 {
 	struct worker *w = a->w;
-	const size_t limit = respond_limit(&w->respond, a->q, a->tcp);
+	const size_t limit = respond_limit(&w->respond, a->q, a->via);
 	const struct respond_what what = { .ede = EDE_NONE };
 	const size_t len =
 		respond_cut(a->q, RCODE_NOERROR, false, a->slot->out, a->slot->cap);
-	a->slot->len = respond_opt(&w->respond, a->q, a->tcp, &what, a->slot->out, len,
+	a->slot->len = respond_opt(&w->respond, a->q, a->via, &what, a->slot->out, len,
 		limit < a->slot->cap ? limit : a->slot->cap);
 	counter_up(w->counters, answers_truncated);
 	tally_answer(w->counters, RCODE_NOERROR, false, 0);
@@ -149,7 +149,7 @@ static void decide(const struct asked *a, struct policy_verdict *v)
 		.rclass = a->q->qclass,
 		.client = a->client->peer.from,
 		.server = a->client->peer.to,
-		.tcp = a->tcp,
+		.tcp = a->via != TRANSPORT_UDP,
 	};
 	arena_reset(w->arena);
 	policy_decide(w->conf, &pq, w->arena, 0, v);
@@ -211,7 +211,7 @@ static bool answer_fast(const struct asked *a, const struct route *route)
 {
 	uint32_t due_s;
 	a->slot->len = fast_answer(
-		a->w, a->q, a->tcp, route->domain, a->slot->out, a->slot->cap, &due_s);
+		a->w, a->q, a->via, route->domain, a->slot->out, a->slot->cap, &due_s);
 	if (due_s)
 		prefetch_start(a->w, a->q, route, due_s);
 	return a->slot->len;
@@ -269,13 +269,23 @@ static bool is_loop(const struct worker *w, const struct client *client)
 	return false;
 }
 
-static void count_query(struct counters *c, const struct query *q, bool tcp)
+static void count_query(struct counters *c, const struct query *q, enum transport via)
 {
 	counter_up(c, queries);
-	if (tcp)
-		counter_up(c, queries_tcp);
-	else
+	switch (via) {
+	case TRANSPORT_UDP:
 		counter_up(c, queries_udp);
+		break;
+	case TRANSPORT_TCP:
+		counter_up(c, queries_tcp);
+		break;
+	case TRANSPORT_TLS:
+		counter_up(c, queries_dot);
+		break;
+	case TRANSPORT_HTTPS:
+		counter_up(c, queries_doh);
+		break;
+	}
 	if (q->edns)
 		counter_up(c, queries_edns);
 	if (q->dnssec_ok)
@@ -327,16 +337,18 @@ enum server_outcome server_query(struct worker *w, const struct client *client,
 	const uint8_t *pkt, size_t len, bool cut, struct reply_slot *slot)
 {
 	struct query q;
-	const struct asked a = {
-		.w = w, .client = client, .q = &q, .tcp = client->stream, .slot = slot
-	};
+	const struct asked a = { .w = w,
+		.client = client,
+		.q = &q,
+		.via = client->transport,
+		.slot = slot };
 	assert(slot->cap >= REPLY_MIN);
 	enum query_verdict verdict = query_read(&q, pkt, len);
 	if (verdict == QUERY_DROP || is_loop(w, client)) {
 		counter_up(w->counters, queries_dropped);
 		return SERVER_SILENT;
 	}
-	count_query(w->counters, &q, a.tcp);
+	count_query(w->counters, &q, a.via);
 	if (!policy_allows(w->conf, &client->peer.from)) {
 		counter_up(w->counters, queries_not_allowed);
 		return refuse(&a, EDE_PROHIBITED, NULL);
@@ -395,7 +407,7 @@ void server_deliver(
 		.w = w,
 		.client = client,
 		.q = q,
-		.tcp = client->stream,
+		.via = client->transport,
 		.slot = waiter->slot ? waiter->slot : &own,
 	};
 	if (answer->from_cache)

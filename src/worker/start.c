@@ -22,6 +22,7 @@
 #include "worker/prefetch.h"
 #include "worker/prime.h"
 #include "worker/rights.h"
+#include "worker/secure.h"
 #include "worker/server.h"
 #include "worker/stop.h"
 #include "worker/tick.h"
@@ -234,6 +235,13 @@ static bool catch_signals(
 	return true;
 }
 
+static bool open_tls(
+	struct worker *w, const struct start_options *o, char error[static TEXT])
+{
+	(void)o;
+	return secure_open(w, error);
+}
+
 static bool open_sockets(
 	struct worker *w, const struct start_options *o, char error[static TEXT])
 {
@@ -279,6 +287,7 @@ static const struct {
 	{ open_memory },
 	{ open_resolver },
 	{ catch_signals },
+	{ open_tls },
 	{ open_sockets }, /* last: who is in the group must answer */
 	{ open_control },
 };
@@ -310,6 +319,7 @@ static void close_all(struct worker *w)
 	if (w->control)
 		control_close(w->control);
 	listen_close(w);
+	secure_close(w);
 	resolve_free(w->resolve);
 	if (w->upstream)
 		upstream_free(w->upstream);
@@ -373,6 +383,11 @@ int start_check(const struct start_options *o)
 		return 1;
 	}
 	const struct conf *conf = script_conf(s);
+	if (!secure_check(conf, error)) {
+		fprintf(stderr, "shoald: %s\n", error);
+		script_free(s);
+		return 1;
+	}
 	const size_t rules = conf->rule_count + conf->view_count;
 	printf("%s: %s for instance %s (%zu listener%s, %zu rule%s, %d warning%s, "
 	       "hash %016" PRIx64 ")\n",
@@ -394,8 +409,9 @@ int start_sockets(const struct start_options *o)
 	}
 	const struct conf *conf = script_conf(s);
 	for (size_t i = 0; i < conf->listen_count; i++)
-		printf("%s %u%s\n", addr_ip_text(&conf->listens[i].addr, text),
+		printf("%s %u%s%s\n", addr_ip_text(&conf->listens[i].addr, text),
 			conf->listens[i].addr.port,
+			conf->listens[i].kind == KIND_DNS ? "" : " stream",
 			conf->listens[i].freebind ? " freebind" : "");
 	script_free(s);
 	return 0;

@@ -16,6 +16,8 @@ static const struct {
 	ROW("request.total", queries),
 	ROW("request.udp", queries_udp),
 	ROW("request.tcp", queries_tcp),
+	ROW("request.dot", queries_dot),
+	ROW("request.doh", queries_doh),
 	ROW("query.edns", queries_edns),
 	ROW("query.dnssec", queries_do),
 	ROW("answer.total", answers),

@@ -26,7 +26,7 @@ static bool socket_goes_on(const struct listener *l)
 }
 
 /* With a sibling in the group the kernel must choose it before our queue is emptied. */
-static void leave(struct worker *w, struct listener *l)
+static void leave_udp(struct listener *l)
 {
 	const int fd = udp_server_fd(l->udp);
 	const bool goes_on = socket_goes_on(l);
@@ -40,6 +40,12 @@ static void leave(struct worker *w, struct listener *l)
 	if (!goes_on)
 		udp_server_drain(l->udp);
 	udp_server_pause(l->udp);
+}
+
+static void leave(struct worker *w, struct listener *l)
+{
+	if (l->udp)
+		leave_udp(l);
 	w->streams_open++;
 	stream_server_drain(l->stream, stream_empty, w);
 }

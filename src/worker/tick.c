@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "ctl/notify.h"
 #include "worker/listen.h"
+#include "worker/secure.h"
 
 enum {
 	RESTORE_PAUSE_US = 1000,
@@ -74,6 +75,7 @@ static void tick(void *ctx)
 		cache_tick(w->cache, now);
 		if (w->snapshot)
 			snapshot_tick(w->snapshot, now);
+		secure_tick(w);
 		listen_tick(w);
 		resolve_check(w->resolve);
 		watch_clock(w, now);

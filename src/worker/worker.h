@@ -20,6 +20,7 @@
 #include "loop/loop.h"
 #include "lua/script.h"
 #include "net/stream.h"
+#include "net/tls.h"
 #include "net/udp.h"
 #include "net/upstream.h"
 #include "shm/shm.h"
@@ -36,7 +37,8 @@ struct listener {
 	struct worker *w;
 	const struct conf_listen *conf;
 	struct addr addr;
-	struct udp_server *udp;
+	enum transport transport; /* of its connections */
+	struct udp_server *udp;   /* NULL: a kind that has only connections */
 	struct stream_server *stream;
 	struct shard_ring *ring; /* NULL: nobody keeps it */
 	bool unit; /* the sockets belong to a socket unit, which holds their queues */
@@ -78,6 +80,13 @@ struct worker {
 	struct upstream *upstream;
 	struct resolve *resolve;
 	struct control *control;
+
+	/* encrypted listeners: worker/secure */
+	struct secrets *secrets;
+	struct tls_server *tls; /* NULL: there are none */
+	struct tls_pair *tls_pairs;
+	struct tls_profile tls_dot, tls_https;
+	char tls_folder[256];
 
 	struct listener *listeners;
 	size_t listener_count;

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "worker/secure.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "cache/secrets.h"
+
+static_assert((int)SECRET_LEN == (int)TLS_SECRET_LEN, "one is made of the other");
+
+static bool is_encrypted(const struct conf_listen *l)
+{
+	return l->kind == KIND_TLS || (l->kind == KIND_DOH2 && !l->plain);
+}
+
+static bool is_needed(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->listen_count; i++)
+		if (is_encrypted(&conf->listens[i]))
+			return true;
+	return false;
+}
+
+/* The operator's secret, the same on several hosts, or the host's own. */
+static void ticket_secret(void *ctx, uint64_t epoch, uint8_t out[static TLS_SECRET_LEN])
+{
+	const struct worker *w = ctx;
+	const struct conf *conf = w->conf;
+	if (!conf->tls_secret_len) {
+		secrets_get(w->secrets, SECRET_TICKETS, epoch, out);
+		return;
+	}
+	tls_secret_derive(conf->tls_secret, conf->tls_secret_len, epoch, out);
+}
+
+/* The pairs in the order said; malloc'ed, the texts are the configuration's. */
+static struct tls_pair *pairs_of(const struct conf *conf)
+{
+	struct tls_pair *pairs = calloc(conf->tls_pair_count + 1, sizeof(*pairs));
+	for (size_t i = 0; pairs && i < conf->tls_pair_count; i++)
+		pairs[i] = (struct tls_pair){ conf->tls_pairs[i].cert,
+			conf->tls_pairs[i].key };
+	return pairs;
+}
+
+static bool say(const struct conf *conf, const char *what, char error[static 1024])
+{
+	const struct conf_tls_pair *p = conf->tls_pairs;
+	if (conf->tls_pair_count && p->where.file)
+		snprintf(error, 1024, "%s:%d: net.tls: %s", p->where.file,
+			p->where.line, what);
+	else
+		snprintf(error, 1024, "net.tls: %s", what);
+	return false;
+}
+
+bool secure_open(struct worker *w, char error[static 1024])
+{
+	char what[TLS_ERROR_MAX] = "out of memory";
+	const struct conf *conf = w->conf;
+	if (!is_needed(conf))
+		return true;
+	snprintf(w->tls_folder, sizeof(w->tls_folder), "%.200s/shm", w->run_folder);
+	if (!conf->tls_secret_len)
+		w->secrets = secrets_open(w->run_folder, &w->random);
+	w->tls_pairs = pairs_of(conf);
+	if ((!conf->tls_secret_len && !w->secrets) || !w->tls_pairs)
+		return say(conf, what, error);
+	const struct tls_conf tls = {
+		.pairs = w->tls_pairs,
+		.pair_count = conf->tls_pair_count,
+		.folder = w->tls_folder,
+		.secret = ticket_secret,
+		.ctx = w,
+	};
+	w->tls = tls_server_new(&tls, w->counters, what);
+	w->tls_dot = (struct tls_profile){ w->tls, tls_dot };
+	w->tls_https = (struct tls_profile){ w->tls, tls_https };
+	return w->tls || say(conf, what, error);
+}
+
+bool secure_check(const struct conf *conf, char error[static 1024])
+{
+	char what[TLS_ERROR_MAX] = "out of memory";
+	struct tls_pair *pairs = pairs_of(conf);
+	const struct tls_conf tls = { .pairs = pairs,
+		.pair_count = conf->tls_pair_count };
+	const bool fine = pairs && tls_check(&tls, what);
+	free(pairs);
+	return fine || say(conf, what, error);
+}
+
+void secure_tick(struct worker *w)
+{
+	if (w->tls)
+		tls_server_tick(w->tls, now_wall_s(loop_now(w->loop)));
+}
+
+void secure_close(struct worker *w)
+{
+	tls_server_free(w->tls);
+	free(w->tls_pairs);
+	secrets_close(w->secrets);
+	w->tls = NULL;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* worker/secure.h - what an instance with encrypted listeners needs: certificates and the
+ * tickets' secret. */
+#pragma once
+
+#include "worker/worker.h"
+
+/* Nothing without such a listener. False: `error` says which file is wrong. */
+bool secure_open(struct worker *w, char error[static 1024]);
+/* Are the certificates of this configuration usable? */
+bool secure_check(const struct conf *conf, char error[static 1024]);
+/* Once a second. */
+void secure_tick(struct worker *w);
+void secure_close(struct worker *w);

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""DNS over TLS: clients that no one here wrote, certificates, tickets, padding, limits."""
+
+import os
+import re
+import shutil
+import socket
+import ssl
+import struct
+import subprocess
+import tempfile
+import time
+
+import dns.edns
+import dns.message
+import dns.query
+import pytest
+
+import helpers
+
+KNOWN = 'ftp.z000.com.'
+PORTS = iter(range(8853, 9000))
+
+
+def openssl(*arguments, **more):
+	return subprocess.run(['openssl', *arguments], capture_output=True, text=True, check=True, **more)
+
+
+def make_certificate(folder, name, stem=None):
+	"""STEM.crt and STEM.key for NAME, signed by a CA of the folder's own."""
+	path = os.path.join(folder, stem or name)
+	ca = os.path.join(folder, 'ca')
+	curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+	if not os.path.exists(ca + '.crt'):
+		openssl('req', '-x509', *curve, '-keyout', ca + '.key', '-out', ca + '.crt', '-days', '9',
+			'-subj', '/CN=lab CA', '-addext', 'keyUsage=critical,keyCertSign')
+	openssl('req', *curve, '-keyout', path + '.key', '-out', path + '.csr', '-subj', '/CN=' + name)
+	with open(path + '.ext', 'w') as out:
+		out.write('subjectAltName=DNS:%s\n' % name)
+	openssl('x509', '-req', '-in', path + '.csr', '-CA', ca + '.crt', '-CAkey', ca + '.key', '-days', '9',
+		'-extfile', path + '.ext', '-out', path + '.crt.new')
+	os.rename(path + '.crt.new', path + '.crt')
+	return path + '.crt', path + '.key'
+
+
+class Secure:
+	"""A shoal with a TLS port beside its plain one."""
+
+	def __init__(self, shoals, folder, kind='tls', extra='', start=True, certificate=True, **more):
+		self.port = next(PORTS)
+		self.folder = str(folder)
+		lua = "net.listen('127.0.0.1', %d, { kind = '%s' })\n" % (self.port, kind)
+		if certificate:
+			self.cert, self.key = make_certificate(self.folder, 'dns.lab')
+			lua += "net.tls('%s', '%s')\n" % (self.cert, self.key)
+		self.ca = os.path.join(self.folder, 'ca.crt')
+		self.shoal = shoals(lua + extra, start=start, **more)
+
+	def context(self, name=None, alpn=('dot',), version=None):
+		if os.path.exists(self.ca):
+			context = ssl.create_default_context(cafile=self.ca)
+		else:
+			context = ssl._create_unverified_context()
+		if not name:
+			context.check_hostname = False
+		if alpn:
+			context.set_alpn_protocols(list(alpn))
+		if version:
+			context.minimum_version = context.maximum_version = version
+		return context
+
+	def connect(self, name='dns.lab', context=None, timeout=10, session=None):
+		sock = socket.create_connection(('127.0.0.1', self.port), timeout)
+		sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+		context = context or self.context(name)
+		try:
+			return context.wrap_socket(sock, server_hostname=name, session=session)
+		except Exception:
+			sock.close()
+			raise
+
+	def counter(self, name):
+		out = subprocess.run([helpers.program('shoal'), 'stats'], env=self.shoal.env(),
+			capture_output=True, text=True, check=True).stdout
+		return int(re.search(r'^%s +(\d+)' % name, out, re.M).group(1))
+
+
+class Framed(helpers.Stream):
+	"""DNS messages over a connection that is there."""
+
+	def __init__(self, sock):
+		self.sock = sock
+
+
+@pytest.fixture(scope='module')
+def secure(lab, binaries, tmp_path_factory):
+	import conftest
+	factory = conftest.Factory(lab)
+	yield Secure(factory, tmp_path_factory.mktemp('tls'))
+	conftest.finish(factory)
+
+
+def kdig(port, *arguments):
+	run = subprocess.run(['kdig', '@127.0.0.1', '-p', str(port), *arguments, KNOWN], capture_output=True,
+		text=True, timeout=30)
+	return run.stdout + run.stderr
+
+
+def pin_of(cert):
+	key = subprocess.run('openssl x509 -in %s -pubkey -noout | openssl pkey -pubin -outform der |'
+		' openssl dgst -sha256 -binary | base64' % cert, shell=True, capture_output=True, text=True,
+		check=True)
+	return key.stdout.strip()
+
+
+def test_kdig_verifies_by_ca_hostname_and_pin(secure):
+	ca = '+tls-ca=' + secure.ca
+	assert 'status: NOERROR' in kdig(secure.port, '+tls', ca, '+tls-hostname=dns.lab')
+	assert 'status: NOERROR' in kdig(secure.port, '+tls', '+tls-pin=' + pin_of(secure.cert))
+	assert 'status:' not in kdig(secure.port, '+tls', ca, '+tls-hostname=other.lab')
+	assert 'status:' not in kdig(secure.port, '+tls', '+tls-pin=' + pin_of(secure.ca))
+
+
+@pytest.mark.parametrize('version', [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_versions_and_alpn(secure, version):
+	context = secure.context('dns.lab', version=version)
+	with secure.connect(context=context) as sock:
+		assert sock.selected_alpn_protocol() == 'dot'
+		stream = Framed(sock)
+		for _ in range(3):
+			stream.send(helpers.make_query(KNOWN))
+			assert helpers.rcode_of(stream.receive()) == 'NOERROR'
+	with secure.connect(context=secure.context('dns.lab', alpn=())) as sock:
+		assert sock.selected_alpn_protocol() is None
+	with pytest.raises(ssl.SSLError):    # RFC 7301: who speaks something else is told so
+		secure.connect(context=secure.context('dns.lab', alpn=('h2',)))
+
+
+def test_old_versions_are_refused(secure):
+	failed = secure.counter('tls_handshakes_failed')
+	for version in ('-tls1', '-tls1_1'):
+		run = subprocess.run(['openssl', 's_client', '-connect', '127.0.0.1:%d' % secure.port, version,
+			'-cipher', 'ALL:@SECLEVEL=0'], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+		assert 'protocol version' in run.stderr or 'unsupported protocol' in run.stderr, run.stderr
+	assert secure.counter('tls_handshakes_failed') == failed + 2
+
+
+def test_answers_of_one_turn_leave_in_one_record(secure):
+	"""Fifty questions in one write: the answers come back in far fewer records."""
+	with secure.connect() as sock:
+		stream = Framed(sock)
+		stream.send(helpers.make_query(KNOWN))
+		stream.receive()
+		stream.send(*[helpers.make_query(KNOWN) for _ in range(50)])
+		# one SSL_read gives one record
+		records, data = 0, b''
+		while True:
+			data += sock.recv(65536)
+			records += 1
+			count, at = 0, 0
+			while at + 2 <= len(data) and at + 2 + struct.unpack_from('!H', data, at)[0] <= len(data):
+				at += 2 + struct.unpack_from('!H', data, at)[0]
+				count += 1
+			if count == 50:
+				break
+		assert count == 50 and records <= 4
+
+
+def test_padding(secure):
+	padded = [dns.edns.GenericOption(12, bytes(16))]
+	with secure.connect() as sock:
+		stream = Framed(sock)
+		for name in (KNOWN, 'localhost.', 'nowhere.z000.com.'):
+			stream.send(helpers.make_query(name, options=padded))
+			wire = stream.read_exactly(struct.unpack('!H', stream.read_exactly(2))[0])
+			assert len(wire) == 468
+			options = dns.message.from_wire(wire).options
+			assert [o.otype for o in options] == [12] and not any(options[0].data)
+			stream.send(helpers.make_query(name))
+			assert len(stream.receive().to_wire()) < 200
+	with helpers.Stream(secure.shoal.port) as stream:    # in the clear there is nothing to hide
+		stream.send(helpers.make_query(KNOWN, options=padded))
+		assert not stream.receive().options
+
+
+def test_keepalive_and_nsid(secure):
+	with secure.connect() as sock:
+		stream = Framed(sock)
+		stream.send(helpers.make_query(KNOWN, nsid=True, options=[dns.edns.GenericOption(11, b'')]))
+		reply = stream.receive()
+		options = {o.otype: getattr(o, 'data', None) for o in reply.options}
+		assert options[11] == struct.pack('!H', 100)    # net.tcp_in_idle, 10 s
+		assert helpers.nsid_of(reply) == '1'
+
+
+@pytest.fixture
+def memory():
+	"""A run folder on tmpfs."""
+	path = tempfile.mkdtemp(prefix='shoal-t', dir='/dev/shm')
+	yield path
+	shutil.rmtree(path, ignore_errors=True)
+
+
+def test_without_certificate_there_is_an_ephemeral_one(shoals, tmp_path, memory):
+	secure = Secure(shoals, tmp_path, certificate=False, run=memory)
+	assert 'an ephemeral one' in secure.shoal.log()
+	with secure.connect(name=None) as sock:
+		first = sock.getpeercert(True)
+	secure.shoal.stop()
+	secure.shoal.start()
+	with secure.connect(name=None) as sock:
+		assert sock.getpeercert(True) == first
+	assert os.stat(memory + '/shm/tls-ephemeral.pem').st_mode & 0o777 == 0o600
+
+
+def peer_name(secure, name='dns.lab'):
+	context = secure.context(name)
+	context.check_hostname = False
+	with secure.connect(name=name, context=context) as sock:
+		return sock.getpeercert()['subjectAltName'][0][1], sock.getpeercert()['serialNumber']
+
+
+def until(seconds, what):
+	deadline = time.monotonic() + seconds
+	while not what():
+		assert time.monotonic() < deadline, 'not within %d s' % seconds
+		time.sleep(0.1)
+
+
+def test_renewed_certificate_is_picked_up_and_a_broken_one_is_not(shoals, tmp_path):
+	secure = Secure(shoals, tmp_path, count=2)
+	old = peer_name(secure)
+	kept = secure.connect()
+	make_certificate(secure.folder, 'dns.lab')
+	until(8, lambda: all(peer_name(secure) != old for _ in range(12)))
+	new = peer_name(secure)
+	with open(secure.cert, 'w') as out:
+		out.write('no certificate\n')
+	until(8, lambda: secure.shoal.log().count('the new one is unusable') == 2)
+	assert peer_name(secure) == new
+	stream = Framed(kept)    # established connections know nothing of all this
+	stream.send(helpers.make_query(KNOWN))
+	assert helpers.rcode_of(stream.receive()) == 'NOERROR'
+	kept.close()
+
+
+def test_sni_chooses_among_certificates(shoals, tmp_path):
+	other = make_certificate(str(tmp_path), 'other.lab')
+	first = make_certificate(str(tmp_path), 'dns.lab')
+	secure = Secure(shoals, tmp_path, certificate=False,
+		extra="net.tls({ { '%s', '%s' }, { '%s', '%s' } })\n" % (*first, *other))
+	assert peer_name(secure, 'other.lab')[0] == 'other.lab'
+	assert peer_name(secure, 'dns.lab')[0] == 'dns.lab'
+	assert peer_name(secure, 'third.lab')[0] == 'dns.lab'
+
+
+def test_wrong_key_does_not_start(binaries, tmp_path):
+	other = make_certificate(str(tmp_path), 'other.lab')
+	cert, _ = make_certificate(str(tmp_path), 'dns.lab')
+	conf = tmp_path / 'shoal.lua'
+	conf.write_text("net.listen('127.0.0.1', 8999, { kind = 'tls' })\nnet.tls('%s', '%s')\n" % (cert, other[1]))
+	for check in ([], ['--check']):
+		run = subprocess.run([helpers.program('shoald'), *check, '-c', str(conf), '-i', '1'],
+			env=dict(os.environ, SHOAL_RUN=str(tmp_path / 'run')), capture_output=True, text=True, timeout=20)
+		assert run.returncode == 1
+		assert re.search(r'shoal\.lua:2: net\.tls: .*dns\.lab\.crt', run.stderr)
