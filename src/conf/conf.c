@@ -461,6 +461,7 @@ struct conf *conf_new(void)
 		option_store(c, &conf_option_rows[i], conf_option_rows[i].def);
 	for (unsigned i = 0; i < MODULE_COUNT; i++)
 		c->modules |= (uint32_t)modules[i].on << i;
+	c->anchor_builtin = true;
 	c->log_level = LOG_LEVEL_NOTICE;
 	c->log_target = LOG_TO_STDERR;
 	if (!roots_builtin(c)) {

@@ -264,6 +264,7 @@ struct conf {
 	size_t view_count;
 	bool has_callbacks; /* some rule asks the script: no fast path */
 
+	bool anchor_builtin; /* the root's keys, unless removed */
 	struct conf_anchor *anchors;
 	size_t anchor_count;
 	const uint8_t **insecure; /* trust_anchors.set_insecure */

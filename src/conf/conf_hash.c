@@ -68,6 +68,7 @@ static void add_rule(struct hash_state *s, const struct policy_rule *r)
 
 static void add_anchors(struct hash_state *s, const struct conf *c)
 {
+	add(s, "anchors %d", c->anchor_builtin);
 	for (size_t i = 0; i < c->anchor_count; i++) {
 		const struct conf_anchor *a = &c->anchors[i];
 		add(s, "anchor %u %u", a->type, a->rdata_len);

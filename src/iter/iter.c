@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dnssec/anchor.h"
 #include "iter/state.h"
 
 static const struct {
@@ -47,6 +48,8 @@ struct iter *iter_new(
 	struct iter *it = arena ? arena_alloc(arena, sizeof(*it)) : NULL;
 	if (it && scratch) {
 		it->env = *env;
+		if (env->anchors)
+			anchor_set_hold(env->anchors);
 		it->q = *q;
 		it->arena = arena;
 		it->scratch = scratch;
@@ -58,6 +61,8 @@ struct iter *iter_new(
 			return it;
 		}
 	}
+	if (it && scratch)
+		anchor_set_drop(it->env.anchors);
 	if (arena)
 		arena_free(arena);
 	if (scratch)
@@ -70,6 +75,7 @@ void iter_free(struct iter *it)
 	if (!it)
 		return;
 	struct arena *arena = it->arena; /* `it` itself lies in it */
+	anchor_set_drop(it->env.anchors);
 	arena_free(it->scratch);
 	arena_free(arena);
 }

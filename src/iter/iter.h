@@ -26,6 +26,7 @@
 #include "wire/rrset.h"
 
 struct iter;
+struct anchor_set;
 
 struct iter_env { /* all outlive the resolution */
 	const struct conf *conf;
@@ -33,6 +34,9 @@ struct iter_env { /* all outlive the resolution */
 	struct infra *infra;
 	struct random *random;
 	struct counters *counters;
+	/* sealed; NULL: nothing is validated. A resolution holds the one that it began
+	 * with. */
+	struct anchor_set *anchors;
 };
 
 struct iter_query {

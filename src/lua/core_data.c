@@ -271,7 +271,10 @@ static int core_anchor_remove(lua_State *L)
 	}
 	c->anchors = kept;
 	c->anchor_count = count;
-	lua_pushboolean(L, count < before);
+	const bool builtin = name_is_root(name) && c->anchor_builtin;
+	if (builtin)
+		c->anchor_builtin = false;
+	lua_pushboolean(L, builtin || count < before);
 	return 1;
 }
 

@@ -600,7 +600,7 @@ end
 function anchors.remove(name)
 	setting('trust_anchors.remove')
 	expect('trust_anchors.remove', name, 'string')
-	return core.anchor_remove(name) or name == '.'
+	return core.anchor_remove(name)
 end
 
 function anchors.set_insecure(names)

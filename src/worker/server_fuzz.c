@@ -151,7 +151,11 @@ static void set_up(void)
 	w.listener_count = 1;
 	const struct resolve_env env = {
 		.loop = w.loop,
-		.iter = { conf, w.cache, w.infra, &w.random, &counters },
+		.iter = { .conf = conf,
+			.cache = w.cache,
+			.infra = w.infra,
+			.random = &w.random,
+			.counters = &counters },
 		.counters = &counters,
 		.random = &w.random,
 		.ask = ask_nobody,

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "ctl/notify.h"
+#include "worker/anchors.h"
 #include "worker/backoff.h"
 #include "worker/host.h"
 #include "worker/listen.h"
@@ -199,11 +200,16 @@ static bool open_resolver(
 		.max_asks = LIMIT_ASKS,
 	};
 	w->upstream = upstream_new(w->loop, &up, &w->random, w->counters);
-	if (!w->upstream)
+	if (!w->upstream || !anchors_open(w))
 		return say(error, "out of memory");
 	const struct resolve_env env = {
 		.loop = w->loop,
-		.iter = { w->conf, w->cache, w->infra, &w->random, w->counters },
+		.iter = { .conf = w->conf,
+			.cache = w->cache,
+			.infra = w->infra,
+			.random = &w->random,
+			.counters = w->counters,
+			.anchors = w->anchors },
 		.counters = w->counters,
 		.random = &w->random,
 		.run_folder = w->run_folder,
@@ -321,6 +327,7 @@ static void close_all(struct worker *w)
 	listen_close(w);
 	secure_close(w);
 	resolve_free(w->resolve);
+	anchors_close(w);
 	if (w->upstream)
 		upstream_free(w->upstream);
 	if (w->infra)

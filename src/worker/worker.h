@@ -74,7 +74,8 @@ struct worker {
 	struct stats_block *stats;
 	struct shm stats_shm;
 	struct cache *cache;
-	struct snapshot *snapshot; /* NULL: no folder for one */
+	struct anchor_set *anchors; /* anchors.c */
+	struct snapshot *snapshot;  /* NULL: no folder for one */
 	struct infra *infra;
 	struct poison *poison;
 	struct upstream *upstream;
