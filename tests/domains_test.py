@@ -53,7 +53,8 @@ def test_other_forwarders_never_mix(shoals, two):
 
 	def forward(server):
 		return "policy.add(policy.all(policy.FORWARD('127.0.0.1@%d')))\n" % server.port
-	shoal = start(shoals, chosen('b', forward(second), forward(first)), 'abc')
+	shoal = start(shoals, "trust_anchors.remove('.')\n" +
+		chosen('b', forward(second), forward(first)), 'abc')
 	for _ in range(4):
 		assert address(shoal, 'a') == '192.0.2.1'
 		assert address(shoal, 'b') == '192.0.2.2'

@@ -106,10 +106,24 @@
 	X(budget_steps_exhausted, COUNTER,                                             \
 		"Resolutions ended: too many steps or memory")                         \
 	X(budget_depth_exhausted, COUNTER, "Name server look-ups nested too deep")     \
+	X(budget_checks_exhausted, COUNTER,                                            \
+		"Resolutions ended: too many signature checks")                        \
+	X(budget_failures_exhausted, COUNTER,                                          \
+		"Resolutions ended: too many failed signature checks")                 \
+	X(budget_sha1_exhausted, COUNTER, "Resolutions ended: too much NSEC3 hashing") \
 	X(chain_too_long, COUNTER,                                                     \
 		"Resolutions ended: CNAME chain too long or looping")                  \
 	X(ns_truncated, COUNTER, "Delegations with more name servers than are used")   \
 	X(rrset_too_large, COUNTER, "RRsets over the limit, not used")                 \
+	/* DNSSEC */                                                                   \
+	X(dnssec_checks, COUNTER, "Signatures checked")                                \
+	X(dnssec_failures, COUNTER, "Signatures that did not fit, and malformed keys") \
+	X(dnssec_spared, COUNTER,                                                      \
+		"Signature checks spared: the same RRset was proved before")           \
+	X(dnssec_bogus_replies, COUNTER, "Answers of servers that did not validate")   \
+	X(answers_secure, COUNTER, "Resolutions with a validated answer")              \
+	X(answers_insecure, COUNTER, "Resolutions with an answer of an unsigned zone") \
+	X(answers_bogus, COUNTER, "Resolutions failed because of DNSSEC")              \
 	/* cache, as this instance uses it */                                          \
 	X(cache_hits, COUNTER, "Cache reads that found an entry")                      \
 	X(cache_misses, COUNTER, "Cache reads that found none")                        \

@@ -6,11 +6,12 @@ enum {
 	/* One client query, never reset on any path (CAMP, NXNSAttack, tsuNAME): budget_* counters */
 	LIMIT_UPSTREAM_PACKETS = 200, /* budget_packets_exhausted */
 	LIMIT_UPSTREAM_BYTES =
-		1024 * 1024,           /* budget_bytes_exhausted: padded transfers */
-	LIMIT_QUERY_TIME_MS = 10000,   /* budget_time_exhausted: slow drip */
-	LIMIT_CHAIN = 16,              /* CNAME and DNAME steps: chain_too_long */
-	LIMIT_DEPTH = 8,               /* nested name server look-ups: glueless mazes */
-	LIMIT_STEPS = 2000,            /* turns of the step table in one query */
+		1024 * 1024,         /* budget_bytes_exhausted: padded transfers */
+	LIMIT_QUERY_TIME_MS = 10000, /* budget_time_exhausted: slow drip */
+	LIMIT_CHAIN = 16,            /* CNAME and DNAME steps: chain_too_long */
+	LIMIT_DEPTH = 8,             /* nested name server look-ups: glueless mazes */
+	LIMIT_FRAMES = 32,           /* those, and the keys and DS records waited for */
+	LIMIT_STEPS = 2000,          /* turns of the step table in one query */
 	LIMIT_ARENA = 4 * 1024 * 1024, /* memory of one query */
 
 	/* What is kept of one upstream message */
@@ -28,10 +29,13 @@ enum {
 
 	/* DNSSEC, one client query: struct dnssec_work */
 	LIMIT_SIGNATURE_CHECKS =
-		128, /* KeyTrap, CVE-2023-50387; an honest cold chain over eight zones needs 41 */
-	LIMIT_SIGNATURE_FAILURES =
-		16,               /* KeyTrap; CVE-2025-8677: malformed keys count */
-	LIMIT_SHA1_BLOCKS = 4000, /* NSEC3 closest encloser, CVE-2023-50868 */
+		128, /* KeyTrap, CVE-2023-50387; an honest cold chain over eight zones needs 41:
+		      * budget_checks_exhausted */
+	LIMIT_SIGNATURE_FAILURES = 16, /* KeyTrap; CVE-2025-8677: malformed keys count:
+			   * budget_failures_exhausted */
+	LIMIT_SHA1_BLOCKS = 4000,      /* NSEC3 closest encloser, CVE-2023-50868:
+				   * budget_sha1_exhausted */
+	LIMIT_BOGUS_TRIES = 4, /* servers asked for one question after bogus answers */
 	/* DNSSEC, one RRset or proof */
 	LIMIT_ZONE_KEYS = 64, /* DNSKEY records looked at: colliding key tags */
 	LIMIT_ZONE_DS = 32,   /* usable DS records looked at */

@@ -41,13 +41,23 @@ static uint32_t smallest_ttl(const struct frame *f)
 	return f->count ? ttl : 0;
 }
 
+static void count_status(struct iter *it, const struct iter_answer *a)
+{
+	if (a->bogus)
+		counter_up(it->env.counters, answers_bogus);
+	else if (a->status == CACHE_SECURE)
+		counter_up(it->env.counters, answers_secure);
+	else if (a->status == CACHE_INSECURE)
+		counter_up(it->env.counters, answers_insecure);
+}
+
 void answer_build(struct iter *it, struct frame *f)
 {
 	struct iter_answer *a = &it->answer;
 	*a = (struct iter_answer){ .rcode = f->rcode,
 		.ede = f->ede,
 		.ede_origin = it->ede_origin,
-		.status = it->status,
+		.status = f->status,
 		.records = f->records,
 		.record_count = f->count,
 		.ttl = smallest_ttl(f),
@@ -55,6 +65,7 @@ void answer_build(struct iter *it, struct frame *f)
 		.packets = it->packets };
 	if (f->failed) {
 		a->status = CACHE_UNCHECKED;
+		a->bogus = f->bogus;
 		a->ede_text = it->ede_text[0] ? it->ede_text : NULL;
 	} else if (it->stale) {
 		a->stale = true;
@@ -68,7 +79,10 @@ void answer_build(struct iter *it, struct frame *f)
 		a->cacheable = gather_deps(it, f) && keeps && a->ttl > 0;
 		if (f->ede != EDE_CACHED_ERROR)
 			a->ede_origin = EDE_NONE;
+		if (a->ede == EDE_NONE && a->status == CACHE_INSECURE)
+			a->ede = f->note;
 	}
+	count_status(it, a);
 	log_debug(RESOLV, "%s: rcode %u, %zu RRsets, %u packets, %u steps",
 		iter_text(f->asked, f->type), (unsigned)f->rcode, f->count, it->packets,
 		it->steps);

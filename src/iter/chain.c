@@ -110,6 +110,8 @@ enum step chain_follow(struct iter *it, struct frame *f, const uint8_t *target)
 	name_copy_lower(name, target);
 	chain_route(it, f, name, &f->route);
 	f->name = name;
+	f->bogus_tries = 0;
+	f->bogus_ede = EDE_NONE;
 	f->cut = f->given_up = NULL;
 	f->server = NULL;
 	f->cut_labels = NAME_LABELS_MAX;
@@ -167,7 +169,7 @@ static bool take_proofs(struct iter *it, struct frame *f)
 {
 	for (size_t i = 0; i < it->reply.count; i++) {
 		const struct reply_rrset *set = &it->reply.rrsets[i];
-		if (set->section == SECTION_AUTHORITY &&
+		if (set->section == SECTION_AUTHORITY && !set->bad &&
 			store_is_denial(set->rr.type) &&
 			!chain_add(it, f, SECTION_AUTHORITY, &set->rr,
 				store_rrset_ttl(it, &set->rr)))
@@ -185,8 +187,9 @@ static bool has_address(const struct reply *r)
 /* Keep a priming answer as the root's cut: RFC 9609. */
 static void keep_root(struct iter *it, const struct frame *f, const struct rrset *rr)
 {
-	if (rr->type == TYPE_NS && name_is_root(rr->name) && !f->cut->forward &&
-		name_is_root(f->cut->zone) && has_address(&it->reply))
+	if (f->cut && rr->type == TYPE_NS && name_is_root(rr->name) &&
+		!f->cut->forward && name_is_root(f->cut->zone) &&
+		has_address(&it->reply))
 		store_cut(it, f, rr, &it->reply, INT64_MAX);
 }
 
@@ -202,8 +205,10 @@ static bool take_records(struct iter *it, struct frame *f, const uint8_t **targe
 		if (set->section != SECTION_ANSWER)
 			continue;
 		const bool expanded = is_expanded(rr);
-		if (!is_synthesized(rr, before))
-			store_rrset(it, f, rr, rank, expanded ? &it->reply : NULL);
+		if (!is_synthesized(rr, before)) {
+			store_rrset(it, f, set, rank, expanded ? &it->reply : NULL);
+			frame_status(f, set->status, set->note);
+		}
 		if (!chain_add(it, f, SECTION_ANSWER, rr, store_rrset_ttl(it, rr)) ||
 			(expanded && !take_proofs(it, f)))
 			return false;
@@ -226,7 +231,6 @@ enum step chain_take(struct iter *it, struct frame *f)
 {
 	const struct reply *r = &it->reply;
 	const uint8_t *elsewhere = NULL;
-	it->status = CACHE_UNCHECKED;
 	if (!take_records(it, f, &elsewhere))
 		return iter_frame_fail(it, f, EDE_OTHER);
 	if (elsewhere)

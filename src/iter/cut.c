@@ -174,6 +174,8 @@ static struct cut *from_cache(struct iter *it, struct frame *f, const uint8_t *z
 	if (!store_get(it, f->route.domain, CACHE_CUT, zone, TYPE_NS, &s) ||
 		s.count < 1 || s.items[0].rr.type != TYPE_NS)
 		return NULL;
+	if (f->guard == GUARD_CHECK)
+		trust_learn_cut(it, zone, &s);
 	struct cut *cut = cut_new(it, zone, LIMIT_NS_PER_CUT);
 	if (!cut)
 		return NULL;
@@ -238,7 +240,7 @@ static enum step referral_to_ds(struct iter *it, struct frame *f)
 {
 	const struct rrset *ds =
 		reply_find(&it->reply, SECTION_AUTHORITY, TYPE_DS, f->name);
-	it->status = CACHE_UNCHECKED;
+	frame_status(f, it->reply.status, it->reply.note);
 	if (!ds)
 		return negative_finish(it, f, f->name, false);
 	if (!chain_add(it, f, SECTION_ANSWER, ds, store_rrset_ttl(it, ds)))
@@ -303,6 +305,8 @@ enum step cut_stuck(struct iter *it, struct frame *f)
 		snprintf(it->ede_text, sizeof(it->ede_text),
 			"no address of the servers of %.100s can be had",
 			zone_text(cut));
+	if (f->bogus_ede != EDE_NONE)
+		return validate_fail(it, f, f->bogus_ede);
 	return iter_frame_fail(
 		it, f, it->error_seen ? EDE_NETWORK_ERROR : EDE_NO_REACHABLE_AUTHORITY);
 }

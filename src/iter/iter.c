@@ -30,9 +30,9 @@ static bool begin(struct iter *it)
 	it->q.name = name;
 	it->generation = cache_generation(it->env.cache);
 	it->epoch = cache_epoch(it->env.cache);
-	it->status = CACHE_SECURE; /* until something less is taken */
+	it->work = dnssec_work_full();
 	it->ede_origin = EDE_NONE;
-	struct frame *f = iter_frame_push(it, name, it->q.type);
+	struct frame *f = iter_frame_push(it, name, it->q.type, FOR_CLIENT);
 	if (!f)
 		return false;
 	f->route = it->q.route;
@@ -75,6 +75,9 @@ void iter_free(struct iter *it)
 	if (!it)
 		return;
 	struct arena *arena = it->arena; /* `it` itself lies in it */
+	for (unsigned i = 0; i < LIMIT_FRAMES && it->frames[i]; i++)
+		if (it->frames[i]->held_arena)
+			arena_free(it->frames[i]->held_arena);
 	anchor_set_drop(it->env.anchors);
 	arena_free(it->scratch);
 	arena_free(arena);
@@ -121,6 +124,8 @@ void iter_step(struct iter *it, const struct iter_event *ev, const struct now *n
 	it->now = *now;
 	it->event = ev;
 	it->wish = wish;
+	/* checks have turns of their own, which the caller bounds by time */
+	it->slice = ev->kind == ITER_CONTINUE ? CHECKS_PER_STEP : 0;
 	if (!pay_time(it))
 		return;
 	for (unsigned turn = 0; !it->over; turn++) {
@@ -147,17 +152,53 @@ struct frame *iter_frame_top(struct iter *it)
 	return it->frames[it->depth];
 }
 
-struct frame *iter_frame_push(struct iter *it, const uint8_t *name, uint16_t type)
+static bool is_too_deep(const struct iter *it, enum purpose purpose)
+{
+	unsigned addresses = 0;
+	for (unsigned i = 0; i <= it->depth; i++)
+		addresses += it->frames[i]->purpose == FOR_ADDRESS;
+	return it->depth + 1 >= LIMIT_FRAMES ||
+	       (purpose == FOR_ADDRESS && addresses >= LIMIT_DEPTH);
+}
+
+/* The reply that led here is kept for when the frame goes on. */
+static bool hold_reply(struct iter *it, struct frame *f)
+{
+	struct arena *fresh = arena_new(LIMIT_ARENA);
+	if (!fresh)
+		return false;
+	f->held = it->reply;
+	f->held_arena = it->scratch;
+	it->reply = (struct reply){ 0 };
+	it->scratch = fresh;
+	return true;
+}
+
+static void take_back_reply(struct iter *it, struct frame *f)
+{
+	arena_free(it->scratch);
+	it->scratch = f->held_arena;
+	it->reply = f->held;
+	f->held_arena = NULL;
+}
+
+struct frame *iter_frame_push(
+	struct iter *it, const uint8_t *name, uint16_t type, enum purpose purpose)
 {
 	const bool first = !it->frames[0];
-	if (!first && it->depth == LIMIT_DEPTH) {
+	if (!first && is_too_deep(it, purpose)) {
 		counter_up(it->env.counters, budget_depth_exhausted);
 		return NULL;
 	}
 	struct frame *f = arena_alloc(it->arena, sizeof(*f));
 	if (!f)
 		return NULL;
+	if (purpose == FOR_TRUST && !hold_reply(it, iter_frame_top(it)))
+		return NULL;
 	f->state = STATE_LOOKUP;
+	f->purpose = purpose;
+	f->status = CACHE_SECURE; /* until something less is taken */
+	f->note = f->bogus_ede = EDE_NONE;
 	f->asked = f->name = name;
 	f->type = type;
 	f->cut_labels = NAME_LABELS_MAX;
@@ -176,7 +217,13 @@ enum step iter_frame_done(struct iter *it, struct frame *f)
 		return STEP_WISH;
 	}
 	it->depth--; /* the frame below finds the finished one above itself */
-	assert(iter_frame_top(it)->state == STATE_ADDRESS);
+	struct frame *below = iter_frame_top(it);
+	if (f->purpose == FOR_TRUST) {
+		take_back_reply(it, below);
+		trust_take(it, below);
+	}
+	assert(below->state ==
+		(f->purpose == FOR_TRUST ? STATE_VALIDATE : STATE_ADDRESS));
 	return STEP_ON;
 }
 

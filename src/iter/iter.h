@@ -27,6 +27,7 @@
 
 struct iter;
 struct anchor_set;
+struct verifier;
 
 struct iter_env { /* all outlive the resolution */
 	const struct conf *conf;
@@ -37,6 +38,7 @@ struct iter_env { /* all outlive the resolution */
 	/* sealed; NULL: nothing is validated. A resolution holds the one that it began
 	 * with. */
 	struct anchor_set *anchors;
+	struct verifier *verifier; /* NULL: nothing is validated, all is insecure */
 };
 
 struct iter_query {
@@ -112,6 +114,7 @@ struct iter_answer {
 	size_t record_count;
 	/* for keeping it as a finished answer */
 	bool cacheable;      /* false: failures, TTL 0, stale */
+	bool bogus;          /* SERVFAIL because of DNSSEC */
 	bool stale;          /* with expired data: TTL 30 */
 	uint32_t ttl;        /* of the whole: the smallest */
 	const uint8_t *deps; /* names that it hangs on besides the question: wire names

@@ -8,7 +8,7 @@ static bool take_proofs(struct iter *it, struct frame *f)
 	for (size_t i = 0; i < it->reply.count; i++) {
 		const struct reply_rrset *set = &it->reply.rrsets[i];
 		const bool soa = set->rr.type == TYPE_SOA;
-		if (set->section != SECTION_AUTHORITY ||
+		if (set->section != SECTION_AUTHORITY || set->bad ||
 			(!soa && !store_is_denial(set->rr.type)))
 			continue;
 		const uint32_t own = store_rrset_ttl(it, &set->rr);
@@ -23,7 +23,8 @@ enum step negative_finish(
 	struct iter *it, struct frame *f, const uint8_t *name, bool nxdomain)
 {
 	store_negative(it, f, name, nxdomain, &it->reply);
-	it->status = CACHE_UNCHECKED;
+	frame_status(f, it->reply.status, it->reply.note);
+	f->unsigned_cut = it->reply.unsigned_cut;
 	if (!take_proofs(it, f))
 		return iter_frame_fail(it, f, EDE_OTHER);
 	f->rcode = nxdomain ? RCODE_NXDOMAIN : RCODE_NOERROR;

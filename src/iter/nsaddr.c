@@ -63,8 +63,8 @@ bool nsaddr_begin(struct iter *it, struct frame *f)
 		if (!ns->asked[0] && !ns->asked[1])
 			cut->lookups++;
 		ns->asked[which] = true;
-		struct frame *above =
-			iter_frame_push(it, ns->name, which == 0 ? TYPE_A : TYPE_AAAA);
+		struct frame *above = iter_frame_push(
+			it, ns->name, which == 0 ? TYPE_A : TYPE_AAAA, FOR_ADDRESS);
 		if (!above) {
 			f->looped = true;
 			return false;

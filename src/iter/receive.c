@@ -161,11 +161,12 @@ static enum step ask_whole(struct frame *f)
 static enum step on_answer(struct iter *it, struct frame *f)
 {
 	if (!f->minimised)
-		return go(f, STATE_ANSWER);
+		return validate_begin(it, f, STATE_ANSWER);
 	if (it->reply.kind == REPLY_ALIAS)
 		return ask_whole(f);
-	const struct rrset *ns =
-		reply_find(&it->reply, SECTION_ANSWER, TYPE_NS, f->ask_name);
+	/* it only leads on: for a client who asks for it, it is validated */
+	const struct reply_rrset *ns =
+		reply_get(&it->reply, SECTION_ANSWER, TYPE_NS, f->ask_name);
 	if (ns)
 		store_rrset(
 			it, f, ns, it->reply.aa ? RANK_AUTH_ANSWER : RANK_ANSWER, NULL);
@@ -185,13 +186,14 @@ static enum step on_negative(struct iter *it, struct frame *f)
 	 * counts */
 	if (f->minimised && it->reply.kind == REPLY_NXDOMAIN && !has_denial(&it->reply))
 		return ask_whole(f);
-	return go(f, STATE_NEGATIVE);
+	if (f->minimised && it->reply.kind == REPLY_NODATA)
+		return go(f, STATE_NEGATIVE);
+	return validate_begin(it, f, STATE_NEGATIVE);
 }
 
 static enum step on_referral(struct iter *it, struct frame *f)
 {
-	(void)it;
-	return go(f, STATE_REFERRAL);
+	return validate_begin(it, f, STATE_REFERRAL);
 }
 
 static enum step on_truncated(struct iter *it, struct frame *f)
@@ -235,8 +237,7 @@ static enum step on_error(struct iter *it, struct frame *f)
 	char text[16];
 	if (rcode == RCODE_YXDOMAIN && !f->minimised && it->reply.count > 0) {
 		it->wish->accepted = !it->event->shared;
-		go(f, STATE_ANSWER);
-		return STEP_ON;
+		return validate_begin(it, f, STATE_ANSWER);
 	}
 	if (!s->plain && dislikes_edns(&it->reply)) {
 		s->plain = true;

@@ -464,6 +464,7 @@ static void emit(struct sorting *s, const struct group *g)
 	assert(end == data + len);
 	s->out->rrsets[s->out->count++] = (struct reply_rrset){ .section = g->section,
 		.authoritative = s->out->aa,
+		.note = EDE_NONE,
 		.rr = { .name = g->name,
 			.type = g->type,
 			.rclass = s->q->rclass,
@@ -549,7 +550,7 @@ static enum reply_kind judge(struct sorting *s, const uint8_t *pkt, size_t len)
 void reply_read(struct reply *out, const struct reply_question *q, const uint8_t *pkt,
 	size_t len, struct arena *arena, struct counters *counters)
 {
-	*out = (struct reply){ .ede = EDE_NONE };
+	*out = (struct reply){ .ede = EDE_NONE, .note = EDE_NONE };
 	struct sorting s = { .q = q, .out = out, .arena = arena, .counters = counters };
 	out->kind = judge(&s, pkt, len);
 	if (!s.groups)
@@ -563,14 +564,21 @@ void reply_read(struct reply *out, const struct reply_question *q, const uint8_t
 	}
 }
 
-const struct rrset *reply_find(const struct reply *r, enum msg_section section,
+const struct reply_rrset *reply_get(const struct reply *r, enum msg_section section,
 	uint16_t type, const uint8_t *name)
 {
 	for (size_t i = 0; i < r->count; i++) {
 		const struct reply_rrset *set = &r->rrsets[i];
 		if (set->section == section && set->rr.type == type &&
 			(!name || name_equal(set->rr.name, name)))
-			return &set->rr;
+			return set;
 	}
 	return NULL;
+}
+
+const struct rrset *reply_find(const struct reply *r, enum msg_section section,
+	uint16_t type, const uint8_t *name)
+{
+	const struct reply_rrset *set = reply_get(r, section, type, name);
+	return set ? &set->rr : NULL;
 }

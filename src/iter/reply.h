@@ -57,6 +57,13 @@ struct reply_rrset {
 	enum msg_section section;
 	bool authoritative; /* AA was set */
 	struct rrset rr;
+	/* what validation found, see iter/validate.c */
+	uint8_t status;        /* enum cache_status */
+	bool bad;              /* its signatures are wrong: as if it had not come */
+	bool expanded;         /* made from a wildcard; SECURE only */
+	uint8_t labels;        /* of its signature */
+	int note;              /* why it is INSECURE: an extended error, or EDE_NONE */
+	const uint8_t *signer; /* SECURE: the zone */
 };
 
 struct reply {
@@ -79,11 +86,17 @@ struct reply {
 	const uint8_t *soa_zone; /* owner of the SOA, or NULL */
 	bool has_answer; /* ALIAS: the chain ends with data of the asked type, in rrsets
 			  */
+	/* what validation found of the denial, or of a referral's DS */
+	uint8_t status; /* enum cache_status */
+	int note;
+	bool unsigned_cut; /* denied DS: there is a delegation, or may be */
 };
 
 void reply_read(struct reply *out, const struct reply_question *q, const uint8_t *pkt,
 	size_t len, struct arena *arena, struct counters *counters);
 
 /* The first RRset of this section, type and owner (NULL: any); NULL if none. */
+const struct reply_rrset *reply_get(const struct reply *r, enum msg_section section,
+	uint16_t type, const uint8_t *name);
 const struct rrset *reply_find(const struct reply *r, enum msg_section section,
 	uint16_t type, const uint8_t *name);

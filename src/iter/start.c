@@ -7,16 +7,15 @@ static bool take(struct iter *it, struct frame *f, const struct stored *s)
 {
 	const bool expired = s->meta.expire_s <= now_wall_s(&it->now);
 	it->stale |= expired;
-	if (s->meta.status < it->status)
-		it->status = s->meta.status;
+	frame_status(f, s->meta.status, s->meta.ede);
+	f->unsigned_cut = s->meta.user & STORE_UNSIGNED_CUT;
 	for (int i = 0; i < s->count; i++) {
 		const struct bundle_item *item = &s->items[i];
 		const uint32_t ttl =
 			expired ? STALE_TTL : store_left(it, s, item->rr.ttl);
 		/* no AD past the end of a signature */
-		if (expired && it->status == CACHE_SECURE &&
-			store_sig_ended(it, &item->rr))
-			it->status = CACHE_INSECURE;
+		if (expired && store_sig_ended(it, &item->rr))
+			frame_status(f, CACHE_INSECURE, EDE_NONE);
 		if (!chain_add(it, f, item->section, &item->rr, ttl))
 			return false;
 	}
@@ -35,6 +34,18 @@ static bool get_rrset(struct iter *it, const struct frame *f, const uint8_t *nam
 static bool is_fresh(const struct iter *it, const struct stored *s)
 {
 	return !it->q.refresh || it->depth > 0 || !cache_is_due(&s->meta, &it->now);
+}
+
+bool start_accepts(const struct frame *f, const struct cache_meta *meta)
+{
+	return f->guard != GUARD_CHECK || meta->status >= CACHE_INSECURE;
+}
+
+/* Nothing unchecked is handed out where it must be checked. */
+static bool is_usable(
+	const struct iter *it, const struct frame *f, const struct stored *s)
+{
+	return start_accepts(f, &s->meta) && is_fresh(it, s);
 }
 
 static enum step finish(struct frame *f, uint16_t rcode)
@@ -89,11 +100,11 @@ static bool lookup_ancestors(
 	for (unsigned n = 1; n < labels && n <= ANCESTORS_READ; n++) {
 		const uint8_t *name = name_strip(f->name, labels - n);
 		if (store_get(it, f->route.domain, CACHE_NXDOMAIN, name, 0, s) &&
-			is_fresh(it, s)) {
+			is_usable(it, f, s)) {
 			*step = take_negative(it, f, s, RCODE_NXDOMAIN);
 			return true;
 		}
-		if (get_rrset(it, f, name, TYPE_DNAME, s) && is_fresh(it, s)) {
+		if (get_rrset(it, f, name, TYPE_DNAME, s) && is_usable(it, f, s)) {
 			*step = follow_dname(it, f, s);
 			return true;
 		}
@@ -122,9 +133,12 @@ static bool lookup_failure(
 	if (it->q.stale || !store_get(it, domain, CACHE_FAILURE, f->name, f->type, s))
 		return false;
 	const struct cache_meta failure = s->meta;
-	if (store_newest(it, domain, f->name, f->type, s) > failure.stored_s)
+	if (f->guard != GUARD_CHECK && validate_is_bogus(failure.ede))
+		return false;
+	if (store_newest(it, f, f->name, f->type, s) > failure.stored_s)
 		return false;
 	it->ede_origin = failure.ede;
+	f->bogus = validate_is_bogus(failure.ede);
 	f->failed = true;
 	f->count = 0;
 	f->ede = EDE_CACHED_ERROR;
@@ -132,21 +146,43 @@ static bool lookup_failure(
 	return true;
 }
 
-static bool lookup(struct iter *it, struct frame *f, enum step *step)
+static bool lookup_checked(struct iter *it, struct frame *f, enum step *step)
 {
 	struct stored s;
 	const uint64_t domain = f->route.domain;
-	if ((get_rrset(it, f, f->name, f->type, &s) && is_fresh(it, &s)) ||
+	if ((get_rrset(it, f, f->name, f->type, &s) && is_usable(it, f, &s)) ||
 		(f->type != TYPE_CNAME && get_rrset(it, f, f->name, TYPE_CNAME, &s) &&
-			is_fresh(it, &s)) ||
+			is_usable(it, f, &s)) ||
 		(store_get(it, domain, CACHE_NODATA, f->name, f->type, &s) &&
-			is_fresh(it, &s)) ||
+			is_usable(it, f, &s)) ||
 		(store_get(it, domain, CACHE_NXDOMAIN, f->name, 0, &s) &&
-			is_fresh(it, &s))) {
+			is_usable(it, f, &s))) {
 		*step = start_take(it, f, &s);
 		return true;
 	}
-	return lookup_failure(it, f, &s, step) || lookup_ancestors(it, f, &s, step);
+	return false;
+}
+
+static bool lookup_unchecked(struct iter *it, struct frame *f, enum step *step)
+{
+	struct stored s;
+	const uint64_t domain = f->route.domain;
+	if (f->guard != GUARD_CHECK || it->q.stale)
+		return false;
+	const bool found =
+		get_rrset(it, f, f->name, f->type, &s) ||
+		(f->type != TYPE_CNAME && get_rrset(it, f, f->name, TYPE_CNAME, &s)) ||
+		store_get(it, domain, CACHE_NODATA, f->name, f->type, &s) ||
+		store_get(it, domain, CACHE_NXDOMAIN, f->name, 0, &s);
+	return (found && is_fresh(it, &s) && adopt_stored(it, f, &s, step)) ||
+	       adopt_ds(it, f, step);
+}
+
+static bool lookup(struct iter *it, struct frame *f, enum step *step)
+{
+	struct stored s;
+	return lookup_checked(it, f, step) || lookup_failure(it, f, &s, step) ||
+	       lookup_ancestors(it, f, &s, step) || lookup_unchecked(it, f, step);
 }
 
 enum step start_lookup(struct iter *it, struct frame *f)
@@ -154,6 +190,7 @@ enum step start_lookup(struct iter *it, struct frame *f)
 	enum step step;
 	if (f->chain == 0)
 		f->asked_domain = f->route.domain;
+	validate_guard(it, f);
 	if (!f->no_cache && lookup(it, f, &step)) {
 		log_debug(CACHE, "%s: found", iter_text(f->name, f->type));
 		return step;

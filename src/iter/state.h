@@ -3,7 +3,7 @@
  * nobody else.
  *
  * A frame is one question being resolved: frame 0 is the client's, those above it are
- * name server addresses that the frame beneath waits for. Each frame has a state, and
+ * what the frame beneath waits for: a name server's address, a zone's keys, a DS. Each frame has a state, and
  * iter.c has a table that gives each state its step. A step changes the frame and says
  * STEP_ON, or fills the wish and says STEP_WISH. Frames borrow from the resolution's
  * arena; `scratch` holds the reply being judged and is reset with the next one. */
@@ -16,6 +16,8 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "cache/bundle.h"
+#include "dnssec/anchor.h"
+#include "dnssec/verify.h"
 #include "iter/iter.h"
 #include "iter/reply.h"
 #include "wire/codes.h"
@@ -29,6 +31,7 @@
 	X(ADDRESS, nsaddr_take, "waiting for a name server's address")                 \
 	X(ASK, ask_send, "asking")                                                     \
 	X(WAIT, receive_event, "waiting for a server")                                 \
+	X(VALIDATE, validate_run, "validating")                                        \
 	X(REFERRAL, cut_referral, "following a referral")                              \
 	X(ANSWER, chain_take, "taking an answer")                                      \
 	X(NEGATIVE, negative_take, "taking a negative answer")                         \
@@ -56,6 +59,7 @@ enum {
 	STALE_RECHECK_S = 30,     /* no new try after a stale answer: section 5 */
 	STALE_MAX_S = 86400,      /* after their end: one to three days, section 5 */
 	TURNS_PER_STEP = 64,      /* then others have their turn: ITER_AGAIN */
+	CHECKS_PER_STEP = 2,      /* signatures, likewise */
 	ANCESTORS_READ = 24,      /* for RFC 8020 and DNAME */
 	LAME_S = 600,
 	FLAG_S = 3600,     /* oddities of a server are tried again after this */
@@ -99,8 +103,53 @@ struct cut {
 	bool forward;     /* not a cut: the targets of a rule */
 };
 
+/* What the frame's question is for. */
+enum purpose { FOR_CLIENT, FOR_ADDRESS, FOR_TRUST };
+
+/* Is what comes validated? */
+enum guard {
+	GUARD_CHECK,
+	GUARD_OPEN, /* no: nothing says that it is signed, all is insecure */
+	GUARD_OFF,  /* no: CD, or addresses of servers, of which any may lie anyway */
+};
+
+/* A zone, as far as this resolution knows. */
+enum zone_state {
+	ZONE_UNKNOWN,
+	ZONE_SECURE,   /* signed: `ds` says with which keys */
+	ZONE_INSECURE, /* proven to be unsigned, or signed as nobody here can check */
+	ZONE_NONE,     /* proven: no zone begins at this name */
+	ZONE_BOGUS,    /* no chain of trust comes to it, or it could not be had */
+};
+
+struct zone {
+	struct zone *next;
+	const uint8_t *name;
+	enum zone_state state;
+	int ede;     /* why INSECURE or BOGUS */
+	bool silent; /* BOGUS: only because nobody answers */
+	bool cached; /* the keys were not fetched by this resolution */
+	struct rrset ds;
+	const struct keyset *keys; /* NULL: not fetched yet */
+};
+
+/* How far the validation of the reply is. */
+struct check {
+	bool begun;
+	bool running; /* `verify` is at work on RRset `at` */
+	size_t at;
+	unsigned labels; /* of the name up to which cuts were looked for */
+	int ede;         /* what is wrong */
+	bool silent;     /* only that nobody answers */
+	bool final;      /* whichever server says it */
+	enum iter_state then;
+	struct verify verify;
+	struct keyset *keys; /* of a DNSKEY RRset that is to be proved */
+};
+
 struct frame {
 	enum iter_state state;
+	enum purpose purpose;
 	const uint8_t *asked; /* as the frame began */
 	uint64_t asked_domain;
 	const uint8_t *name; /* now, after aliases */
@@ -138,6 +187,18 @@ struct frame {
 	unsigned want_ns;
 	uint16_t want_type;
 
+	/* validation */
+	enum guard guard;
+	struct check check;
+	struct reply held; /* the reply under judgement, while a frame above asks */
+	struct arena *held_arena;
+	enum cache_status status; /* the least of the records */
+	int note;                 /* why it is insecure, EDE_NONE */
+	bool unsigned_cut;        /* DS is denied: there is a delegation, or may be */
+	unsigned bogus_tries;
+	int bogus_ede; /* of the first bogus reply */
+	bool bogus;    /* failed because of that */
+
 	uint16_t rcode;
 	int ede;
 	bool failed;
@@ -158,6 +219,8 @@ struct iter {
 	unsigned timeouts;
 	unsigned steps;
 	uint64_t bytes;
+	struct dnssec_work work;
+	unsigned slice; /* signature checks left in this step */
 
 	unsigned asks;          /* with those joined */
 	unsigned local_trouble; /* asks that never left */
@@ -165,7 +228,8 @@ struct iter {
 	bool error_seen;        /* a server answered, badly */
 	bool no_route[2];       /* IPv4, IPv6: could not be sent */
 
-	struct frame *frames[LIMIT_DEPTH + 1];
+	struct zone *zones;
+	struct frame *frames[LIMIT_FRAMES + 1];
 	unsigned depth;
 	bool over;
 
@@ -173,7 +237,6 @@ struct iter {
 	struct iter_wish *wish;
 	struct reply reply;
 
-	enum cache_status status;
 	bool stale; /* something expired was taken */
 	int ede_origin;
 	struct iter_answer answer;
@@ -185,7 +248,8 @@ struct iter {
 /* --- iter.c ------------------------------------------------------------------ */
 struct frame *iter_frame_top(struct iter *it);
 /* A frame more, for this question. NULL: nested too deep, or out of memory. */
-struct frame *iter_frame_push(struct iter *it, const uint8_t *name, uint16_t type);
+struct frame *iter_frame_push(
+	struct iter *it, const uint8_t *name, uint16_t type, enum purpose purpose);
 enum step iter_frame_done(struct iter *it, struct frame *f);
 /* The frame's question cannot be answered: SERVFAIL, kept for a while (RFC 9520). */
 enum step iter_frame_fail(struct iter *it, struct frame *f, int ede);
@@ -193,6 +257,14 @@ enum step iter_frame_fail(struct iter *it, struct frame *f, int ede);
 enum step iter_give_up(struct iter *it, int ede, const char *why);
 /* Remember who failed, for the extended error's text. */
 void iter_trouble(struct iter *it, const struct addr *server, const char *what);
+/* What is taken lowers what the frame's answer is. */
+static inline void frame_status(struct frame *f, unsigned status, int note)
+{
+	if (status < f->status)
+		f->status = (enum cache_status)status;
+	if (status == CACHE_INSECURE && f->note == EDE_NONE)
+		f->note = note;
+}
 bool iter_flag(const struct iter *it, enum conf_flag flag);
 bool iter_family_allowed(const struct iter *it, uint8_t family);
 /* "name TYPE" for log lines. */
@@ -207,6 +279,9 @@ enum step start_lookup(struct iter *it, struct frame *f);
 bool start_knows_ns(struct iter *it, const struct frame *f, const uint8_t *name);
 /* What is cached joins the records: how the frame goes on. */
 enum step start_take(struct iter *it, struct frame *f, const struct stored *s);
+
+/* Is what lies in the cache good enough for this frame? */
+bool start_accepts(const struct frame *f, const struct cache_meta *meta);
 
 /* --- stale.c ----------------------------------------------------------------- */
 /* The last look-up of a stale question: what has expired will do. */
@@ -228,7 +303,7 @@ bool chain_synthesize(struct iter *it, const struct rrset *dname, const uint8_t 
 
 /* --- negative.c -------------------------------------------------------------- */
 enum step negative_take(struct iter *it, struct frame *f);
-/* Keep and answer that `name` (the frame's) is not there, or not of this type. */
+/* Keep and answer that `name` is not there, or not of this type. */
 enum step negative_finish(
 	struct iter *it, struct frame *f, const uint8_t *name, bool nxdomain);
 
@@ -249,6 +324,56 @@ void cut_add_server(struct iter *it, struct cut *cut, int ns, const struct addr 
 /* Servers that gave up on us before keep that. */
 void cut_inherit(struct cut *cut, const struct cut *old);
 struct cut *forward_cut(struct iter *it, const struct route *route);
+
+/* --- adopt.c ----------------------------------------------------------------- */
+/* What was found for the frame's question, unchecked, is validated now. False: it is of
+ * no use. */
+bool adopt_stored(
+	struct iter *it, struct frame *f, const struct stored *s, enum step *step);
+/* A DS, or its denial, that a referral brought. */
+bool adopt_ds(struct iter *it, struct frame *f, enum step *step);
+
+/* --- validate.c -------------------------------------------------------------- */
+enum verdict {
+	CHECK_GOOD,  /* secure, or insecure: its status says */
+	CHECK_WRONG, /* bogus; check.ede */
+	CHECK_LATER, /* a frame was pushed */
+	CHECK_YIELD, /* others have their turn first */
+	CHECK_OVER,  /* out of budget: the resolution, or the frame, has ended */
+};
+/* The reply is validated, then the frame goes on in that state. */
+enum step validate_begin(struct iter *it, struct frame *f, enum iter_state then);
+enum step validate_run(struct iter *it, struct frame *f);
+/* The frame's question has a bogus answer, and that is final. */
+/* Is this extended error one of a validation that failed? */
+bool validate_is_bogus(int ede);
+enum step validate_fail(struct iter *it, struct frame *f, int ede);
+/* Does the frame validate anything? Decided anew for each name. */
+void validate_guard(struct iter *it, struct frame *f);
+
+/* --- proof.c ----------------------------------------------------------------- */
+/* All RRsets are judged: what do the denials among them prove? */
+enum verdict proof_check(struct iter *it, struct frame *f);
+/* Does the reply need its NSEC and NSEC3 records? */
+bool proof_wanted(const struct reply *r);
+
+/* --- trust.c ----------------------------------------------------------------- */
+/* What is known of a zone. LATER: a frame asks for it; WRONG: it cannot. */
+enum verdict trust_zone(
+	struct iter *it, struct frame *f, const uint8_t *name, struct zone **out);
+/* The keys of a secure zone: z->keys. Its state may have changed afterwards. */
+enum verdict trust_keys(struct iter *it, struct frame *f, struct zone *z);
+/* Is there an unsigned delegation from `base` (secure) on down to `name`? GOOD: yes.
+ * `self`: the name itself may be one. */
+enum verdict trust_walk(struct iter *it, struct frame *f, const uint8_t *base,
+	const uint8_t *name, bool self, struct zone **out);
+/* A referral was proven: the zone is signed with this DS (NULL: unsigned). */
+void trust_learn(
+	struct iter *it, const uint8_t *zone, const struct rrset *ds, int note);
+/* The same of a cut as it lies in the cache. */
+void trust_learn_cut(struct iter *it, const uint8_t *zone, const struct stored *s);
+/* The frame above, which was asked for trust, has ended. */
+void trust_take(struct iter *it, struct frame *f);
 
 /* --- select.c ---------------------------------------------------------------- */
 enum step select_server(struct iter *it, struct frame *f);
@@ -279,7 +404,7 @@ uint32_t store_rrset_ttl(const struct iter *it, const struct rrset *rr);
 bool store_sig_ended(const struct iter *it, const struct rrset *rr);
 uint32_t store_negative_ttl(const struct iter *it, const struct reply *r);
 /* One RRset, with the proofs that belong to a wildcard's expansion. */
-void store_rrset(struct iter *it, const struct frame *f, const struct rrset *rr,
+void store_rrset(struct iter *it, const struct frame *f, const struct reply_rrset *set,
 	enum cache_rank rank, const struct reply *proofs);
 void store_negative(struct iter *it, const struct frame *f, const uint8_t *name,
 	bool nxdomain, const struct reply *r);
@@ -292,6 +417,9 @@ void store_failure(
 /* The question was answered with stale data: no new try for a while. */
 void store_recheck(struct iter *it, const struct frame *f);
 bool store_is_denial(uint16_t type);
+
+/* cache_meta's user: the denial of a DS leaves room for an unsigned delegation. */
+enum { STORE_UNSIGNED_CUT = 1 };
 
 struct stored { /* a cache entry as read; borrows a buffer that the next read overwrites
 		 */
@@ -306,7 +434,7 @@ bool store_get_stale(struct iter *it, uint64_t domain, enum cache_kind kind,
 	const uint8_t *name, uint16_t type, struct stored *out);
 /* When the newest of all that is kept about this name and type was stored, expired or
  * not; 0: nothing is. Leaves that in `out`. */
-int64_t store_newest(struct iter *it, uint64_t domain, const uint8_t *name,
+int64_t store_newest(struct iter *it, const struct frame *f, const uint8_t *name,
 	uint16_t type, struct stored *out);
 /* Seconds that an item has left. */
 uint32_t store_left(const struct iter *it, const struct stored *s, uint32_t ttl);

@@ -115,7 +115,7 @@ static size_t proofs_of(const struct reply *r, bool soa, uint32_t ttl,
 {
 	for (size_t i = 0; i < r->count && at < BUNDLE_MAX; i++) {
 		const struct reply_rrset *set = &r->rrsets[i];
-		if (set->section != SECTION_AUTHORITY)
+		if (set->section != SECTION_AUTHORITY || set->bad)
 			continue;
 		if (!store_is_denial(set->rr.type) &&
 			!(soa && set->rr.type == TYPE_SOA))
@@ -129,9 +129,10 @@ static size_t proofs_of(const struct reply *r, bool soa, uint32_t ttl,
 	return at;
 }
 
-void store_rrset(struct iter *it, const struct frame *f, const struct rrset *rr,
+void store_rrset(struct iter *it, const struct frame *f, const struct reply_rrset *set,
 	enum cache_rank rank, const struct reply *proofs)
 {
+	const struct rrset *rr = &set->rr;
 	const uint32_t ttl = store_rrset_ttl(it, rr);
 	struct bundle_item items[BUNDLE_MAX] = { { .section = SECTION_ANSWER,
 		.rr = *rr } };
@@ -140,6 +141,8 @@ void store_rrset(struct iter *it, const struct frame *f, const struct rrset *rr,
 	const struct cache_key key = key_for(f, CACHE_RRSET, rr->name, rr->type);
 	struct cache_meta meta = meta_for(it, ttl);
 	meta.rank = (uint8_t)rank;
+	meta.status = set->status;
+	meta.ede = (int16_t)set->note;
 	put(it, &key, &meta, items, count);
 }
 
@@ -154,6 +157,9 @@ void store_negative(struct iter *it, const struct frame *f, const uint8_t *name,
 			 : key_for(f, CACHE_NODATA, name, f->ask_type);
 	struct cache_meta meta = meta_for(it, ttl);
 	meta.rank = r->aa ? RANK_AUTH_ANSWER : RANK_ANSWER;
+	meta.status = r->status;
+	meta.ede = (int16_t)r->note;
+	meta.user = r->unsigned_cut ? STORE_UNSIGNED_CUT : 0;
 	meta.rcode = nxdomain ? RCODE_NXDOMAIN : RCODE_NOERROR;
 	put(it, &key, &meta, items, count);
 }
@@ -174,7 +180,7 @@ void store_cut(struct iter *it, const struct frame *f, const struct rrset *ns,
 		const bool ds =
 			set->section == SECTION_AUTHORITY &&
 			(set->rr.type == TYPE_DS || store_is_denial(set->rr.type));
-		if (!ds && set->section != SECTION_ADDITIONAL)
+		if (set->bad || (!ds && set->section != SECTION_ADDITIONAL))
 			continue;
 		items[count].section = set->section;
 		items[count].rr = set->rr;
@@ -185,6 +191,8 @@ void store_cut(struct iter *it, const struct frame *f, const struct rrset *ns,
 	const struct cache_key key = key_for(f, CACHE_CUT, ns->name, TYPE_NS);
 	struct cache_meta meta = meta_for(it, ttl);
 	meta.rank = RANK_REFERRAL;
+	meta.status = r->status;
+	meta.ede = (int16_t)r->note;
 	put(it, &key, &meta, items, count);
 }
 
@@ -214,7 +222,8 @@ static struct cache_key failure_key(
 
 /* Twice as long as the last time when it is tried again soon and fails again, up to
  * five minutes: RFC 9520 section 3.2. */
-static uint32_t failure_life(struct iter *it, const struct cache_key *key)
+static uint32_t failure_life(
+	struct iter *it, const struct frame *f, const struct cache_key *key)
 {
 	struct cache_meta last;
 	if (cache_peek(it->env.cache, key, &it->now, &last, value, sizeof(value),
@@ -225,7 +234,7 @@ static uint32_t failure_life(struct iter *it, const struct cache_key *key)
 	const int64_t since = now_wall_s(&it->now) - last.expire_s;
 	struct stored s;
 	if (since > 2 * life || since > FAILURE_TTL_MAX ||
-		store_newest(it, key->domain, key->name, key->type, &s) > last.stored_s)
+		store_newest(it, f, key->name, key->type, &s) > last.stored_s)
 		return FAILURE_TTL;
 	if (since < 0) /* another resolution failed just now: the same failure */
 		return (uint32_t)life;
@@ -236,7 +245,7 @@ void store_failure(
 	struct iter *it, uint64_t domain, const uint8_t *name, const struct frame *f)
 {
 	const struct cache_key key = failure_key(it, domain, name, f->type);
-	put_failure(it, &key, f, failure_life(it, &key), FAILURE_RANK);
+	put_failure(it, &key, f, failure_life(it, f, &key), FAILURE_RANK);
 }
 
 void store_recheck(struct iter *it, const struct frame *f)
@@ -295,9 +304,10 @@ bool store_get_stale(struct iter *it, uint64_t domain, enum cache_kind kind,
 	       out->meta.expire_s + STALE_MAX_S > now_wall_s(&it->now);
 }
 
-int64_t store_newest(struct iter *it, uint64_t domain, const uint8_t *name,
+int64_t store_newest(struct iter *it, const struct frame *f, const uint8_t *name,
 	uint16_t type, struct stored *out)
 {
+	const uint64_t domain = f->route.domain;
 	const struct {
 		enum cache_kind kind;
 		uint16_t type;
@@ -312,6 +322,8 @@ int64_t store_newest(struct iter *it, uint64_t domain, const uint8_t *name,
 			out->meta.stored_s <= newest)
 			continue;
 		if (places[i].kind == CACHE_RRSET && out->meta.rank < RANK_ANSWER)
+			continue;
+		if (!start_accepts(f, &out->meta))
 			continue;
 		newest = out->meta.stored_s;
 		best = i;

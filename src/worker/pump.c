@@ -13,6 +13,7 @@
 
 enum {
 	READY_A_TURN = 256, /* steps of the ready queue before others have their turn */
+	READY_US = 700,     /* and time: signature checks are made here */
 	PUMP_STEPS = 64,    /* steps of one resolution without waiting */
 	FETCH_TICK_US = 50 * 1000,
 	LEASE_MIN_US = 1000 * 1000,
@@ -343,6 +344,7 @@ static void ready_run(void *ctx)
 	struct resolve *r = ctx;
 	/* who comes meanwhile comes in the next turn */
 	size_t left = r->ready_count < READY_A_TURN ? r->ready_count : READY_A_TURN;
+	const int64_t end_us = clock_read().mono_us + READY_US;
 	for (; left && r->ready_first; left--) {
 		struct resolution *s = r->ready_first;
 		r->ready_count--;
@@ -350,6 +352,8 @@ static void ready_run(void *ctx)
 		if (!r->ready_first)
 			r->ready_last = &r->ready_first;
 		ready_step(s);
+		if (clock_read().mono_us >= end_us)
+			break;
 	}
 	if (r->ready_first)
 		loop_timer_set(

@@ -209,7 +209,8 @@ static bool open_resolver(
 			.infra = w->infra,
 			.random = &w->random,
 			.counters = w->counters,
-			.anchors = w->anchors },
+			.anchors = w->anchors,
+			.verifier = &w->verifier },
 		.counters = w->counters,
 		.random = &w->random,
 		.run_folder = w->run_folder,
@@ -224,6 +225,18 @@ static bool open_resolver(
 	w->resolve = resolve_new(&env);
 	respond_setup(&w->respond, w->conf);
 	return w->resolve && prefetch_open(w) ? true : say(error, "out of memory");
+}
+
+/* Strangers choose the keys that are looked up in it. */
+static bool open_verifier(
+	struct worker *w, const struct start_options *o, char error[static TEXT])
+{
+	struct hash_key secret;
+	(void)o;
+	random_fill(&w->random, &secret, sizeof(secret));
+	return verifier_init(&w->verifier, KEPT_KEYS, CRYPTO_SHA1, &secret)
+		       ? true
+		       : say(error, "out of memory");
 }
 
 static bool catch_signals(
@@ -291,6 +304,7 @@ static const struct {
 	{ take_user }, /* before the first file, for all belong to the user */
 	{ open_stats },
 	{ open_memory },
+	{ open_verifier },
 	{ open_resolver },
 	{ catch_signals },
 	{ open_tls },
@@ -330,6 +344,7 @@ static void close_all(struct worker *w)
 	anchors_close(w);
 	if (w->upstream)
 		upstream_free(w->upstream);
+	verifier_fini(&w->verifier);
 	if (w->infra)
 		infra_close(w->infra);
 	snapshot_close(w->snapshot);

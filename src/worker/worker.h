@@ -17,6 +17,7 @@
 #include "conf/conf.h"
 #include "ctl/control.h"
 #include "ctl/stats.h"
+#include "dnssec/verify.h"
 #include "loop/loop.h"
 #include "lua/script.h"
 #include "net/stream.h"
@@ -28,6 +29,7 @@
 #include "worker/respond.h"
 
 enum {
+	KEPT_KEYS = 4096,        /* public keys, parsed */
 	KEEP_SLOTS = 16384,      /* remembered questions that were asked once */
 	SCRATCH_LEN = 80 * 1024, /* the longest message or cache value */
 	EVENTS_MAX = 256,        /* event.* of the script */
@@ -77,6 +79,7 @@ struct worker {
 	struct anchor_set *anchors; /* anchors.c */
 	struct snapshot *snapshot;  /* NULL: no folder for one */
 	struct infra *infra;
+	struct verifier verifier;
 	struct poison *poison;
 	struct upstream *upstream;
 	struct resolve *resolve;

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* iter/proof.c - what a reply denies, and what its NSEC and NSEC3 records prove of it:
+ * names, types, closer matches than a wildcard, a DS. RFC 4035 section 5.4, RFC 5155. */
+#include <string.h>
+
+#include "dnssec/denial.h"
+#include "iter/state.h"
+
+static bool is_answer(const struct reply *r)
+{
+	return r->kind == REPLY_ANSWER || r->kind == REPLY_ALIAS ||
+	       r->kind == REPLY_ERROR;
+}
+
+/* Its signature covers fewer labels than the owner has: RFC 4035 section 5.3.4. */
+static bool looks_expanded(const struct rrset *rr)
+{
+	const struct rdata sig = rrset_at(rr, rr->count);
+	return sig.bytes && sig.len > 3 && sig.bytes[3] < name_labels(rr->name) &&
+	       !name_is_wildcard(rr->name);
+}
+
+bool proof_wanted(const struct reply *r)
+{
+	if (r->kind == REPLY_REFERRAL)
+		return !reply_find(r, SECTION_AUTHORITY, TYPE_DS, r->cut);
+	if (!is_answer(r) || r->soa_zone)
+		return true;
+	for (size_t i = 0; i < r->count; i++)
+		if (r->rrsets[i].section == SECTION_ANSWER &&
+			looks_expanded(&r->rrsets[i].rr))
+			return true;
+	return false;
+}
+
+static bool is_proof(const struct reply_rrset *set)
+{
+	return set->section == SECTION_AUTHORITY && !set->bad &&
+	       set->status == CACHE_SECURE && !set->expanded &&
+	       store_is_denial(set->rr.type);
+}
+
+/* The proofs of this zone. */
+static void gather(struct denial *d, const struct reply *r, const uint8_t *zone)
+{
+	static struct keyset keys; /* only its zone is looked at */
+	denial_begin(d, zone);
+	for (size_t i = 0; i < r->count; i++) {
+		const struct reply_rrset *set = &r->rrsets[i];
+		if (!is_proof(set) || !name_equal(set->signer, zone))
+			continue;
+		keys.zone = zone;
+		const struct verify v = {
+			.rr = &set->rr, .keys = &keys, .ede = EDE_NONE
+		};
+		denial_add(d, &set->rr, &v);
+	}
+}
+
+static enum verdict unproven(struct iter *it, struct frame *f)
+{
+	f->check.ede = EDE_NSEC_MISSING;
+	for (size_t i = 0; i < it->reply.count; i++)
+		if (it->reply.rrsets[i].bad)
+			f->check.ede = EDE_BOGUS;
+	return CHECK_WRONG;
+}
+
+static enum verdict judge(
+	struct iter *it, struct frame *f, const struct denial_result *d)
+{
+	if (d->status == DNSSEC_LIMIT) {
+		counter_up(it->env.counters, budget_sha1_exhausted);
+		iter_give_up(it, EDE_OTHER, "too much NSEC3 hashing");
+		return CHECK_OVER;
+	}
+	return d->status == DNSSEC_SECURE || d->status == DNSSEC_INSECURE
+		       ? CHECK_GOOD
+		       : unproven(it, f);
+}
+
+static uint8_t status_of(const struct denial_result *d)
+{
+	return d->status == DNSSEC_SECURE ? CACHE_SECURE : CACHE_INSECURE;
+}
+
+/* --- answers made from a wildcard ---------------------------------------------------- */
+
+static enum verdict check_expanded(struct iter *it, struct frame *f)
+{
+	struct reply *r = &it->reply;
+	for (size_t i = 0; i < r->count; i++) {
+		struct reply_rrset *set = &r->rrsets[i];
+		if (set->section != SECTION_ANSWER || set->status != CACHE_SECURE ||
+			!set->expanded)
+			continue;
+		struct denial d;
+		gather(&d, r, set->signer);
+		const struct denial_result result =
+			denial_wildcard(&d, set->rr.name, set->labels, &it->work);
+		const enum verdict v = judge(it, f, &result);
+		if (v != CHECK_GOOD)
+			return v;
+		set->status = status_of(&result);
+		set->note = result.ede;
+	}
+	return CHECK_GOOD;
+}
+
+/* --- no such name, no such type ------------------------------------------------------- */
+
+/* Where the denial must come from: the SOA's zone, or that of the first proof. NULL:
+ * nobody signed anything. */
+static const struct reply_rrset *denier_of(const struct reply *r)
+{
+	const struct reply_rrset *soa = reply_get(r, SECTION_AUTHORITY, TYPE_SOA, NULL);
+	if (soa)
+		return soa;
+	for (size_t i = 0; i < r->count; i++)
+		if (is_proof(&r->rrsets[i]))
+			return &r->rrsets[i];
+	return NULL;
+}
+
+/* Nothing but an unsigned zone may deny without a proof. */
+static enum verdict deny_unsigned(
+	struct iter *it, struct frame *f, const uint8_t *name, uint16_t type)
+{
+	struct zone *z;
+	const struct anchor *a =
+		anchor_find_type(it->env.anchors, name, type, now_wall_s(&it->now));
+	it->reply.status = CACHE_INSECURE;
+	if (!a || a->kind == ANCHOR_NEGATIVE) {
+		it->reply.note = a ? EDE_NEGATIVE_ANCHOR : EDE_NONE;
+		return CHECK_GOOD;
+	}
+	const bool known =
+		f->cut && !f->cut->forward && name_within(f->cut->zone, a->owner);
+	const uint8_t *base = known ? f->cut->zone : a->owner;
+	enum verdict v = trust_zone(it, f, base, &z);
+	if (v != CHECK_GOOD)
+		return v;
+	if (z->state == ZONE_SECURE)
+		v = trust_walk(it, f, base, name, type != TYPE_DS, &z);
+	if (v == CHECK_GOOD && z->state == ZONE_INSECURE)
+		it->reply.note = z->ede;
+	else if (v == CHECK_GOOD)
+		v = unproven(it, f);
+	return v;
+}
+
+static void bound_ttl(struct reply *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		const struct reply_rrset *set = &r->rrsets[i];
+		const bool counts = is_proof(set) || (set->status == CACHE_SECURE &&
+							     set->rr.type == TYPE_SOA);
+		/* RFC 9077, and no longer than the signatures last */
+		if (counts && set->rr.ttl < r->negative_ttl)
+			r->negative_ttl = set->rr.ttl;
+	}
+}
+
+static enum verdict check_denial(struct iter *it, struct frame *f, const uint8_t *name,
+	uint16_t type, bool nxdomain)
+{
+	struct reply *r = &it->reply;
+	const struct reply_rrset *denier = denier_of(r);
+	if (!denier)
+		return deny_unsigned(it, f, name, type);
+	if (denier->status != CACHE_SECURE) {
+		r->status = CACHE_INSECURE;
+		r->note = denier->note;
+		return CHECK_GOOD;
+	}
+	struct denial d;
+	gather(&d, r, denier->signer);
+	const struct denial_result result =
+		nxdomain          ? denial_nxdomain(&d, name, &it->work)
+		: type == TYPE_DS ? denial_ds(&d, name, &it->work)
+				  : denial_nodata(&d, name, type, &it->work);
+	const enum verdict v = judge(it, f, &result);
+	if (v != CHECK_GOOD)
+		return v;
+	r->status = status_of(&result);
+	r->note = result.ede;
+	r->unsigned_cut = result.cut;
+	bound_ttl(r);
+	return CHECK_GOOD;
+}
+
+/* --- referrals ------------------------------------------------------------------------ */
+
+static enum verdict ask_for_ds(struct iter *it, struct frame *f)
+{
+	struct reply *r = &it->reply;
+	struct zone *z;
+	const enum verdict v = trust_zone(it, f, r->cut, &z);
+	if (v != CHECK_GOOD)
+		return v;
+	if (z->state == ZONE_BOGUS || z->state == ZONE_NONE) {
+		f->check.ede = z->ede == EDE_NONE ? EDE_BOGUS : z->ede;
+		f->check.silent = z->silent;
+		return CHECK_WRONG;
+	}
+	r->status = z->state == ZONE_SECURE ? CACHE_SECURE : CACHE_INSECURE;
+	r->note = z->ede;
+	return CHECK_GOOD;
+}
+
+static enum verdict learn(
+	struct iter *it, unsigned status, const struct rrset *ds, int note)
+{
+	it->reply.status = (uint8_t)status;
+	it->reply.note = note;
+	trust_learn(it, it->reply.cut, status == CACHE_SECURE ? ds : NULL, note);
+	return CHECK_GOOD;
+}
+
+/* Is the zone that was asked unsigned? Then so is what it delegates. */
+static enum verdict is_open(struct iter *it, struct frame *f, bool *open, int *note)
+{
+	struct zone *z;
+	const struct anchor *a =
+		anchor_find(it->env.anchors, f->cut->zone, now_wall_s(&it->now));
+	*open = !a || a->kind == ANCHOR_NEGATIVE;
+	*note = a && *open ? EDE_NEGATIVE_ANCHOR : EDE_NONE;
+	if (*open)
+		return CHECK_GOOD;
+	const enum verdict v = trust_zone(it, f, f->cut->zone, &z);
+	*open = v == CHECK_GOOD && z->state == ZONE_INSECURE;
+	*note = *open ? z->ede : EDE_NONE;
+	return v;
+}
+
+static enum verdict check_referral(struct iter *it, struct frame *f)
+{
+	struct reply *r = &it->reply;
+	const struct reply_rrset *ds = reply_get(r, SECTION_AUTHORITY, TYPE_DS, r->cut);
+	bool open;
+	int note;
+	if (ds)
+		return learn(it, ds->status, &ds->rr, ds->note);
+	const enum verdict v = is_open(it, f, &open, &note);
+	if (v != CHECK_GOOD)
+		return v;
+	if (open)
+		return learn(it, CACHE_INSECURE, NULL, note);
+	const struct reply_rrset *denier = denier_of(r);
+	if (denier && denier->status == CACHE_SECURE) {
+		struct denial d;
+		gather(&d, r, denier->signer);
+		const struct denial_result result = denial_ds(&d, r->cut, &it->work);
+		if (result.status == DNSSEC_LIMIT)
+			return judge(it, f, &result);
+		if (result.status != DNSSEC_BOGUS && result.cut) {
+			r->unsigned_cut = true;
+			return learn(it, CACHE_INSECURE, NULL, result.ede);
+		}
+	}
+	return ask_for_ds(it, f);
+}
+
+enum verdict proof_check(struct iter *it, struct frame *f)
+{
+	struct reply *r = &it->reply;
+	if (r->kind == REPLY_REFERRAL)
+		return check_referral(it, f);
+	if (!is_answer(r))
+		return check_denial(
+			it, f, f->ask_name, f->ask_type, r->kind == REPLY_NXDOMAIN);
+	const enum verdict v = check_expanded(it, f);
+	if (v == CHECK_GOOD && r->kind == REPLY_ALIAS && !r->has_answer && r->soa_zone)
+		return check_denial(
+			it, f, r->target, f->ask_type, r->rcode == RCODE_NXDOMAIN);
+	return v;
+}

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* iter/validate.c - a reply is genuine, unsigned or bogus: RFC 4035 section 5.
+ *
+ * The step goes through the RRsets that the question calls for, then (proof.c) looks at
+ * what is denied. It may be left at any point, for keys that are missing or because
+ * others have their turn, and begins again at the RRset where it was: all that was found
+ * stays in the table of zones, in the reply and in the cache. */
+#include <stdio.h>
+#include <string.h>
+
+#include "dnssec/ds.h"
+#include "dnssec/rrsig.h"
+#include "iter/state.h"
+
+/* --- which zone ------------------------------------------------------------------ */
+
+/* Above which nothing needs to be proven again: the zone whose servers were asked, or
+ * an anchor. NULL: nothing is to be validated; `note` says why. */
+static const uint8_t *base_of(
+	const struct iter *it, const struct frame *f, const struct rrset *rr, int *note)
+{
+	const struct anchor *a = anchor_find_type(
+		it->env.anchors, rr->name, rr->type, now_wall_s(&it->now));
+	*note = a && a->kind == ANCHOR_NEGATIVE ? EDE_NEGATIVE_ANCHOR : EDE_NONE;
+	if (!a || a->kind == ANCHOR_NEGATIVE)
+		return NULL;
+	const bool known =
+		f->cut && !f->cut->forward && name_within(f->cut->zone, a->owner);
+	return known ? f->cut->zone : a->owner;
+}
+
+/* The signer's name, that of `base` if it is among them; NULL: nobody who could be.
+ * *same: there is no other. */
+static const uint8_t *signer_of(const struct rrset *rr, const uint8_t *base, bool *same)
+{
+	const uint8_t *found = NULL;
+	struct rrset_walk w = rrset_begin(rr);
+	struct rdata item;
+	const unsigned all = (unsigned)rr->count + rr->sig_count;
+	*same = true;
+	for (unsigned i = 0; i < all && rrset_next(&w, &item); i++) {
+		struct rrsig sig;
+		if (i < rr->count || !rrsig_read(&sig, item.bytes, item.len) ||
+			!rrsig_fits(&sig, rr, sig.signer) ||
+			!name_within(sig.signer, base))
+			continue;
+		*same &= !found || name_equal(found, sig.signer);
+		if (!found || name_equal(sig.signer, base))
+			found = sig.signer;
+	}
+	return found;
+}
+
+/* --- one RRset -------------------------------------------------------------------- */
+
+static enum verdict wrong(struct frame *f, int ede)
+{
+	f->check.ede = ede == EDE_NONE ? EDE_BOGUS : ede;
+	return CHECK_WRONG;
+}
+
+static enum verdict insecure(struct reply_rrset *set, int note)
+{
+	set->status = CACHE_INSECURE;
+	set->note = note;
+	return CHECK_GOOD;
+}
+
+static enum verdict wrong_zone(struct frame *f, const struct zone *z, bool is_base)
+{
+	f->check.silent = z->silent && z->state == ZONE_BOGUS;
+	f->check.final = is_base && z->state == ZONE_BOGUS;
+	return wrong(f, z->ede);
+}
+
+static void shorten(struct reply_rrset *set, uint32_t ttl)
+{
+	if (set->rr.ttl > ttl)
+		set->rr.ttl = ttl;
+}
+
+/* The very same RRset was proved before, by whichever instance. */
+static bool proved_before(struct iter *it, const struct frame *f,
+	struct reply_rrset *set, const uint8_t *signer)
+{
+	const struct rrset *rr = &set->rr;
+	struct rrsig sig;
+	struct stored s;
+	const struct rdata first = rrset_at(rr, rr->count);
+	if (!first.bytes || !rrsig_read(&sig, first.bytes, first.len) ||
+		rrsig_expanded(&sig, rr->name) ||
+		!store_get(it, f->route.domain, CACHE_RRSET, rr->name, rr->type, &s) ||
+		s.meta.status != CACHE_SECURE || !s.count)
+		return false;
+	const struct rrset *old = &s.items[0].rr;
+	if (old->type != rr->type || old->count != rr->count ||
+		old->sig_count != rr->sig_count || old->data_len != rr->data_len ||
+		memcmp(old->data, rr->data, rr->data_len) != 0)
+		return false;
+	counter_up(it->env.counters, dnssec_spared);
+	set->status = CACHE_SECURE;
+	set->signer = signer;
+	set->labels = sig.labels;
+	shorten(set, store_left(it, &s, old->ttl));
+	return true;
+}
+
+static void take_verified(
+	struct iter *it, struct frame *f, struct reply_rrset *set, const uint8_t *zone)
+{
+	const struct verify *v = &f->check.verify;
+	set->status = CACHE_SECURE;
+	set->signer = zone;
+	set->expanded = v->expanded;
+	set->labels = v->labels;
+	shorten(set, v->ttl);
+	/* what comes with many answers of a zone is not checked each time */
+	if (set->section == SECTION_AUTHORITY && !set->expanded &&
+		(set->rr.type == TYPE_SOA || store_is_denial(set->rr.type)))
+		store_rrset(it, f, set, RANK_AUTHORITY, NULL);
+}
+
+static enum verdict out_of_work(struct iter *it)
+{
+	const struct dnssec_work *w = &it->work;
+	if (w->failures >= w->failures_max)
+		counter_up(it->env.counters, budget_failures_exhausted);
+	else
+		counter_up(it->env.counters, budget_checks_exhausted);
+	iter_give_up(it, EDE_OTHER, "too many signature checks");
+	return CHECK_OVER;
+}
+
+static enum verdict verify(
+	struct iter *it, struct frame *f, struct reply_rrset *set, const uint8_t *zone)
+{
+	struct verify *v = &f->check.verify;
+	if (!it->slice)
+		return CHECK_YIELD;
+	const struct dnssec_work before = it->work;
+	const enum dnssec_status status =
+		verify_run(it->env.verifier, v, &it->work, it->slice);
+	const unsigned used = it->work.checks - before.checks;
+	it->slice -= used < it->slice ? used : it->slice;
+	counter_add(it->env.counters, dnssec_checks, used);
+	counter_add(
+		it->env.counters, dnssec_failures, it->work.failures - before.failures);
+	f->check.running = status == DNSSEC_MORE;
+	switch (status) {
+	case DNSSEC_SECURE:
+		take_verified(it, f, set, zone);
+		return CHECK_GOOD;
+	case DNSSEC_MORE:
+		return CHECK_YIELD;
+	case DNSSEC_LIMIT:
+		return out_of_work(it);
+	case DNSSEC_INSECURE:
+	case DNSSEC_BOGUS:
+	case DNSSEC_INDETERMINATE:
+		break;
+	}
+	return wrong(f, status == DNSSEC_BOGUS ? v->ede : EDE_INDETERMINATE);
+}
+
+/* A zone's own keys: the parent, or an anchor, vouches for one that signed them all. */
+static enum verdict begin_keys(
+	struct iter *it, struct frame *f, struct reply_rrset *set, const struct zone *z)
+{
+	struct keyset *keys = arena_alloc(it->scratch, sizeof(*keys));
+	if (!keys)
+		return wrong(f, EDE_INDETERMINATE);
+	keyset_read(keys, &set->rr);
+	const struct ds_match m = ds_match(it->env.verifier, &z->ds, keys);
+	if (m.status == DNSSEC_INSECURE)
+		return insecure(set, m.ede);
+	if (m.status != DNSSEC_SECURE)
+		return wrong(f, m.ede);
+	verify_begin(&f->check.verify, &set->rr, keys, (uint32_t)now_wall_s(&it->now));
+	f->check.verify.usable = m.keys;
+	f->check.running = true;
+	return verify(it, f, set, z->name);
+}
+
+static enum verdict begin_set(
+	struct iter *it, struct frame *f, struct reply_rrset *set, struct zone *z)
+{
+	if (set->rr.type == TYPE_DNSKEY && name_equal(set->rr.name, z->name))
+		return begin_keys(it, f, set, z);
+	const enum verdict v = trust_keys(it, f, z);
+	if (v != CHECK_GOOD)
+		return v;
+	if (z->state == ZONE_INSECURE)
+		return insecure(set, z->ede);
+	if (z->state != ZONE_SECURE)
+		return wrong_zone(f, z, true);
+	verify_begin(
+		&f->check.verify, &set->rr, z->keys, (uint32_t)now_wall_s(&it->now));
+	f->check.running = true;
+	return verify(it, f, set, z->name);
+}
+
+static enum verdict unsigned_set(
+	struct iter *it, struct frame *f, struct reply_rrset *set, const uint8_t *base)
+{
+	struct zone *z = NULL;
+	const bool self = set->rr.type != TYPE_DS;
+	/* there are no signatures of signatures */
+	if (set->rr.type == TYPE_RRSIG)
+		return insecure(set, EDE_NONE);
+	const enum verdict v = trust_walk(it, f, base, set->rr.name, self, &z);
+	return v == CHECK_GOOD ? insecure(set, z->ede) : v;
+}
+
+static enum verdict check_set(struct iter *it, struct frame *f, struct reply_rrset *set)
+{
+	struct zone *z;
+	int note;
+	bool same;
+	const uint8_t *base = base_of(it, f, &set->rr, &note);
+	if (!base)
+		return insecure(set, note);
+	enum verdict v = trust_zone(it, f, base, &z);
+	if (v != CHECK_GOOD)
+		return v;
+	if (z->state == ZONE_INSECURE)
+		return insecure(set, z->ede);
+	if (z->state != ZONE_SECURE)
+		return wrong_zone(f, z, true);
+	const uint8_t *signer = signer_of(&set->rr, base, &same);
+	if (!signer)
+		return unsigned_set(it, f, set, base);
+	if (f->check.running)
+		return verify(it, f, set, f->check.verify.keys->zone);
+	if (same && proved_before(it, f, set, signer))
+		return CHECK_GOOD;
+	if (!name_equal(signer, base)) {
+		v = trust_zone(it, f, signer, &z);
+		if (v != CHECK_GOOD)
+			return v;
+		if (z->state == ZONE_INSECURE)
+			return insecure(set, z->ede);
+		if (z->state != ZONE_SECURE)
+			return wrong_zone(f, z, false);
+	}
+	return begin_set(it, f, set, z);
+}
+
+/* --- the reply ---------------------------------------------------------------------- */
+
+static bool is_wanted(const struct reply *r, size_t i)
+{
+	const struct reply_rrset *set = &r->rrsets[i];
+	const uint16_t type = set->rr.type;
+	if (set->section == SECTION_ANSWER) {
+		/* made of the DNAME before it */
+		const struct rrset *before = i ? &r->rrsets[i - 1].rr : NULL;
+		return !(type == TYPE_CNAME && before && before->type == TYPE_DNAME &&
+			 name_within(set->rr.name, before->name));
+	}
+	if (set->section != SECTION_AUTHORITY)
+		return false;
+	if (store_is_denial(type))
+		return proof_wanted(r);
+	return type == TYPE_SOA || type == TYPE_DS;
+}
+
+static enum verdict check_all(struct iter *it, struct frame *f)
+{
+	struct reply *r = &it->reply;
+	for (; f->check.at < r->count; f->check.at++) {
+		struct reply_rrset *set = &r->rrsets[f->check.at];
+		if (!is_wanted(r, f->check.at))
+			continue;
+		const enum verdict v = check_set(it, f, set);
+		if (v == CHECK_WRONG && store_is_denial(set->rr.type) &&
+			set->section == SECTION_AUTHORITY && !f->check.final)
+			set->bad = true; /* perhaps the others are enough */
+		else if (v != CHECK_GOOD)
+			return v;
+		f->check.running = false;
+	}
+	return proof_check(it, f);
+}
+
+bool validate_is_bogus(int ede)
+{
+	return (ede >= EDE_INDETERMINATE && ede <= EDE_NSEC_MISSING) ||
+	       ede == EDE_SIGNATURE_EXPIRED_BEFORE_VALID;
+}
+
+enum step validate_fail(struct iter *it, struct frame *f, int ede)
+{
+	f->bogus = true;
+	return iter_frame_fail(it, f, ede);
+}
+
+/* Perhaps one server only is broken, or lies. */
+static enum step try_another(struct iter *it, struct frame *f)
+{
+	const int ede = f->check.ede;
+	char text[100];
+	if (f->check.silent)
+		return iter_frame_fail(it, f, ede);
+	counter_up(it->env.counters, dnssec_bogus_replies);
+	if (f->bogus_ede == EDE_NONE)
+		f->bogus_ede = ede;
+	log_debug(VALDTR, "%s: bogus, extended error %d",
+		iter_text(f->ask_name ? f->ask_name : f->name, f->type), ede);
+	if (!f->server) { /* what lay in the cache */
+		f->state = STATE_CUT;
+		return STEP_ON;
+	}
+	snprintf(
+		text, sizeof(text), "bogus %.90s", iter_text(f->ask_name, f->ask_type));
+	if (f->check.final || ++f->bogus_tries >= LIMIT_BOGUS_TRIES)
+		return validate_fail(it, f, f->bogus_ede);
+	if (f->minimised && it->reply.kind == REPLY_NXDOMAIN) {
+		f->min_off = true;
+		f->state = STATE_ASK;
+		return STEP_ON;
+	}
+	f->server->failed = true;
+	it->other_trouble++;
+	iter_trouble(it, &f->server->addr, text);
+	f->state = STATE_SELECT;
+	return STEP_ON;
+}
+
+static enum step go_on(struct frame *f, enum iter_state state)
+{
+	f->state = state;
+	return STEP_ON;
+}
+
+enum step validate_run(struct iter *it, struct frame *f)
+{
+	switch (check_all(it, f)) {
+	case CHECK_GOOD:
+		return go_on(f, f->check.then);
+	case CHECK_WRONG:
+		return try_another(it, f);
+	case CHECK_LATER:
+		return STEP_ON;
+	case CHECK_YIELD:
+		it->wish->want = ITER_AGAIN;
+		return STEP_WISH;
+	case CHECK_OVER:
+		break;
+	}
+	return STEP_WISH;
+}
+
+void validate_guard(struct iter *it, struct frame *f)
+{
+	if (!it->env.anchors || !it->env.verifier || f->route.kind == ROUTE_STUB)
+		f->guard = GUARD_OPEN;
+	else if (it->q.checking_disabled || iter_flag(it, CONF_DNSSEC_CD) ||
+		 f->purpose == FOR_ADDRESS)
+		f->guard = GUARD_OFF;
+	else
+		f->guard = GUARD_CHECK;
+}
+
+enum step validate_begin(struct iter *it, struct frame *f, enum iter_state then)
+{
+	struct reply *r = &it->reply;
+	f->check = (struct check){ .then = then, .ede = EDE_NONE };
+	r->note = EDE_NONE;
+	if (f->guard == GUARD_CHECK)
+		return go_on(f, STATE_VALIDATE);
+	r->status = f->guard == GUARD_OPEN ? CACHE_INSECURE : CACHE_UNCHECKED;
+	for (size_t i = 0; i < r->count; i++)
+		r->rrsets[i].status = r->status;
+	return go_on(f, then);
+}

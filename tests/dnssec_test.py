@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Validation: AD where the lab is signed and nowhere else, bogus is SERVFAIL and says why."""
+
+import concurrent.futures
+
+import dns.flags
+import pytest
+
+import content
+import helpers
+
+INTERNET = content.Internet()
+# as lab_test judges Unbound: what misbehaves or is answered differently each time says nothing
+ROWS = [row for row in INTERNET.rows if row['group'] not in ('bad', 'lame', 'maze', 'loop')
+	and not row.get('loose')]
+
+
+def is_secure(reply):
+	return bool(reply.flags & dns.flags.AD)
+
+
+@pytest.fixture(scope='module')
+def replies(shoal):
+	"""Every row asked twice, cold and from the cache."""
+	def ask_row(row):
+		return [shoal.ask(row['name'], row['type'], timeout=30, do=True) for _ in range(2)]
+	with concurrent.futures.ThreadPoolExecutor(48) as pool:
+		return dict(zip(map(helpers.row_id, ROWS), pool.map(ask_row, ROWS)))
+
+
+@pytest.mark.seconds(150)
+@pytest.mark.parametrize('row', ROWS, ids=helpers.row_id)
+def test_ad_is_where_the_lab_is_signed(row, replies):
+	for reply in replies[helpers.row_id(row)]:
+		helpers.check_row(row, reply)
+		assert is_secure(reply) == row['secure']
+
+
+def test_a_cold_chain_over_eight_signed_zones_has_ad_at_the_first_ask(shoals):
+	shoal = shoals()
+	reply = shoal.ask('s.sigchain0.com.', timeout=20, do=True)
+	assert helpers.rcode_of(reply) == 'NOERROR' and len(reply.answer) >= 8
+	assert is_secure(reply)
+	counters = shoal.stats()['total']
+	assert 20 < counters['dnssec_checks'] <= 41
+	assert counters['budget_checks_exhausted'] == 0
+	assert counters['budget_packets_exhausted'] == 0
