@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "cache/cleared.h"
 #include "cache/snapshot.h"
 #include "cache/state.h"
 
@@ -274,18 +275,40 @@ uint32_t cache_epoch(const struct cache *c)
  * segment.c. */
 struct clear {
 	const uint8_t *name; /* NULL: everything */
-	bool subtree, epoch; /* `epoch`: none of these, only raise it */
+	bool subtree, epoch; /* `epoch`: raise it, too */
 	uint16_t type;
 };
 
-static void publish_clear(struct cache *c, const struct clear *what)
+static uint64_t publish_clear(struct cache *c, const struct clear *what)
 {
 	if (what->epoch)
 		c->last_epoch = shared_epoch_raise(&c->shared, c->last_epoch);
 	else if (what->name)
-		clear_name(&c->shared, what->name, what->subtree, what->type);
-	else
-		clear_all(&c->shared);
+		return clear_name(&c->shared, what->name, what->subtree, what->type);
+	return clear_all(&c->shared);
+}
+
+/* What is on disk must not come back. */
+static bool note_clear(struct cache *c, const struct clear *what, uint64_t generation)
+{
+	const struct cleared done = {
+		.lineage = shared_lineage(&c->shared),
+		.generation = generation,
+		.type = what->type,
+		.subtree = what->subtree,
+		.all = !what->name,
+		.name = what->name,
+	};
+	int err = snapshot_note_clear(c->folder, &done, c->unsynced);
+	if (!err && c->existing && c->unsynced[0]) /* nobody waits for us */
+		err = cleared_sync(c->unsynced);
+	if (err)
+		log_warning(CACHE,
+			"a clear could not be noted beside the snapshot: %s; remove the"
+			" snapshot, or what was cleared may be back after a restart of "
+			"the host",
+			strerror(-err));
+	return !err;
 }
 
 static bool clear_surely(struct cache *c, const struct clear *what)
@@ -293,9 +316,9 @@ static bool clear_surely(struct cache *c, const struct clear *what)
 	for (unsigned i = 0; i < CLEAR_TRIES; i++) {
 		const struct now now = clock_read();
 		if (segment_usable(c, &now)) {
-			publish_clear(c, what);
+			const uint64_t generation = publish_clear(c, what);
 			if (!shm_replaced(&c->shm))
-				return true;
+				return note_clear(c, what, generation);
 		} else {
 			usleep(CLEAR_PAUSE_US);
 		}
@@ -305,36 +328,20 @@ static bool clear_surely(struct cache *c, const struct clear *what)
 	return false;
 }
 
-/* What is on disk must not come back. */
-static bool note_clear(struct cache *c)
-{
-	const int err = snapshot_note_clear(
-		c->folder, shared_generation(&c->shared), shared_epoch(&c->shared));
-	if (err)
-		log_warning(CACHE,
-			"a clear could not be noted beside the snapshot: %s; remove the"
-			" snapshot, or what was cleared may be back after a restart of "
-			"the"
-			" host",
-			strerror(-err));
-	return !err;
-}
-
 void cache_epoch_raise(struct cache *c)
 {
 	const struct clear what = { .epoch = true };
-	if (clear_surely(c, &what))
-		note_clear(c);
+	clear_surely(c, &what);
 }
 
 bool cache_clear(struct cache *c, const uint8_t *name, bool subtree, uint16_t type)
 {
 	const struct clear what = { .name = name, .subtree = subtree, .type = type };
-	return clear_surely(c, &what) && note_clear(c);
+	return clear_surely(c, &what);
 }
 
 bool cache_clear_all(struct cache *c)
 {
 	const struct clear what = { 0 };
-	return clear_surely(c, &what) && note_clear(c);
+	return clear_surely(c, &what);
 }

@@ -25,7 +25,8 @@ static bool bit_get(const uint64_t bits[2], unsigned i)
 static void index_line(struct clear_index *x, const struct shared_clear *line)
 {
 	if (line->flags & LINE_ALL) {
-		x->floor = line->generation;
+		if (line->generation > x->floor)
+			x->floor = line->generation;
 		return;
 	}
 	const unsigned number = x->count++;
@@ -155,9 +156,12 @@ bool clear_hits(
 
 /* --- writing lines ---------------------------------------------------------------- */
 
-void clear_name(struct shared *s, const uint8_t *name, bool subtree, uint16_t type)
+static struct shared_clear make_line(
+	const struct shared *s, const uint8_t *name, bool subtree, uint16_t type)
 {
 	uint8_t lower[NAME_MAX_LEN];
+	if (!name)
+		return (struct shared_clear){ .flags = LINE_ALL };
 	name_copy_lower(lower, name);
 	struct shared_clear line = {
 		.name = hash_name(s, lower),
@@ -170,10 +174,30 @@ void clear_name(struct shared *s, const uint8_t *name, bool subtree, uint16_t ty
 		left--, above = name_parent(above))
 		if (left <= LINE_ABOVE)
 			line.above[left - 1] = (uint16_t)hash_name(s, above);
-	shared_clear_publish(s, line);
+	return line;
 }
 
-void clear_all(struct shared *s)
+uint64_t clear_name(struct shared *s, const uint8_t *name, bool subtree, uint16_t type)
 {
-	shared_clear_publish(s, (struct shared_clear){ .flags = LINE_ALL });
+	return shared_clear_publish(s, make_line(s, name, subtree, type));
+}
+
+uint64_t clear_all(struct shared *s)
+{
+	return shared_clear_publish(s, make_line(s, NULL, false, 0));
+}
+
+void clear_begin(struct clear_index *x)
+{
+	memset(x, 0, sizeof(*x));
+	x->generation = UINT64_MAX;
+}
+
+void clear_add(struct clear_index *x, const struct shared *s, const uint8_t *name,
+	bool subtree, uint16_t type, uint64_t generation)
+{
+	const bool fits = x->count < LIMIT_CLEAR_LINES;
+	struct shared_clear line = make_line(s, fits ? name : NULL, subtree, type);
+	line.generation = fits ? generation : UINT64_MAX;
+	index_line(x, &line);
 }

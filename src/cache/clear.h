@@ -29,5 +29,12 @@ uint64_t clear_follow(struct clear_index *x, struct shared *s);
  * names. */
 bool clear_hits(
 	const struct clear_index *x, const struct shared *s, const union entry *e);
-void clear_name(struct shared *s, const uint8_t *name, bool subtree, uint16_t type);
-void clear_all(struct shared *s);
+/* Both return the line's generation. */
+uint64_t clear_name(struct shared *s, const uint8_t *name, bool subtree, uint16_t type);
+uint64_t clear_all(struct shared *s);
+
+/* An index by hand, of lines that stand elsewhere; `name` NULL: everything. What does not
+ * fit any more counts as everything. */
+void clear_begin(struct clear_index *x);
+void clear_add(struct clear_index *x, const struct shared *s, const uint8_t *name,
+	bool subtree, uint16_t type, uint64_t generation);

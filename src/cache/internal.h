@@ -13,11 +13,8 @@ const union entry *cache_get_entry(
 /* All live entries, each verified and judged; false stops. */
 void cache_walk_entries(struct cache *c, const struct now *now,
 	bool (*fn)(void *ctx, const union entry *e), void *ctx);
-/* Bytes of an entry whose lengths and name fit, from a file: stored under the generation
- * and epoch given, unless something alive stands there. False: not stored. */
-bool cache_restore(struct cache *c, const uint8_t *bytes, uint64_t generation,
+/* An entry whose lengths and names fit, from a file: stored under the generation and epoch
+ * given, unless something alive stands there. False: not stored. */
+bool cache_restore(struct cache *c, const union entry *e, uint64_t generation,
 	uint32_t epoch, const struct now *now);
-/* Was the segment made new since this was asked last? */
-bool cache_take_new(struct cache *c);
-const char *cache_folder(const struct cache *c);
 void cache_entry_meta(const union entry *e, struct cache_meta *meta);

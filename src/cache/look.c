@@ -67,35 +67,20 @@ void cache_walk(struct cache *c, const struct now *now,
 
 /* --- for the snapshot -------------------------------------------- */
 
-bool cache_restore(struct cache *c, const uint8_t *bytes, uint64_t generation,
+bool cache_restore(struct cache *c, const union entry *e, uint64_t generation,
 	uint32_t epoch, const struct now *now)
 {
-	static union entry e;
-	memcpy(&e.head, bytes, sizeof(e.head));
-	memcpy(e.bytes, bytes, entry_used(&e.head));
-	if (e.head.deps_len && !judge_deps(entry_deps(&e), e.head.deps_len))
-		return false;
-	const struct cache_key key = judge_key(&e);
+	const struct cache_key key = judge_key(e);
 	struct lookup l;
 	struct shared_found at;
+	if (!segment_usable(c, now))
+		return false;
 	lookup_init(&l, c, &key);
 	if (lookup_find(c, &l, &at) && judge(c, &c->copy, now) == VERDICT_LIVE)
 		return false;
 	struct cache_meta meta;
-	cache_entry_meta(&e, &meta);
+	cache_entry_meta(e, &meta);
 	meta.generation = generation;
 	meta.epoch = epoch;
-	return cache_put(c, &key, now, &meta, entry_value(&e), e.head.value_len);
-}
-
-bool cache_take_new(struct cache *c)
-{
-	const bool new = c->is_new;
-	c->is_new = false;
-	return new;
-}
-
-const char *cache_folder(const struct cache *c)
-{
-	return c->folder;
+	return cache_put(c, &key, now, &meta, entry_value(e), e->head.value_len);
 }

@@ -24,6 +24,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "cache/cleared.h"
 #include "cache/state.h"
 
 enum {
@@ -31,6 +32,9 @@ enum {
 	START_TRIES = 600,
 	START_PAUSE_US = 5000,
 	REMAP_RETRY_US = 1000,
+	LEAVE_TRIES = 40,
+	SYNC_WAIT_US = 1000 * 1000,
+	NICE = 19,
 };
 
 #define CACHE_MAGIC UINT64_C(0x6568636163216873) /* "sh!cache" */
@@ -90,6 +94,7 @@ static struct shm_want want_of(const struct cache *c, const struct path *path)
 		.size = c->want_size,
 		.any_size = true,
 		.any_size_alone = true,
+		.lazy = true,
 		.mode = 0600,
 		.format = format,
 		.ctx = c->rnd,
@@ -108,6 +113,7 @@ static bool attach(struct cache *c, struct shm *next)
 	c->clear.generation = 0;
 	stay_start(c);
 	c->is_private = c->shm.fd < 0;
+	c->reserved = c->is_private;
 	return true;
 }
 
@@ -182,8 +188,53 @@ bool segment_follow(struct cache *c, const struct now *now)
 	return !shm_replaced(&c->shm);
 }
 
+/* --- in the background ------------------------------------------- */
+
+static int reserve_child(void *ctx)
+{
+	struct cache *c = ctx;
+	return shm_reserve(&c->shm);
+}
+
+/* A large file's blocks take a second: an answer does not wait for them. Until they are
+ * there a full disk would be SIGBUS, which costs the mapping (shm/guard.c). */
+static void reserve_blocks(struct cache *c)
+{
+	int err = 0;
+	if (chore_ended(&c->reserver, &err) && err == -ENOSPC && lock_take(c, 0) == 0) {
+		log_warning(CACHE, "%s: no room for all of its %zu bytes", c->shm.path,
+			c->shm.size);
+		shm_give_up(
+			&c->shm); /* those who come find out that there is no room */
+		lock_drop(c);
+	}
+	if (c->reserved || c->reserver.pid || err)
+		return;
+	c->reserved = shm_reserved(&c->shm);
+	if (!c->reserved)
+		chore_begin(&c->reserver, reserve_child, c, c->shm.fd, NICE);
+}
+
+static int sync_child(void *ctx)
+{
+	struct cache *c = ctx;
+	return cleared_sync(c->unsynced);
+}
+
+static void sync_clears(struct cache *c)
+{
+	int err = 0;
+	if (chore_ended(&c->syncer, &err) && err)
+		log_warning(CACHE, "%s: %s; a clear may not survive a power failure",
+			c->unsynced, strerror(-err));
+	if (c->unsynced[0] && chore_begin(&c->syncer, sync_child, c, -1, 0) == 0)
+		c->unsynced[0] = 0;
+}
+
 void cache_tick(struct cache *c, const struct now *now)
 {
+	reserve_blocks(c);
+	sync_clears(c);
 	const bool cut = shm_was_cut(&c->shm);
 	bool again = cut || shm_replaced(&c->shm) || !shm_current(&c->shm);
 	bool quiet = false;
@@ -194,7 +245,10 @@ void cache_tick(struct cache *c, const struct now *now)
 	if (!again)
 		return;
 	if (cut)
-		log_warning(CACHE, "%s was truncated while in use", c->shm.path);
+		log_warning(CACHE,
+			"%s was truncated while in use, or there is no room for a page "
+			"of it",
+			c->shm.path);
 	const void *before = c->shm.base;
 	if (reopen(c, quiet) && c->shm.base != before)
 		counter_up(c->counters, cache_reopened);
@@ -337,10 +391,25 @@ struct cache *cache_open(
 	return NULL;
 }
 
+bool cache_leave(struct cache *c)
+{
+	if (c->is_private || lock_take(c, LEAVE_TRIES) < 0)
+		return false;
+	const bool alone = shm_alone(&c->shm);
+	if (!alone)
+		shm_close(&c->shm);
+	lock_drop(c);
+	return alone;
+}
+
 void cache_close(struct cache *c)
 {
 	if (!c)
 		return;
+	chore_kill(&c->reserver);
+	if (c->unsynced[0])
+		(void)cleared_sync(c->unsynced);
+	chore_wait(&c->syncer, SYNC_WAIT_US);
 	shm_close(&c->shm);
 	stay_free(c);
 	free(c);

@@ -586,6 +586,11 @@ void shared_count(const struct shared *s, struct shared_counts *out)
 
 /* --- clearing ---------------------------------------------------- */
 
+uint64_t shared_lineage(const struct shared *s)
+{
+	return hash_sip13(&s->key, "lineage", 7);
+}
+
 static uint64_t generation_word(const struct shared *s, uint64_t value)
 {
 	return value << 24 | word_check(s, value) >> 40;
@@ -678,7 +683,7 @@ static void reserve_above(struct shared *s, uint64_t generation)
 		reserved = load(&s->seg->reserved);
 }
 
-void shared_clear_publish(struct shared *s, struct shared_clear line)
+uint64_t shared_clear_publish(struct shared *s, struct shared_clear line)
 {
 	add(&s->seg->clears, 1);
 	for (;;) {
@@ -696,7 +701,7 @@ void shared_clear_publish(struct shared *s, struct shared_clear line)
 		while (now && now < line.generation) {
 			if (swap(&s->seg->generation, word,
 				    generation_word(s, line.generation)))
-				return;
+				return line.generation;
 			word = load_acquire(&s->seg->generation);
 			now = generation_value(s, word);
 		}

@@ -113,6 +113,9 @@ uint64_t shared_slot_ref(const struct shared *s, uint64_t i);
 
 /* --- clearing ---------------------------------------------------- */
 
+/* The same for a segment and its successors of other sizes. */
+uint64_t shared_lineage(const struct shared *s);
+
 enum { LINE_SUBTREE = 1, LINE_ALL = 2, LINE_ABOVE = 4 };
 
 struct shared_clear {
@@ -128,8 +131,8 @@ struct shared_clear {
 /* 0: the word is damaged (call shared_generation_repair). */
 uint64_t shared_generation(const struct shared *s);
 uint64_t shared_generation_repair(struct shared *s, uint64_t at_least);
-/* Visible to everyone before it returns. */
-void shared_clear_publish(struct shared *s, struct shared_clear line);
+/* Visible to everyone before it returns. Its generation. */
+uint64_t shared_clear_publish(struct shared *s, struct shared_clear line);
 /* The line of a generation; false: it is unknown (overwritten, never written, damaged),
  * and then everything older must count as cleared. */
 bool shared_clear_line(

@@ -1,51 +1,45 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* cache/snapshot.c - the file: a head, then records at multiples of 16 bytes, each with
- * its own mark and check, so that damage costs the entries that it hits.
- *
- * Clears: the head bears the generation that was read before the first entry. A clear
- * publishes its line and then appends its generation to the list of clears, on disk
- * before it returns. So a snapshot without it is older than the list, whatever the order
- * of renames, and is refused; in the files nothing is ever waited for. */
+ * its own mark and check, so that damage costs the entries that it hits. Entries keep the
+ * generation that they had, so a clear in the list beside it concerns those that are
+ * older, also when both went on while the snapshot was written. */
 #include "cache/snapshot.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/chore.h"
 #include "base/fd.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "cache/entry.h"
-#include "cache/internal.h"
-#include "wire/name.h"
+#include "cache/cleared.h"
+#include "cache/state.h"
 
 #define SNAPSHOT_MAGIC UINT64_C(0x70616e7363216873) /* "sh!csnap" */
 
 enum {
-	VERSION = 1,
+	VERSION = 2,
 	RECORD_MARK = 0x52746e65, /* "entR" */
 	UNIT = 16,
 	OUT_BUFFER = 256 * 1024,
 	RETRY_S = 60, /* after a failure */
-	CLEARS_MAX = 64 * 1024 * 1024,
+	NICE = 19,
 };
 
 struct file_head {
 	uint64_t magic;
 	uint32_t version, layout;
-	uint64_t generation;
-	uint32_t epoch, unused;
+	uint64_t lineage;
 	int64_t written_s;
+	uint64_t unused;
 	struct hash_key key; /* of the checks, random for each file */
 	uint64_t check;
 };
@@ -53,12 +47,6 @@ struct file_head {
 struct record_head {
 	uint32_t mark, len; /* of the entry's bytes */
 	uint64_t check;
-};
-
-struct clear_record {
-	uint64_t generation;
-	uint32_t epoch;
-	uint32_t check;
 };
 
 static_assert(sizeof(struct file_head) % UNIT == 0, "records follow");
@@ -69,88 +57,48 @@ struct snapshot {
 	char folder[200], path[256], temporary[300], lock[256];
 	bool usable;
 	int64_t next_us; /* monotonic: a clock set back must not put it off for years */
-	pid_t child;
+	struct chore writer, restorer;
 	struct snapshot_numbers numbers;
 	/* while restoring */
 	int fd;
-	bool asked;
 	off_t at;
 	struct hash_key key;
-	uint64_t generation;
+	uint64_t generation, lineage;
 	uint32_t epoch;
+	struct clear_index *cleared; /* since it was written */
 	uint8_t *buf;
 	size_t cap;
 };
 
-/* --- the list of clears ------------------------------------------ */
-
-static void clears_path(char out[static 256], const char *folder)
-{
-	snprintf(out, 256, "%.200s/cache-v%d.cleared", folder, CACHE_LAYOUT);
-}
-
-static uint32_t clear_check(const struct clear_record *r)
-{
-	static const struct hash_key key = { SNAPSHOT_MAGIC, VERSION };
-	return (uint32_t)hash_sip13(&key, r, offsetof(struct clear_record, check));
-}
-
-static int append_clear(const char *folder, uint64_t generation, uint32_t epoch)
-{
-	char path[256];
-	clears_path(path, folder);
-	int fd = open(
-		path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	struct clear_record r = { .generation = generation, .epoch = epoch };
-	r.check = clear_check(&r);
-	int err = write(fd, &r, sizeof(r)) == sizeof(r) ? 0 : -EIO;
-	if (!err && fdatasync(fd) < 0)
-		err = -errno;
-	fd_close(&fd);
-	return err;
-}
-
-/* Without a readable list a snapshot might bring back what was cleared. */
-static int read_clears(const char *folder, struct clear_record *most)
-{
-	char path[256], *data = NULL;
-	size_t len = 0;
-	*most = (struct clear_record){ 0 };
-	clears_path(path, folder);
-	const int err = fd_read_file(path, CLEARS_MAX, &data, &len);
-	if (err)
-		return err == -ENOENT ? 0 : err;
-	int result = len % sizeof(struct clear_record) ? -EPROTO : 0;
-	for (size_t at = 0; !result && at < len; at += sizeof(struct clear_record)) {
-		struct clear_record r;
-		memcpy(&r, data + at, sizeof(r));
-		if (r.check != clear_check(&r))
-			result = -EPROTO;
-		if (r.generation > most->generation)
-			most->generation = r.generation;
-		if (r.epoch > most->epoch)
-			most->epoch = r.epoch;
-	}
-	free(data);
-	return result;
-}
+/* --- clears ------------------------------------------------------ */
 
 static void link_path(char out[static 256], const char *run_folder)
 {
 	snprintf(out, 256, "%.200s/shm/storage", run_folder);
 }
 
-int snapshot_note_clear(const char *run_folder, uint64_t generation, uint32_t epoch)
+static void snapshot_path(char out[static 256], const char *folder)
 {
-	char path[256], folder[256];
+	snprintf(out, 256, "%.200s/cache-v%d.snapshot", folder, CACHE_LAYOUT);
+}
+
+/* Where it cannot be noted, the snapshot goes instead. */
+int snapshot_note_clear(const char *run_folder, const struct cleared *what,
+	char folder[static SNAPSHOT_FOLDER])
+{
+	char path[256];
 	link_path(path, run_folder);
-	const ssize_t len = readlink(path, folder, sizeof(folder) - 1);
+	const ssize_t len = readlink(path, folder, SNAPSHOT_FOLDER - 1);
+	folder[len < 0 ? 0 : len] = 0;
 	if (len < 0)
 		return errno == ENOENT ? 0 : -errno;
-	folder[len] = 0;
-	return append_clear(folder, generation, epoch);
+	int err = cleared_append(folder, what);
+	if (err) {
+		snapshot_path(path, folder);
+		if (unlink(path) == 0 || errno == ENOENT)
+			err = 0;
+	}
+	return err;
 }
 
 /* --- writing ----------------------------------------------------- */
@@ -207,8 +155,6 @@ static int write_file(struct snapshot *s, struct out *o, const struct file_head 
 	if (!o->err && fsync(o->fd) < 0)
 		o->err = -errno;
 	fd_close(&o->fd);
-	if (!o->err && cache_generation(s->cache) != head->generation)
-		o->err = -EAGAIN; /* it would be refused */
 	if (!o->err && rename(s->temporary, s->path) < 0)
 		o->err = -errno;
 	if (o->err)
@@ -235,8 +181,7 @@ static int write_locked(struct snapshot *s, const struct now *now, uint64_t *ent
 		.magic = SNAPSHOT_MAGIC,
 		.version = VERSION,
 		.layout = CACHE_LAYOUT,
-		.generation = cache_generation(s->cache),
-		.epoch = cache_epoch(s->cache),
+		.lineage = shared_lineage(&s->cache->shared),
 		.written_s = now_wall_s(now),
 	};
 	random_fill(&rnd, &head.key, sizeof(head.key));
@@ -244,9 +189,15 @@ static int write_locked(struct snapshot *s, const struct now *now, uint64_t *ent
 	o->key = head.key;
 	o->count = 0;
 	o->used = 0;
-	const int err = write_file(s, o, &head, now);
+	/* what stands in the list by now is true of all that is found from here on */
+	struct cleared_mark mark;
+	int err = cleared_mark(s->folder, &mark);
+	if (!err)
+		err = write_file(s, o, &head, now);
 	if (!err)
 		sync_folder(s->folder);
+	if (!err)
+		err = cleared_drop(s->folder, &mark);
 	*entries = o->count;
 	free(o);
 	return err;
@@ -266,83 +217,22 @@ int snapshot_write(struct snapshot *s, const struct now *now, uint64_t *entries)
 	return err;
 }
 
-/* --- in a child -------------------------------------------------- */
-
-static int64_t after(const struct now *now, int64_t s)
-{
-	return now->mono_us + s * 1000000;
-}
-
-/* Its own descriptors only: our sockets must not live on in it. */
-static void child_run(struct snapshot *s, const struct now *now)
-{
-	uint64_t entries = 0;
-	if (close_range(3, ~0u, 0) < 0)
-		_exit(EPROTO);
-	setpriority(PRIO_PROCESS, 0, 19);
-	const int err = snapshot_write(s, now, &entries);
-	_exit(err ? -err & 127 : 0);
-}
-
-static void child_begin(struct snapshot *s, const struct now *now)
-{
-	struct stat st;
-	const int64_t now_s = now_wall_s(now);
-	s->next_us = after(now, SNAPSHOT_EVERY_S);
-	if (stat(s->path, &st) == 0 && st.st_mtime <= now_s &&
-		now_s - st.st_mtime < SNAPSHOT_EVERY_S - 5) { /* another's */
-		s->next_us = after(now, st.st_mtime + SNAPSHOT_EVERY_S - now_s);
-		return;
-	}
-	s->child = fork();
-	if (s->child == 0)
-		child_run(s, now);
-	if (s->child < 0) {
-		s->child = 0;
-		s->next_us = after(now, RETRY_S);
-	}
-}
-
-static void child_ended(struct snapshot *s, int status, const struct now *now)
-{
-	const int err = WIFEXITED(status) ? WEXITSTATUS(status) : ECHILD;
-	s->child = 0;
-	if (err == 0) {
-		s->numbers.written_s = now_wall_s(now);
-	} else {
-		s->next_us = after(now, RETRY_S);
-		if (err != EAGAIN && err != s->numbers.error)
-			log_warning(CACHE,
-				"%s: %s; the snapshot before it, if any, stays",
-				s->path,
-				err == ECHILD ? "its writer died" : strerror(err));
-	}
-	if (err != EAGAIN)
-		s->numbers.error = err;
-}
-
-void snapshot_tick(struct snapshot *s, const struct now *now)
-{
-	if (!s->usable)
-		return;
-	if (s->child) {
-		int status = 0;
-		const pid_t pid = waitpid(s->child, &status, WNOHANG);
-		if (pid == s->child)
-			child_ended(s, status, now);
-		else if (pid < 0)
-			s->child = 0;
-	} else if (s->fd < 0 && now->mono_us >= s->next_us) {
-		child_begin(s, now);
-	}
-}
-
 /* --- restoring --------------------------------------------------- */
 
-static const char *refuse(const struct snapshot *s, struct file_head *head)
+/* Generations of another segment than the snapshot's tell nothing: later than it. */
+static bool note_cleared(void *ctx, const struct cleared *what)
+{
+	struct snapshot *s = ctx;
+	const uint64_t generation =
+		what->lineage == s->lineage ? what->generation : UINT64_MAX;
+	clear_add(s->cleared, &s->cache->shared, what->all ? NULL : what->name,
+		what->subtree, what->type, generation);
+	return true;
+}
+
+static const char *refuse(struct snapshot *s, struct file_head *head)
 {
 	struct stat st;
-	struct clear_record most;
 	if (fstat(s->fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return "it is not a plain file";
 	if (st.st_uid != geteuid() || (st.st_mode & 077))
@@ -351,10 +241,9 @@ static const char *refuse(const struct snapshot *s, struct file_head *head)
 		head->magic != SNAPSHOT_MAGIC || head->version != VERSION ||
 		head->layout != CACHE_LAYOUT || head->check != head_check(head))
 		return "it is no snapshot of this version";
-	if (read_clears(s->folder, &most) < 0)
+	s->lineage = head->lineage;
+	if (cleared_read(s->folder, note_cleared, s) < 0)
 		return "the list of clears beside it cannot be read";
-	if (head->generation < most.generation || head->epoch < most.epoch)
-		return "something was cleared since";
 	return NULL;
 }
 
@@ -362,7 +251,9 @@ static void restore_end(struct snapshot *s)
 {
 	fd_close(&s->fd);
 	free(s->buf);
+	free(s->cleared);
 	s->buf = NULL;
+	s->cleared = NULL;
 }
 
 /* The generation of now is read before the list of clears: one that comes later leaves a
@@ -370,16 +261,20 @@ static void restore_end(struct snapshot *s)
 static bool restore_begin(struct snapshot *s)
 {
 	struct file_head head;
+	s->cache->is_new = false;
 	s->generation = cache_generation(s->cache);
 	s->epoch = cache_epoch(s->cache);
 	s->fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (s->fd < 0)
 		return false;
-	const char *why = refuse(s, &head);
 	s->cap = SNAPSHOT_STEP + sizeof(struct record_head) + ENTRY_MAX;
-	s->buf = why ? NULL : malloc(s->cap);
-	if (!s->buf) {
-		log_info(CACHE, "%s is not used: %s", s->path, why ? why : "no memory");
+	s->buf = malloc(s->cap);
+	s->cleared = malloc(sizeof(*s->cleared));
+	if (s->cleared)
+		clear_begin(s->cleared);
+	const char *why = s->buf && s->cleared ? refuse(s, &head) : "no memory";
+	if (why) {
+		log_info(CACHE, "%s is not used: %s", s->path, why);
 		restore_end(s);
 		return false;
 	}
@@ -400,7 +295,12 @@ static bool restore_entry(
 		h.kind < CACHE_RRSET || h.kind > CACHE_CUT || !h.name_len ||
 		name_check(bytes + sizeof(h), h.name_len) != h.name_len)
 		return false;
-	return cache_restore(s->cache, bytes, s->generation, s->epoch, now);
+	static union entry e;
+	memcpy(e.bytes, bytes, entry_used(&h));
+	if ((h.deps_len && !judge_deps(entry_deps(&e), h.deps_len)) ||
+		clear_hits(s->cleared, &s->cache->shared, &e))
+		return false;
+	return cache_restore(s->cache, &e, s->generation, s->epoch, now);
 }
 
 /* How far the record at `at` reaches; 0: what lies there is none. */
@@ -426,7 +326,7 @@ bool snapshot_restore(struct snapshot *s, const struct now *now)
 {
 	if (!s->usable)
 		return false;
-	if (s->fd < 0 && (!cache_take_new(s->cache) || !restore_begin(s)))
+	if (s->fd < 0 && (!s->cache->is_new || !restore_begin(s)))
 		return false;
 	const ssize_t got = pread(s->fd, s->buf, s->cap, s->at);
 	const size_t len = got > 0 ? (size_t)got : 0;
@@ -446,6 +346,101 @@ bool snapshot_restore(struct snapshot *s, const struct now *now)
 	return false;
 }
 
+/* --- in a child -------------------------------------------------- */
+
+static int64_t after(const struct now *now, int64_t s)
+{
+	return now->mono_us + s * 1000000;
+}
+
+static int write_child(void *ctx)
+{
+	struct snapshot *s = ctx;
+	const struct now now = clock_read();
+	uint64_t entries = 0;
+	return snapshot_write(s, &now, &entries);
+}
+
+static int restore_child(void *ctx)
+{
+	struct snapshot *s = ctx;
+	struct now now = clock_read();
+	static struct counters own; /* the instance's are its own to write */
+	s->cache->counters = &own;
+	while (snapshot_restore(s, &now))
+		now = clock_read();
+	return 0;
+}
+
+static void write_begin(struct snapshot *s, const struct now *now)
+{
+	struct stat st;
+	const int64_t now_s = now_wall_s(now);
+	s->next_us = after(now, SNAPSHOT_EVERY_S);
+	if (stat(s->path, &st) == 0 && st.st_mtime <= now_s &&
+		now_s - st.st_mtime < SNAPSHOT_EVERY_S - 5) { /* another's */
+		s->next_us = after(now, st.st_mtime + SNAPSHOT_EVERY_S - now_s);
+		return;
+	}
+	if (chore_begin(&s->writer, write_child, s, -1, NICE) < 0)
+		s->next_us = after(now, RETRY_S);
+}
+
+static void write_ended(struct snapshot *s, int err, const struct now *now)
+{
+	if (err == 0) {
+		s->numbers.written_s = now_wall_s(now);
+	} else {
+		s->next_us = after(now, RETRY_S);
+		if (err != -EAGAIN && -err != s->numbers.error)
+			log_warning(CACHE,
+				"%s: %s; the snapshot before it, if any, stays",
+				s->path,
+				err == -ECHILD  ? "its writer died"
+				: err == -ETIME ? "it took too long"
+						: strerror(-err));
+	}
+	if (err != -EAGAIN)
+		s->numbers.error = -err;
+}
+
+void snapshot_tick(struct snapshot *s, const struct now *now)
+{
+	int err = 0;
+	if (!s->usable)
+		return;
+	if (chore_ended(&s->restorer, &err) && err)
+		log_warning(CACHE, "%s: filling the cache from it ended: %s", s->path,
+			strerror(-err));
+	if (chore_ended(&s->writer, &err))
+		write_ended(s, err, now);
+	if (s->restorer.pid || s->writer.pid)
+		return;
+	if (s->cache->is_new) {
+		err = chore_begin(
+			&s->restorer, restore_child, s, s->cache->shm.fd, NICE);
+		if (!err)
+			s->cache->is_new = false;
+	} else if (now->mono_us >= s->next_us) {
+		write_begin(s, now);
+	}
+}
+
+/* Who stops at the same time lets go of the cache first, one after the other, so one of
+ * them is the last. */
+void snapshot_last(struct snapshot *s, int64_t timeout_us, const struct now *now)
+{
+	int err = 0;
+	(void)chore_ended(&s->restorer, &err);
+	if (!s->usable || s->restorer.pid || !cache_leave(s->cache))
+		return;
+	chore_kill(&s->writer);
+	err = chore_begin(&s->writer, write_child, s, -1, 0);
+	if (!err)
+		err = chore_wait(&s->writer, timeout_us);
+	write_ended(s, err, now);
+}
+
 /* --- opening ----------------------------------------------------- */
 
 /* So that a clear by whoever finds the snapshot: `shoal cache clear`, an instance whose
@@ -453,7 +448,7 @@ bool snapshot_restore(struct snapshot *s, const struct now *now)
 static void leave_link(const struct snapshot *s)
 {
 	char path[256], temporary[300];
-	link_path(path, cache_folder(s->cache));
+	link_path(path, s->cache->folder);
 	snprintf(temporary, sizeof(temporary), "%s.new.%ld", path, (long)getpid());
 	unlink(temporary);
 	if (symlink(s->folder, temporary) < 0 || rename(temporary, path) < 0)
@@ -479,8 +474,7 @@ struct snapshot *snapshot_open(
 		return s;
 	}
 	snprintf(s->folder, sizeof(s->folder), "%.199s", real);
-	snprintf(s->path, sizeof(s->path), "%s/cache-v%d.snapshot", s->folder,
-		CACHE_LAYOUT);
+	snapshot_path(s->path, s->folder);
 	snprintf(s->temporary, sizeof(s->temporary), "%s.new", s->path);
 	snprintf(
 		s->lock, sizeof(s->lock), "%s/cache-v%d.lock", s->folder, CACHE_LAYOUT);
@@ -493,10 +487,7 @@ void snapshot_close(struct snapshot *s)
 {
 	if (!s)
 		return;
-	if (s->child) {
-		kill(s->child, SIGKILL);
-		waitpid(s->child, NULL, 0);
-	}
+	chore_kill(&s->writer);
 	restore_end(s);
 	free(s);
 }

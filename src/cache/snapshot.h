@@ -2,10 +2,10 @@
 /* cache/snapshot.h - the cache on disk, for the time after a reboot.
  *
  * One instance at a time writes <folder>/cache-v<layout>.snapshot, in a child of its own,
- * at most every ten minutes; whoever makes a new segment fills it from there, in steps,
- * while it serves already. What was cleared after the snapshot never comes back: each
- * clear leaves its generation in <folder>/cache-v<layout>.cleared, and an older snapshot
- * is not read. Secrets are not in it: entries are indexed anew under the new segment's. */
+ * at most every ten minutes and when the last one stops; whoever makes a new segment has
+ * a child fill it from there. What was cleared since stands in a list beside it
+ * (cache/cleared.h) and does not come back. Secrets are not in it: entries are indexed
+ * anew under the new segment's. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,7 +17,8 @@
 enum {
 	SNAPSHOT_EVERY_S = 600,
 	SNAPSHOT_FIRST_S = 10,      /* after our start */
-	SNAPSHOT_STEP = 256 * 1024, /* bytes of the file read in one step: a few ms */
+	SNAPSHOT_STEP = 256 * 1024, /* bytes of the file read in one step */
+	SNAPSHOT_FOLDER = 256,
 };
 
 struct snapshot;
@@ -26,14 +27,17 @@ struct snapshot;
  * warning, and nothing is kept. */
 struct snapshot *snapshot_open(
 	struct cache *c, const char *folder, const struct now *now);
-/* Ends a writer of ours. */
+/* Ends a writer of ours, not one that restores. */
 void snapshot_close(struct snapshot *s);
-/* Once a second: begins a snapshot when it is time, and says how one ended. */
+/* Once a second: begins what is due, in a child (filling a segment that was just made,
+ * then a snapshot when it is time), and says how it ended. */
 void snapshot_tick(struct snapshot *s, const struct now *now);
-/* Now and here, without a child; 0 or -errno (-EAGAIN: another writes, or a clear came
- * meanwhile). */
+/* When this instance stops: if no other has the cache open, a last one, in a child that
+ * is waited for so long. */
+void snapshot_last(struct snapshot *s, int64_t timeout_us, const struct now *now);
+/* Now and here, without a child; 0 or -errno (-EAGAIN: another writes). */
 int snapshot_write(struct snapshot *s, const struct now *now, uint64_t *entries);
-/* One step of filling the cache. False: nothing (more) to read. */
+/* The same for one step of filling the cache. False: nothing (more) to read. */
 bool snapshot_restore(struct snapshot *s, const struct now *now);
 
 struct snapshot_numbers {
@@ -44,5 +48,8 @@ struct snapshot_numbers {
 struct snapshot_numbers snapshot_numbers(const struct snapshot *s);
 
 /* For cache.c: a clear concerns what is on disk, too. Looks for the folder by the link
- * that snapshot_open left beside the segment. 0 or -errno; 0 where there is none. */
-int snapshot_note_clear(const char *run_folder, uint64_t generation, uint32_t epoch);
+ * that snapshot_open left beside the segment. 0 or -errno; 0 where there is none.
+ * `folder`: where cleared_sync is due, or empty. */
+struct cleared;
+int snapshot_note_clear(const char *run_folder, const struct cleared *what,
+	char folder[static SNAPSHOT_FOLDER]);

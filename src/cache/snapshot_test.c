@@ -131,7 +131,7 @@ static void what_was_cleared_never_comes_back(void **state)
 	cache_close(other);
 	s = reboot(h, s);
 	assert_null(help_get(h, "n2.test", 1));
-	assert_int_equal(count(h), 0);
+	assert_int_equal(count(h), NAMES - 2);
 	/* and one while it is being filled */
 	fill(h);
 	write_now(h, s);
@@ -206,18 +206,172 @@ static void damage_costs_entries_and_no_more(void **state)
 	snapshot_close(s);
 }
 
+static void clears_of_every_kind_stay_cleared(void **state)
+{
+	struct help *h = *state;
+	static const uint8_t target[] = "\1t\5other\4test";
+	struct snapshot *s = open_it(h);
+	fill(h);
+	const struct cache_key alias = help_key("alias.test", 1);
+	struct cache_meta meta = help_meta(h, DAY);
+	meta.deps = target;
+	meta.deps_len = sizeof(target);
+	assert_true(
+		cache_put(h->cache, &alias, &h->now, &meta, (const uint8_t *)"a", 1));
+	assert_true(help_put(h, "a.sub.test", 1, "a"));
+	assert_true(help_put(h, "a.sub.test", 28, "aaaa"));
+	assert_true(help_put(h, "b.sub.test", 28, "aaaa"));
+	write_now(h, s);
+	assert_true(cache_clear(h->cache, help_name("other.test"), true, 0));
+	assert_true(cache_clear(h->cache, help_name("a.sub.test"), false, 28));
+	s = reboot(h, s);
+	assert_null(help_get(h, "alias.test", 1));
+	assert_null(help_get(h, "a.sub.test", 28));
+	assert_string_equal(help_get(h, "a.sub.test", 1), "a");
+	assert_string_equal(help_get(h, "b.sub.test", 28), "aaaa");
+	assert_int_equal(count(h), NAMES);
+	/* what was stored after a clear is not concerned, in whatever order they went to
+	 * the disk; nor are clears of the time before the last snapshot */
+	assert_true(help_put(h, "a.sub.test", 28, "new"));
+	write_now(h, s);
+	s = reboot(h, s);
+	assert_string_equal(help_get(h, "a.sub.test", 28), "new");
+	assert_true(cache_clear_all(h->cache));
+	assert_true(help_put(h, "a.sub.test", 28, "newer"));
+	s = reboot(h, s);
+	assert_null(help_get(h, "a.sub.test", 28));
+	assert_int_equal(count(h), 0);
+	snapshot_close(s);
+}
+
+static off_t list_size(const struct help *h)
+{
+	char path[256];
+	struct stat st;
+	storage(h, path, "cache-v1.cleared");
+	return stat(path, &st) == 0 ? st.st_size : 0;
+}
+
+static void the_list_of_clears_is_bounded(void **state)
+{
+	struct help *h = *state;
+	struct snapshot *s = open_it(h);
+	fill(h);
+	write_now(h, s);
+	off_t most = 0;
+	for (unsigned i = 0; i < 5000; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "x%u.example", i);
+		assert_true(cache_clear(h->cache, help_name(name), false, 0));
+		most = list_size(h) > most ? list_size(h) : most;
+	}
+	assert_true(most >= 1024 * 288 && most <= 1024 * 288);
+	s = reboot(h, s);
+	assert_int_equal(count(h), 0); /* too many to tell */
+	fill(h);
+	write_now(h, s);
+	assert_int_equal(list_size(h), 0);
+	assert_true(cache_clear(h->cache, help_name("n1.test"), false, 0));
+	s = reboot(h, s);
+	assert_int_equal(count(h), NAMES - 1);
+	snapshot_close(s);
+}
+
+/* While a snapshot is written others clear: nothing of it comes back, nothing is voided. */
+static void clears_during_a_snapshot_hold(void **state)
+{
+	struct help *h = *state;
+	struct snapshot *s = open_it(h);
+	for (unsigned round = 0; round < 10; round++) {
+		fill(h);
+		fflush(NULL);
+		const pid_t pid = fork();
+		if (pid == 0) {
+			for (unsigned i = 0; i < 200; i++) {
+				char name[32];
+				snprintf(name, sizeof(name), "n%u.test", i * 10);
+				cache_clear(h->cache, help_name(name), false, 0);
+			}
+			_exit(0);
+		}
+		for (unsigned i = 0; i < 5; i++)
+			write_now(h, s);
+		int status = -1;
+		waitpid(pid, &status, 0);
+		assert_int_equal(status, 0);
+		s = reboot(h, s);
+		for (unsigned i = 0; i < 200; i++) {
+			char name[32];
+			snprintf(name, sizeof(name), "n%u.test", i * 10);
+			assert_null(help_get(h, name, 1));
+		}
+		assert_int_equal(count(h), NAMES - 200);
+	}
+	snapshot_close(s);
+}
+
+static void the_last_to_leave_writes_one(void **state)
+{
+	struct help *h = *state;
+	char path[256];
+	storage(h, path, "cache-v1.snapshot");
+	struct snapshot *s = open_it(h);
+	struct cache *other = help_open(h, 4 * 1024 * 1024);
+	fill(h);
+	snapshot_last(s, 5000000, &h->now);
+	struct stat st;
+	assert_int_equal(stat(path, &st), -1); /* another goes on */
+	snapshot_close(s);
+	cache_close(h->cache);
+	h->cache = other;
+	s = open_it(h);
+	snapshot_last(s, 5000000, &h->now);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(snapshot_numbers(s).error, 0);
+	s = reboot(h, s);
+	assert_int_equal(count(h), NAMES);
+	snapshot_close(s);
+}
+
+static void a_child_fills_a_new_segment(void **state)
+{
+	struct help *h = *state;
+	struct snapshot *s = open_it(h);
+	char command[300];
+	fill(h);
+	write_now(h, s);
+	snapshot_close(s);
+	cache_close(h->cache);
+	snprintf(command, sizeof(command), "rm -rf '%s/shm'", h->folder);
+	assert_int_equal(system(command), 0);
+	h->cache = help_open(h, 4 * 1024 * 1024);
+	s = open_it(h);
+	snapshot_tick(s, &h->now);
+	for (unsigned i = 0; i < 250 && count(h) < NAMES; i++)
+		usleep(20000);
+	assert_int_equal(count(h), NAMES);
+	snapshot_tick(s, &h->now);
+	snapshot_close(s);
+}
+
 static void a_damaged_list_of_clears_refuses_it(void **state)
 {
 	struct help *h = *state;
 	struct snapshot *s = open_it(h);
 	char path[256];
 	fill(h);
-	cache_clear(h->cache, help_name("x"), false, 0);
 	write_now(h, s);
+	cache_clear(h->cache, help_name("x"), false, 0);
 	storage(h, path, "cache-v1.cleared");
-	assert_int_equal(truncate(path, 15), 0);
+	cache_clear(h->cache, help_name("y"), false, 0);
+	assert_int_equal(truncate(path, 150), 0);
 	s = reboot(h, s);
 	assert_int_equal(count(h), 0);
+	/* the next snapshot is as good as any */
+	fill(h);
+	write_now(h, s);
+	s = reboot(h, s);
+	assert_int_equal(count(h), NAMES);
 	snapshot_close(s);
 }
 
@@ -329,6 +483,11 @@ int main(void)
 		T(what_was_cleared_never_comes_back),
 		T(an_epoch_raised_since_refuses_it),
 		T(damage_costs_entries_and_no_more),
+		T(clears_of_every_kind_stay_cleared),
+		T(the_list_of_clears_is_bounded),
+		T(clears_during_a_snapshot_hold),
+		T(the_last_to_leave_writes_one),
+		T(a_child_fills_a_new_segment),
 		T(a_damaged_list_of_clears_refuses_it),
 		T(a_child_writes_it_when_it_is_time),
 		T(a_clock_set_back_does_not_put_it_off),

@@ -4,11 +4,13 @@
  * cache.c (reading, writing, clearing), look.c (walks). */
 #pragma once
 
+#include "base/chore.h"
 #include "cache/cache.h"
 #include "cache/clear.h"
 #include "cache/entry.h"
 #include "cache/internal.h"
 #include "cache/shared.h"
+#include "cache/snapshot.h"
 #include "shm/shm.h"
 #include "wire/name.h"
 
@@ -21,6 +23,10 @@ struct cache {
 	char folder[200];
 	size_t want_size;
 	bool is_private, is_new, existing;
+	bool reserved; /* all of its blocks, at the last look */
+	struct chore reserver, syncer;
+	char unsynced
+		[SNAPSHOT_FOLDER]; /* where the list of clears is not yet on disk */
 	int lock; /* held while another file may take the place of ours; -1 */
 	int64_t retry_mono_us, remap_us;
 	uint32_t last_epoch; /* in case the word is damaged */
@@ -38,6 +44,9 @@ struct cache {
 
 /* Our file was replaced: go over to its successor. False: there is none yet. */
 bool segment_follow(struct cache *c, const struct now *now);
+
+/* True: nobody else has it open, and it stays open. False: let go of, for good. */
+bool cache_leave(struct cache *c);
 
 /* Before anything is read or written. False: everything is a miss now. A segment that
  * another one takes the place of is no longer cleared by anyone. Keys hash the same in a

@@ -382,13 +382,70 @@ static int on_a_tiny_disk(struct help *h)
 	return 0;
 }
 
-static void a_full_disk_means_a_private_cache(void **state)
+static void make_junk(const char *path, size_t len)
 {
-	struct help *h = *state;
+	const int fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	for (size_t at = 0; at < len; at += MB)
+		if (posix_fallocate(fd, (off_t)at, MB) != 0)
+			break;
+	close(fd);
+}
+
+/* A new file's blocks are reserved in the background; others may be faster. */
+static int on_a_disk_that_fills_up(struct help *h)
+{
+	char junk[200];
+	snprintf(junk, sizeof(junk), "%s/junk", h->folder);
+	if (unshare(CLONE_NEWNS) < 0 ||
+		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("tmpfs", h->folder, "tmpfs", 0, "size=24m") < 0)
+		return 77;
+	shm_guard_install();
+	h->cache = help_open(h, 16 * MB);
+	assert_shared(h, true);
+	make_junk(junk, 30 * MB);
+	struct cache_stats stats;
+	for (unsigned i = 0; i < 200; i++) {
+		for (uint32_t k = 0; k < 1000; k++)
+			put_version(h, k, i);
+		struct score score = { 0 };
+		for (uint32_t k = 0; k < 1000; k++)
+			check_key(h, k, &score);
+		assert_int_equal(score.wrong, 0);
+		cache_tick(h->cache, &h->now);
+		cache_stats(h->cache, &stats);
+		if (stats.is_private)
+			break;
+		usleep(10000);
+	}
+	assert_true(stats.is_private);
+	assert_works(h);
+	unlink(junk);
+	h->now.mono_us += INT64_C(60) * 1000000;
+	cache_tick(h->cache, &h->now);
+	assert_shared(h, true);
+	assert_works(h);
+	/* and with room all of it is taken before long */
+	char path[200];
+	struct stat st;
+	help_path(h, path);
+	for (unsigned i = 0; i < 300; i++) {
+		cache_tick(h->cache, &h->now);
+		assert_int_equal(stat(path, &st), 0);
+		if (st.st_blocks * 512 >= 16 * MB)
+			return 0;
+		usleep(10000);
+	}
+	return 1;
+}
+
+static void in_a_namespace(struct help *h, int (*fn)(struct help *h))
+{
 	fflush(NULL);
 	const pid_t pid = fork();
 	if (pid == 0)
-		_exit(on_a_tiny_disk(h));
+		_exit(fn(h));
 	int status = -1;
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
@@ -397,6 +454,16 @@ static void a_full_disk_means_a_private_cache(void **state)
 		skip();
 	}
 	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void a_full_disk_means_a_private_cache(void **state)
+{
+	in_a_namespace(*state, on_a_tiny_disk);
+}
+
+static void a_disk_that_fills_up_means_a_private_cache(void **state)
+{
+	in_a_namespace(*state, on_a_disk_that_fills_up);
 }
 
 static void a_folder_that_cannot_be_made_means_a_private_cache(void **state)
@@ -430,6 +497,7 @@ int main(void)
 		T(whatever_lies_there_is_replaced),
 		T(others_can_neither_read_nor_write_it),
 		T_NONE(a_full_disk_means_a_private_cache),
+		T_NONE(a_disk_that_fills_up_means_a_private_cache),
 		T_NONE(a_folder_that_cannot_be_made_means_a_private_cache),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,13 +9,18 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "shm/guard.h"
 
-enum { SHM_TRIES = 4 }; /* others make and remove the same file meanwhile */
+enum {
+	SHM_TRIES = 4, /* others make and remove the same file meanwhile */
+	LAZY_FIRST = 4 * 1024 * 1024,
+	RESERVE_STEP = 32 * 1024 * 1024, /* what a full disk gives back at once */
+};
 
 static_assert(sizeof(struct shm_head) == 32, "every layout begins with this");
 
@@ -96,7 +101,7 @@ static const char *refuse(int fd, const struct stat *st, const struct shm_want *
 		(!want->any_size || (!want->any_size_alone && nobody_uses(fd))))
 		return "it has another size";
 	/* a file with holes would be SIGBUS on a full disk */
-	if ((uint64_t)st->st_blocks * 512 < head.size &&
+	if (!want->lazy && (uint64_t)st->st_blocks * 512 < head.size &&
 		posix_fallocate(fd, 0, st->st_size))
 		return "its blocks cannot be reserved";
 	return NULL;
@@ -225,6 +230,21 @@ static int name_it(int fd, bool unnamed, const struct shm_want *want)
 	return err;
 }
 
+/* Is there room at all, if not all of it is taken at once? */
+static int reserve_first(int fd, const struct shm_want *want)
+{
+	struct statvfs fs;
+	if (!want->lazy || want->size <= LAZY_FIRST)
+		return -posix_fallocate(fd, 0, (off_t)want->size);
+	if (fstatvfs(fd, &fs) < 0)
+		return -errno;
+	if (fs.f_blocks && want->size / fs.f_frsize >= fs.f_bavail)
+		return -ENOSPC;
+	if (ftruncate(fd, (off_t)want->size) < 0)
+		return -errno;
+	return -posix_fallocate(fd, 0, LAZY_FIRST);
+}
+
 static int make_new(struct shm *out, const struct shm_want *want, bool unnamed, int old)
 {
 	char temporary[300];
@@ -239,7 +259,7 @@ static int make_new(struct shm *out, const struct shm_want *want, bool unnamed, 
 	flock(fd, LOCK_SH | LOCK_NB);
 	int err = fchmod(fd, want->mode) < 0 ? -errno : 0;
 	if (!err)
-		err = -posix_fallocate(fd, 0, (off_t)want->size);
+		err = reserve_first(fd, want);
 	if (!err && !map(out, fd, want->size, PROT_READ | PROT_WRITE))
 		err = -errno;
 	if (err) {
@@ -338,6 +358,35 @@ int shm_open_readonly(
 	else
 		snprintf(out->path, sizeof(out->path), "%s", path);
 	return err;
+}
+
+int shm_reserve(const struct shm *s)
+{
+	for (size_t at = 0; at < s->size; at += RESERVE_STEP) {
+		const size_t left = s->size - at;
+		const int err = posix_fallocate(s->fd, (off_t)at,
+			(off_t)(left < RESERVE_STEP ? left : RESERVE_STEP));
+		if (err)
+			return -err;
+	}
+	return 0;
+}
+
+bool shm_reserved(const struct shm *s)
+{
+	struct stat st;
+	return s->fd < 0 ||
+	       (fstat(s->fd, &st) == 0 && (uint64_t)st.st_blocks * 512 >= s->size);
+}
+
+void shm_give_up(const struct shm *s)
+{
+	struct stat st;
+	const struct shm_head *head = s->base;
+	if (s->fd < 0 || fstat(s->fd, &st) < 0)
+		return;
+	mark_replaced(s->fd, head->magic, 1);
+	move_away(s->path, &st);
 }
 
 void shm_close(struct shm *s)

@@ -40,6 +40,7 @@ struct shm_want {
 	bool any_size_alone; /* with any_size: also where nobody has it open (then ask
 			      * shm_alone, and replace it) */
 	bool existing; /* only what is there, and is not touched if it cannot be used */
+	bool lazy;     /* only the first blocks are reserved: call shm_reserve */
 	bool fresh;    /* never take what is there: a new file is renamed over it */
 	mode_t mode;
 	/* fills a new file after its head is written, before it is renamed into place;
@@ -73,6 +74,11 @@ enum shm_result shm_open_private(struct shm *out, const struct shm_want *want);
  * not such a file. */
 int shm_open_readonly(
 	struct shm *out, const char *path, uint64_t magic, uint32_t layout);
+/* What `lazy` left over: takes a second for each GB. 0 or -errno. */
+int shm_reserve(const struct shm *s);
+bool shm_reserved(const struct shm *s);
+/* Marked `replaced` and without its name: whoever has it mapped goes away from it. */
+void shm_give_up(const struct shm *s);
 void shm_close(struct shm *s);
 /* Does the path still lead to what is mapped? False: removed, replaced or truncated.
  * stat(2), so ask seldom. */

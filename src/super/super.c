@@ -31,7 +31,8 @@
 #include "super/claim.h"
 
 enum {
-	STOP_US = 5 * 1000 * 1000,  /* from SIGTERM to SIGKILL */
+	STOP_US = 8 * 1000 *
+		  1000, /* from SIGTERM to SIGKILL: queries 3.3 s, snapshot 3 s */
 	ABORT_US = 2 * 1000 * 1000, /* from SIGABRT to SIGKILL: time for a core file */
 	ORPHAN_US = 20 * 1000,      /* longer without a successor: siblings take over */
 };

@@ -32,6 +32,8 @@ enum {
 	NAME_LEN_MAX = 63,
 	POLICY_ARENA = 1024 * 1024,
 	TEXT = 1024,
+	LAST_SNAPSHOT_US =
+		3000 * 1000, /* the supervisor kills after 8 s, systemd after 10 */
 };
 
 const char *start_name(const char *given)
@@ -333,7 +335,7 @@ static void ready(struct worker *w, const struct start_options *o)
 }
 
 /* Against the order of coming. */
-static void close_all(struct worker *w)
+static void close_all(struct worker *w, bool stopped)
 {
 	netwatch_stop(w);
 	if (w->control)
@@ -347,6 +349,10 @@ static void close_all(struct worker *w)
 	verifier_fini(&w->verifier);
 	if (w->infra)
 		infra_close(w->infra);
+	if (w->snapshot && stopped) {
+		const struct now now = clock_read();
+		snapshot_last(w->snapshot, LAST_SNAPSHOT_US, &now);
+	}
 	snapshot_close(w->snapshot);
 	if (w->cache)
 		cache_close(w->cache);
@@ -384,7 +390,7 @@ int start_run(const struct start_options *o)
 	}
 	struct stats_block *stats = w->stats;
 	struct shm shm = w->stats_shm;
-	close_all(w);
+	close_all(w, fine && code == 0);
 	if (stats) {
 		stats->state = STATE_STOPPED;
 		shm_close(&shm);

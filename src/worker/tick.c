@@ -13,7 +13,6 @@
 #include "worker/secure.h"
 
 enum {
-	RESTORE_PAUSE_US = 1000,
 	TICK_US = 500 * 1000, /* a heart that stands still for a second is seen */
 	TICKS_A_SECOND = 1000 * 1000 / TICK_US,
 	TICKS_IDLE_GAUGES = 20, /* an idle instance looks at itself every 10 s only */
@@ -97,22 +96,8 @@ static void watchdog(void *ctx)
 		watchdog, w);
 }
 
-/* A few ms of work each, and twice as long for the clients between. */
-static void restore(void *ctx)
-{
-	struct worker *w = ctx;
-	const struct now begin = *loop_refresh(w->loop);
-	if (!snapshot_restore(w->snapshot, &begin))
-		return;
-	const int64_t end_us = loop_refresh(w->loop)->mono_us;
-	const int64_t pause_us = RESTORE_PAUSE_US + 2 * (end_us - begin.mono_us);
-	loop_timer_set(w->loop, &w->restore_timer, end_us + pause_us, restore, w);
-}
-
 void tick_start(struct worker *w)
 {
-	if (w->snapshot)
-		restore(w);
 	const struct now *now = loop_now(w->loop);
 	w->clock_offset_ms = now->wall_ms - now->mono_us / 1000;
 	tick(w);

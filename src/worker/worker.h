@@ -108,7 +108,6 @@ struct worker {
 	struct prefetch *prefetches; /* LIMIT_PREFETCHES; NULL: the module is off */
 
 	/* each with its own idea in its file */
-	struct timer restore_timer;
 	struct timer tick_timer, watchdog_timer, priming_timer, stop_timer, net_timer;
 	struct watch net_watch;
 	struct script_timer events[EVENTS_MAX];
