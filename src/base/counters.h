@@ -69,6 +69,9 @@
 	X(doh_clients_shed, COUNTER, "DoH connections closed to make room")            \
 	X(doh_timeouts, COUNTER, "DoH connections closed because they were idle")      \
 	X(doh_slow_readers, COUNTER, "DoH connections closed: answers not read")       \
+	X(doh_errors, COUNTER, "DoH requests answered with an HTTP error")             \
+	X(doh_floods, COUNTER,                                                         \
+		"DoH connections closed: resets or frames that ask for nothing")       \
 	X(tls_handshakes, COUNTER, "TLS handshakes completed, DoT and DoH")            \
 	X(tls_resumed, COUNTER, "TLS handshakes that resumed a session")               \
 	X(tls_handshakes_failed, COUNTER, "TLS handshakes that failed")                \

@@ -69,6 +69,12 @@ enum {
 		1024, /* of all connections: who has unread answers gets no more */
 	LIMIT_TCP_KERNEL_BYTES =
 		64 * 1024, /* and what the kernel takes beyond what is on its way */
+	LIMIT_DOH_STREAMS =
+		100, /* requests of one connection at a time; the client is told */
+	LIMIT_DOH_FIELDS =
+		64, /* header fields of a request: HTTP status 431, doh_errors */
+	LIMIT_DOH_IDLE_FRAMES =
+		200, /* floods of PING, SETTINGS, resets...: doh_floods */
 	LIMIT_UDP_OUT_BYTES =
 		1024 * 1024, /* answers that the kernel does not take: udp_send_drops */
 	LIMIT_UPSTREAM_IDLE =

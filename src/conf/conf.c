@@ -42,7 +42,7 @@ static const struct {
 } kinds[] = {
 	[KIND_DNS] = { "dns", true },
 	[KIND_TLS] = { "tls", true },
-	[KIND_DOH2] = { "doh2", false },
+	[KIND_DOH2] = { "doh2", true },
 	[KIND_DOH_LEGACY] = { "doh_legacy", false },
 	[KIND_WEBMGMT] = { "webmgmt", false },
 	[KIND_CONTROL] = { "control", false },

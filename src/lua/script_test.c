@@ -214,7 +214,7 @@ static void snippet_listens_by_the_instances_name(void **state)
 		uint16_t port;
 		int warnings;
 	} cases[] = { { "dns1", KIND_DNS, 53, 0 }, { "tls", KIND_TLS, 853, 0 },
-		{ "doh", KIND_DOH2, 443, 1 } };
+		{ "doh", KIND_DOH2, 443, 0 } };
 	for (size_t i = 0; i < 3; i++) {
 		struct script *s = load(snippet_listen, cases[i].name, true);
 		assert_non_null(s);

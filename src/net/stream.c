@@ -42,6 +42,7 @@ enum {
 	OUT_PAUSE_BYTES = 64 * 1024, /* unsent answers: no further queries are read */
 	OUT_START = 2048,
 	BUCKETS = 256,
+	CODEC_READ = 16 * 1024, /* at most this is handed out at once */
 };
 
 /* What is counted for each kind, in its own counter. */
@@ -96,7 +97,9 @@ struct conn {
 	struct frame in;
 	uint8_t *out;
 	size_t out_start, out_end, out_cap;
-	unsigned pending; /* unanswered queries */
+	struct stream_codec *codec; /* NULL: two-byte framing */
+	size_t counted;             /* of server->unsent */
+	unsigned pending;           /* unanswered queries */
 	int64_t active_us;
 
 	struct conn_list *list;
@@ -120,7 +123,7 @@ struct stream_server {
 
 	struct conn *conns; /* conf.max_clients of them */
 	unsigned count;
-	size_t unsent; /* bytes of answers of all */
+	size_t unsent; /* bytes of answers of all, as each conn counted them last */
 	struct conn *free;
 	struct conn_list young, idle, busy;
 	int64_t turn_us; /* the turn in which `handshakes` were begun */
@@ -143,6 +146,7 @@ struct stream_server {
 
 static void conn_ready(void *ctx, unsigned events);
 static void conn_timeout(void *ctx);
+static struct stream_codec *codec_of(struct stream_server *s, struct conn *c);
 
 /* --- lists ----------------------------------------------------------------- */
 
@@ -193,23 +197,44 @@ static void conn_mark_dirty(struct conn *c)
 		loop_defer(s->loop, &s->flush);
 }
 
-static stream_id conn_id(const struct conn *c)
+static struct stream_id conn_id(const struct conn *c, uint32_t request)
 {
-	return (uint64_t)c->generation << 32 | (uint64_t)(c - c->server->conns);
+	return (struct stream_id){
+		.conn = (uint64_t)c->generation << 32 |
+			(uint64_t)(c - c->server->conns),
+		.request = request,
+	};
 }
 
-static struct conn *conn_find(struct stream_server *s, stream_id id)
+static struct conn *conn_find(struct stream_server *s, struct stream_id id)
 {
-	const uint32_t i = (uint32_t)id;
+	const uint32_t i = (uint32_t)id.conn;
 	if (i >= s->conf.max_clients)
 		return NULL;
 	struct conn *c = &s->conns[i];
-	return c->open && !c->dying && c->generation == (uint32_t)(id >> 32) ? c : NULL;
+	return c->open && !c->dying && c->generation == (uint32_t)(id.conn >> 32)
+		       ? c
+		       : NULL;
 }
 
 static size_t conn_unsent(const struct conn *c)
 {
 	return c->out_end - c->out_start;
+}
+
+/* And what the client does not let the codec send; reading goes on all the same, for that
+ * it may send is told by the client. */
+static size_t conn_owed(const struct conn *c)
+{
+	return conn_unsent(c) + (c->codec ? c->codec->ops->held(c->codec) : 0);
+}
+
+/* After each change: its part of what all owe. */
+static void conn_count_owed(struct conn *c)
+{
+	const size_t owed = conn_owed(c);
+	c->server->unsent += owed - c->counted;
+	c->counted = owed;
 }
 
 /* --- coming and going ------------------------------------------------------ */
@@ -226,6 +251,19 @@ static void gauge_clients(struct stream_server *s, int change)
 	tally_add(s, TALLY_CLIENTS, change); /* several servers share it */
 }
 
+/* GOAWAY, if the socket takes it. */
+static void conn_last_words(struct conn *c)
+{
+	const bool partly = c->out_start;
+	if (c->codec->ops->over(c->codec) || partly)
+		return;
+	c->codec->ops->goodbye(c->codec);
+	c->codec->ops->output(c->codec);
+	if (conn_unsent(c))
+		(void)c->layer->ops->write(
+			c->layer, c->out + c->out_start, conn_unsent(c));
+}
+
 static void conn_close(struct conn *c)
 {
 	struct stream_server *s = c->server;
@@ -234,7 +272,9 @@ static void conn_close(struct conn *c)
 		return;
 	}
 	assert(c->open);
-	const stream_id id = conn_id(c);
+	const struct stream_id id = conn_id(c, 0);
+	if (!c->handshaking && c->codec)
+		conn_last_words(c);
 	if (!c->handshaking && c->layer->ops->goodbye)
 		c->layer->ops->goodbye(c->layer);
 	c->layer->ops->free(c->layer);
@@ -242,7 +282,11 @@ static void conn_close(struct conn *c)
 	loop_unwatch(s->loop, &c->watch);
 	fd_close(&c->fd);
 	frame_fini(&c->in);
-	s->unsent -= conn_unsent(c);
+	if (c->codec)
+		c->codec->ops->free(c->codec);
+	c->codec = NULL;
+	s->unsent -= c->counted;
+	c->counted = 0;
 	free(c->out);
 	c->out = NULL;
 	list_remove(c);
@@ -328,8 +372,13 @@ static bool conn_open(
 		layer->ops->free(layer);
 		return false;
 	}
-	s->free = c->next_free;
-	struct conn *const next_dirty = c->next_dirty;
+	struct stream_codec *codec = NULL;
+	if (s->conf.codec_new && !(codec = codec_of(s, c))) {
+		loop_unwatch(s->loop, &c->watch);
+		layer->ops->free(layer);
+		return false;
+	}
+	struct conn *const next_dirty = c->next_dirty, *const next_free = c->next_free;
 	*c = (struct conn){
 		.server = s,
 		.generation = c->generation,
@@ -344,8 +393,10 @@ static bool conn_open(
 		.from = *from,
 		.to = *to,
 		.layer = layer,
+		.codec = codec,
 		.active_us = loop_now(s->loop)->mono_us,
 	};
+	s->free = next_free;
 	struct conn **bucket = bucket_of(s, from);
 	c->next_same_hash = *bucket;
 	*bucket = c;
@@ -371,7 +422,7 @@ static void conn_timeout(void *ctx)
 	struct conn *c = ctx;
 	struct stream_server *s = c->server;
 	const int64_t now = loop_now(s->loop)->mono_us;
-	const bool unread = c->out_start < c->out_end;
+	const bool unread = conn_owed(c) > 0;
 	int64_t due = c->active_us + idle_us(c);
 	if (due <= now && c->pending && !unread)
 		due = now + idle_us(c); /* it waits for us */
@@ -386,6 +437,22 @@ static void conn_timeout(void *ctx)
 	else
 		tally_add(s, TALLY_TIMEOUTS, 1);
 	conn_close(c);
+}
+
+static void conn_message(void *ctx, uint32_t request, const uint8_t *msg, size_t len);
+static bool conn_send(
+	void *ctx, const void *head, size_t head_len, const void *data, size_t len);
+
+static struct stream_codec *codec_of(struct stream_server *s, struct conn *c)
+{
+	const struct codec_owner owner = {
+		.message = conn_message,
+		.send = conn_send,
+		.ctx = c,
+		.counters = s->counters,
+		.max_requests = s->conf.pipeline,
+	};
+	return s->conf.codec_new(&owner);
 }
 
 /* --- reading --------------------------------------------------------------- */
@@ -418,7 +485,8 @@ static bool conn_deliver(struct conn *c)
 		c->pending++;
 		c->share--;
 		conn_touch(c);
-		s->hooks.query(s->hooks.ctx, s, conn_id(c), &c->from, &c->to, msg, len);
+		s->hooks.query(
+			s->hooks.ctx, s, conn_id(c, 0), &c->from, &c->to, msg, len);
 	}
 	c->delivering = false;
 	const bool lives = !c->dying && frame_settle(&c->in);
@@ -430,6 +498,48 @@ static bool conn_deliver(struct conn *c)
 static bool conn_buffered(const struct conn *c)
 {
 	return c->layer->ops->buffered && c->layer->ops->buffered(c->layer);
+}
+
+/* A message from the codec. */
+static void conn_message(void *ctx, uint32_t request, const uint8_t *msg, size_t len)
+{
+	struct conn *c = ctx;
+	struct stream_server *s = c->server;
+	if (c->dying)
+		return;
+	c->pending++;
+	c->share -= c->share > 0;
+	conn_touch(c);
+	s->hooks.query(
+		s->hooks.ctx, s, conn_id(c, request), &c->from, &c->to, msg, len);
+}
+
+/* As conn_read_once(). */
+static int conn_read_codec(struct conn *c)
+{
+	uint8_t *scratch = c->server->scratch;
+	const ssize_t n = c->layer->ops->read(c->layer, scratch, CODEC_READ);
+	if (n == LAYER_BROKEN) {
+		conn_close(c);
+		return LAYER_BROKEN;
+	}
+	if (n > 0) {
+		c->delivering = true;
+		c->codec->ops->input(c->codec, scratch, (size_t)n);
+		c->delivering = false;
+	}
+	if (c->dying) {
+		conn_close(c);
+		return LAYER_BROKEN;
+	}
+	conn_mark_dirty(c); /* it may have something to say of its own */
+	if (n == LAYER_DONE || c->codec->ops->over(c->codec))
+		c->read_closed = true;
+	if (n < 0)
+		c->read_wants = (int)n;
+	if (n > 0 && n < CODEC_READ && !conn_buffered(c))
+		return LAYER_WANT_READ;
+	return n > 0 ? 1 : (int)n;
 }
 
 /* One read. LAYER_*, or 1: there may be more. Negative LAYER_BROKEN: c is closed. */
@@ -464,7 +574,7 @@ static bool conn_read(struct conn *c)
 	int more = 1;
 	for (int i = 0; i < READS_A_WAKEUP && more == 1 && conn_may_read(c); i++) {
 		c->read_wants = LAYER_WANT_READ;
-		more = conn_read_once(c);
+		more = c->codec ? conn_read_codec(c) : conn_read_once(c);
 	}
 	if (more == LAYER_BROKEN)
 		return false;
@@ -504,9 +614,26 @@ static bool conn_out_room(struct conn *c, size_t len)
 	return true;
 }
 
+/* Bytes from the codec. */
+static bool conn_send(
+	void *ctx, const void *head, size_t head_len, const void *data, size_t len)
+{
+	struct conn *c = ctx;
+	if (!conn_out_room(c, head_len + len))
+		return false;
+	memcpy(c->out + c->out_end, head, head_len);
+	c->out_end += head_len;
+	if (len)
+		memcpy(c->out + c->out_end, data, len);
+	c->out_end += len;
+	return true;
+}
+
 /* False: c is closed. */
 static bool conn_write(struct conn *c)
 {
+	if (c->codec)
+		c->codec->ops->output(c->codec);
 	const size_t before = conn_unsent(c);
 	while (conn_unsent(c)) {
 		const ssize_t n = c->layer->ops->write(
@@ -519,8 +646,8 @@ static bool conn_write(struct conn *c)
 		if (n <= 0)
 			break;
 		c->out_start += (size_t)n;
-		c->server->unsent -= (size_t)n;
 	}
+	conn_count_owed(c);
 	if (conn_unsent(c) != before)
 		conn_touch(c);
 	if (!conn_unsent(c)) {
@@ -544,7 +671,9 @@ static unsigned wants_event(int wants)
 /* Closed when all is said, else waiting for the right things. */
 static void conn_settle(struct conn *c)
 {
-	if (c->read_closed && !c->stalled && !c->pending && !conn_unsent(c)) {
+	const bool done = c->read_closed && !c->stalled && !c->pending && !conn_owed(c);
+	const bool over = c->codec && !conn_unsent(c) && c->codec->ops->over(c->codec);
+	if (done || over) {
 		conn_close(c);
 		return;
 	}
@@ -651,13 +780,19 @@ static void conn_answered(struct conn *c)
 /* Its own share is used up, or that of all while it has not read what it has. */
 static bool owes_too_much(const struct conn *c, size_t more)
 {
-	const size_t own = conn_unsent(c);
+	const size_t own = conn_owed(c);
 	return own + more > LIMIT_TCP_OUT_BYTES ||
 	       (own && c->server->unsent + more > LIMIT_TCP_OUT_ALL);
 }
 
+static bool conn_frame(struct conn *c, const uint8_t *data, size_t len)
+{
+	const uint8_t head[2] = { (uint8_t)(len >> 8), (uint8_t)len };
+	return conn_send(c, head, sizeof(head), data, len);
+}
+
 bool stream_reply(
-	struct stream_server *s, stream_id id, const uint8_t *data, size_t len)
+	struct stream_server *s, struct stream_id id, const uint8_t *data, size_t len)
 {
 	struct conn *c = conn_find(s, id);
 	assert(len <= UINT16_MAX);
@@ -668,28 +803,28 @@ bool stream_reply(
 		conn_close(c);
 		return false;
 	}
-	if (!conn_out_room(c, len + 2)) {
+	if (c->codec) {
+		c->codec->ops->answer(c->codec, id.request, data, len);
+	} else if (!conn_frame(c, data, len)) {
 		conn_close(c);
 		return false;
 	}
-	uint8_t *at = c->out + c->out_end;
-	at[0] = (uint8_t)(len >> 8);
-	at[1] = (uint8_t)len;
-	memcpy(at + 2, data, len);
-	c->out_end += len + 2;
-	s->unsent += len + 2;
+	conn_count_owed(c);
 	conn_answered(c);
 	return true;
 }
 
-void stream_skip(struct stream_server *s, stream_id id)
+void stream_skip(struct stream_server *s, struct stream_id id)
 {
 	struct conn *c = conn_find(s, id);
-	if (c)
-		conn_answered(c);
+	if (!c)
+		return;
+	if (c->codec)
+		c->codec->ops->skip(c->codec, id.request);
+	conn_answered(c);
 }
 
-void stream_close(struct stream_server *s, stream_id id)
+void stream_close(struct stream_server *s, struct stream_id id)
 {
 	struct conn *c = conn_find(s, id);
 	if (c)
@@ -857,6 +992,10 @@ void stream_server_drain(struct stream_server *s, void (*fn)(void *ctx), void *c
 	server_stop_listening(s);
 	for (unsigned i = 0; i < s->conf.max_clients; i++) {
 		struct conn *c = &s->conns[i];
+		if (c->open && c->codec) {
+			c->codec->ops->leave(c->codec);
+			conn_mark_dirty(c);
+		}
 		if (c->open)
 			loop_timer_set(s->loop, &c->timer, c->active_us + idle_us(c),
 				conn_timeout, c);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* net/stream.h - serve DNS over connections: two-byte framing, pipelining out of order (RFC 7766), limits, timeouts.
  *
- * The framing reads from and writes to a byte layer (struct stream_layer): plain TCP or TLS. */
+ * The framing reads from and writes to a byte layer (struct stream_layer): plain TCP or TLS. A codec
+ * (struct stream_codec) can take the framing's place. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,13 +12,17 @@
 #include "base/addr.h"
 #include "base/counters.h"
 #include "loop/loop.h"
+#include "net/codec.h"
 #include "net/layer.h"
 
 struct stream_server;
 
 /* A connection outlives neither its socket nor its server: an id that was closed is
  * simply not found, so answers may come late. */
-typedef uint64_t stream_id;
+struct stream_id {
+	uint64_t conn;    /* never 0 */
+	uint32_t request; /* of the connection, where a codec tells them apart */
+};
 
 enum stream_kind { STREAM_TCP, STREAM_TLS, STREAM_HTTPS };
 
@@ -33,15 +38,17 @@ struct stream_conf {
 	/* The bytes of an accepted socket; NULL: layer_plain_new. */
 	struct stream_layer *(*layer_new)(void *ctx, int fd);
 	void *layer_ctx;
+	/* What stands in its bytes; NULL: messages behind their length. */
+	struct stream_codec *(*codec_new)(const struct codec_owner *owner);
 };
 
 struct stream_hooks {
 	/* One message, framing taken off. len 0..65535. Not from in here: stream_server_free(), a nested loop_turn(). */
-	void (*query)(void *ctx, struct stream_server *s, stream_id id,
+	void (*query)(void *ctx, struct stream_server *s, struct stream_id id,
 		const struct addr *from, const struct addr *to, const uint8_t *data,
 		size_t len);
 	/* May be NULL. Not from in here either: stream_server_free(). */
-	void (*closed)(void *ctx, stream_id id);
+	void (*closed)(void *ctx, struct stream_id id);
 	void *ctx;
 };
 
@@ -52,11 +59,11 @@ struct stream_server *stream_server_new(struct loop *l, int fd,
 	struct counters *counters);
 /* One answer; ready answers of one turn leave in one write. False: the connection is gone. */
 bool stream_reply(
-	struct stream_server *s, stream_id id, const uint8_t *data, size_t len);
+	struct stream_server *s, struct stream_id id, const uint8_t *data, size_t len);
 /* The query needs no answer (dropped on purpose). */
-void stream_skip(struct stream_server *s, stream_id id);
+void stream_skip(struct stream_server *s, struct stream_id id);
 /* What came is no DNS: close without another word. */
-void stream_close(struct stream_server *s, stream_id id);
+void stream_close(struct stream_server *s, struct stream_id id);
 /* A connected, non-blocking socket from elsewhere; owned from here on, closed when there is no room. False then. */
 bool stream_server_adopt(struct stream_server *s, int fd, const struct addr *from,
 	const struct addr *to);

@@ -83,7 +83,7 @@ static struct stream_layer *play_layer(void *ctx, int fd)
 	return &p->layer;
 }
 
-static void play_query(void *ctx, struct stream_server *s, stream_id id,
+static void play_query(void *ctx, struct stream_server *s, struct stream_id id,
 	const struct addr *from, const struct addr *to, const uint8_t *msg, size_t len)
 {
 	(void)from;

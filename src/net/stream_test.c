@@ -34,14 +34,14 @@ struct world {
 	size_t last_len;
 	uint8_t last[65535];
 	struct addr last_from, last_to;
-	stream_id held[HELD_MAX]; /* unanswered */
+	struct stream_id held[HELD_MAX]; /* unanswered */
 	uint8_t held_first[HELD_MAX];
 	int held_count;
 };
 
 static uint8_t answer[65535];
 
-static void query_handle(void *ctx, struct stream_server *s, stream_id id,
+static void query_handle(void *ctx, struct stream_server *s, struct stream_id id,
 	const struct addr *from, const struct addr *to, const uint8_t *data, size_t len)
 {
 	struct world *w = ctx;
@@ -69,10 +69,10 @@ static void query_handle(void *ctx, struct stream_server *s, stream_id id,
 		assert_int_equal(w->last[i], data[i]);
 }
 
-static void connection_closed(void *ctx, stream_id id)
+static void connection_closed(void *ctx, struct stream_id id)
 {
 	struct world *w = ctx;
-	assert_true(id != 0);
+	assert_true(id.conn != 0);
 	w->closed++;
 }
 
@@ -489,7 +489,9 @@ static void ids_of_closed_connections_are_not_found_again(void **state)
 	for (int i = 0; i < 5; i++) {
 		assert_false(stream_reply(w->server, w->held[i], answer, 5));
 		stream_close(w->server, w->held[i]);
-		stream_close(w->server, w->held[i] + 1); /* no such slot */
+		struct stream_id other = w->held[i];
+		other.conn++;
+		stream_close(w->server, other); /* no such slot */
 	}
 	assert_int_equal(stream_server_clients(w->server), 1);
 	close(fd);

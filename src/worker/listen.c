@@ -61,7 +61,7 @@ static void udp_query(void *ctx, struct udp_server *s, struct udp_datagram *d)
 	}
 }
 
-static void stream_query(void *ctx, struct stream_server *s, stream_id id,
+static void stream_query(void *ctx, struct stream_server *s, struct stream_id id,
 	const struct addr *from, const struct addr *to, const uint8_t *data, size_t len)
 {
 	struct listener *l = ctx;
@@ -174,20 +174,25 @@ static void ring_get(struct listener *l, struct kept *k)
 	fd_close(&fd);
 }
 
-static struct stream_conf stream_conf_of(struct worker *w, enum conf_kind kind)
+static struct stream_conf stream_conf_of(struct worker *w, const struct conf_listen *c)
 {
 	struct stream_conf conf = {
-		.kind = kind == KIND_TLS ? STREAM_TLS : STREAM_TCP,
+		.kind = c->kind == KIND_TLS    ? STREAM_TLS
+			: c->kind == KIND_DOH2 ? STREAM_HTTPS
+					       : STREAM_TCP,
 		.max_clients = LIMIT_TCP_CLIENTS,
 		.max_clients_per_address = LIMIT_TCP_CLIENTS_PER_ADDRESS,
 		.pipeline = w->conf->tcp_pipeline,
 		.idle_ms = w->conf->tcp_in_idle_ms,
 		.handshake_ms = w->conf->tls_handshake_timeout_ms,
 	};
-	if (kind == KIND_TLS) {
+	const bool https = c->kind == KIND_DOH2;
+	if (c->kind == KIND_TLS || (https && !c->plain)) {
 		conf.layer_new = layer_tls_new;
-		conf.layer_ctx = &w->tls_dot;
+		conf.layer_ctx = https ? &w->tls_https : &w->tls_dot;
 	}
+	if (https)
+		conf.codec_new = codec_https_new;
 	return conf;
 }
 
@@ -207,7 +212,7 @@ static bool serve_udp(struct listener *l, int fd)
 static bool listener_serve(struct listener *l, int udp, int tcp)
 {
 	struct worker *w = l->w;
-	const struct stream_conf conf = stream_conf_of(w, l->conf->kind);
+	const struct stream_conf conf = stream_conf_of(w, l->conf);
 	const struct stream_hooks hooks = { .query = stream_query, .ctx = l };
 	if (udp >= 0 && !serve_udp(l, udp))
 		return false;
@@ -367,7 +372,8 @@ static void stored_drop(struct worker *w, struct kept *k, int i, struct listener
 		if (udp)
 			leaver_add(w, udp, NULL);
 	} else {
-		const struct stream_conf conf = stream_conf_of(w, KIND_DNS);
+		const struct conf_listen plain = { .kind = KIND_DNS };
+		const struct stream_conf conf = stream_conf_of(w, &plain);
 		const struct stream_hooks hooks = { .query = stream_query, .ctx = l };
 		struct stream_server *stream =
 			stream_server_new(w->loop, fd, &conf, &hooks, w->counters);

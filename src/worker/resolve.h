@@ -26,7 +26,7 @@ struct client {
 	struct udp_server *udp; /* over UDP, else NULL */
 	struct udp_peer peer;   /* addresses: over TCP too */
 	struct stream_server *stream;
-	stream_id stream_id;
+	struct stream_id stream_id;
 	enum transport transport;
 	int64_t arrived_us;
 };

@@ -61,7 +61,7 @@ void udp_server_forget(struct udp_server *s, const struct udp_peer *peer)
 }
 
 bool stream_reply(
-	struct stream_server *s, stream_id id, const uint8_t *data, size_t len)
+	struct stream_server *s, struct stream_id id, const uint8_t *data, size_t len)
 {
 	(void)s, (void)id;
 	check_answer(data, len);

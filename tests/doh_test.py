@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""DNS over HTTPS: clients that no one here wrote, HTTP errors, floods of HTTP/2."""
+
+import base64
+import re
+import socket
+import ssl
+import struct
+import subprocess
+import time
+
+import dns.message
+import dns.query
+import h2.config
+import h2.connection
+import h2.events
+import h2.settings
+import pytest
+
+import conftest
+import helpers
+from tls_test import KNOWN, Secure, kdig, until
+
+TYPE = 'application/dns-message'
+
+
+def frame(kind, flags=0, stream=0, payload=b''):
+	return struct.pack('!I', len(payload))[1:] + struct.pack('!BBI', kind, flags, stream) + payload
+
+
+class H2:
+	"""One HTTP/2 connection; h2 judges what the server sends."""
+
+	def __init__(self, secure, plain_port=None, window=None):
+		if plain_port:
+			self.sock = socket.create_connection(('127.0.0.1', plain_port), 10)
+		else:
+			self.sock = secure.connect(context=secure.context('dns.lab', alpn=('h2',)))
+			assert self.sock.selected_alpn_protocol() == 'h2'
+		self.conn = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding='utf-8'))
+		self.conn.initiate_connection()
+		if window is not None:
+			self.conn.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
+		self.flush()
+		self.replies, self.ended, self.events = {}, {}, []
+
+	def __enter__(self):
+		return self
+
+	def __exit__(self, *_):
+		self.sock.close()
+
+	def flush(self):
+		self.sock.sendall(self.conn.data_to_send())
+
+	def request(self, path='/dns-query', method='GET', body=None, kind=TYPE, more=(), flush=True):
+		stream = self.conn.get_next_available_stream_id()
+		headers = [(':method', method), (':path', path), (':scheme', 'https'), (':authority', 'dns.lab'), *more]
+		if body is not None and kind:
+			headers.append(('content-type', kind))
+		self.conn.send_headers(stream, headers, end_stream=body is None)
+		if body is not None:
+			self.conn.send_data(stream, body, end_stream=True)
+		if flush:
+			self.flush()
+		return stream
+
+	def step(self):
+		"""Read once; False at the end of the connection."""
+		try:
+			data = self.sock.recv(65536)
+		except ConnectionError:
+			data = b''
+		if not data:
+			return False
+		for event in self.conn.receive_data(data):
+			self.events.append(event)
+			if isinstance(event, h2.events.ResponseReceived):
+				self.replies[event.stream_id] = (dict(event.headers), b'')
+			elif isinstance(event, h2.events.DataReceived):
+				headers, before = self.replies[event.stream_id]
+				self.replies[event.stream_id] = (headers, before + event.data)
+				self.conn.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+			elif isinstance(event, h2.events.StreamEnded):
+				self.ended[event.stream_id] = True
+		self.flush()
+		return True
+
+	def wait(self, stream):
+		while stream not in self.ended:
+			assert self.step(), 'connection ended'
+		return self.replies[stream]
+
+	def terminated(self):
+		return [e for e in self.events if isinstance(e, h2.events.ConnectionTerminated)]
+
+
+def get_path(query):
+	return '/dns-query?dns=' + base64.urlsafe_b64encode(query.to_wire()).rstrip(b'=').decode()
+
+
+@pytest.fixture(scope='module')
+def secure(lab, binaries, tmp_path_factory):
+	factory = conftest.Factory(lab)
+	secure = Secure(factory, tmp_path_factory.mktemp('doh'), kind='doh2',
+		extra="net.listen('127.0.0.1', 8080, { kind = 'doh2', tls = false })\n")
+	yield secure
+	conftest.finish(factory)
+
+
+@pytest.mark.parametrize('method', ['+https', '+https-get'])
+def test_kdig(secure, method):
+	out = kdig(secure.port, method, '+tls-ca=' + secure.ca, '+tls-hostname=dns.lab')
+	assert 'status: NOERROR' in out and 'HTTP/2' in out, out
+
+
+def test_dnspython_over_httpx(secure):
+	query = helpers.make_query(KNOWN)
+	for post in (True, False):
+		reply = dns.query.https(query, 'https://127.0.0.1:%d/dns-query' % secure.port, post=post, verify=False,
+			timeout=10)
+		assert reply.answer and helpers.rcode_of(reply) == 'NOERROR'
+
+
+def test_curl_resolves_by_doh_url(secure):
+	run = subprocess.run(['curl', '-sv', '--doh-url', 'https://127.0.0.1:%d/dns-query' % secure.port,
+		'--doh-insecure', '--max-time', '5', 'http://%s:9/' % KNOWN.rstrip('.')], capture_output=True, text=True)
+	address = secure.shoal.ask(KNOWN).answer[0][0].address
+	assert 'DoH A: ' + address in run.stderr
+
+
+def test_h2load_gets_only_answers(secure):
+	query = helpers.make_query(KNOWN)
+	run = subprocess.run(['h2load', '-n', '2000', '-c', '10', '-m', '10',
+		'https://127.0.0.1:%d%s' % (secure.port, get_path(query))], capture_output=True, text=True, timeout=50)
+	assert '2000 succeeded, 0 failed, 0 errored' in run.stdout and '2000 2xx' in run.stdout, run.stdout
+
+
+def test_get_and_post_are_the_same_and_fresh_for_the_least_ttl(secure):
+	query = helpers.make_query(KNOWN)
+	query.id = 0
+	with H2(secure) as http:
+		for stream in (http.request(get_path(query)), http.request(method='POST', body=query.to_wire())):
+			headers, body = http.wait(stream)
+			reply = dns.message.from_wire(body)
+			assert headers[':status'] == '200' and headers['content-type'] == TYPE
+			assert int(headers['content-length']) == len(body)
+			least = min(rrset.ttl for rrset in reply.answer)
+			assert headers['cache-control'] == 'max-age=%d' % least
+		headers, body = http.wait(http.request(get_path(helpers.make_query('nowhere.z000.com.'))))
+		soa = dns.message.from_wire(body).authority[0]
+		assert headers['cache-control'] == 'max-age=%d' % min(soa.ttl, soa[0].minimum)
+		headers, body = http.wait(http.request(get_path(helpers.make_query(KNOWN, rd=False))))
+		assert headers['cache-control'] == 'max-age=0'    # REFUSED
+		assert helpers.rcode_of(dns.message.from_wire(body)) == 'REFUSED'
+
+
+QUERY = helpers.make_query(KNOWN).to_wire()
+ERRORS = {
+	'another path': (404, dict(path='/')),
+	'a longer path': (404, dict(path='/dns-queryy')),
+	'no query': (400, {}),
+	'an empty one': (400, dict(path='/dns-query?dns=')),
+	'not base64url': (400, dict(path='/dns-query?dns=AA+/')),
+	'no dns message': (400, dict(path='/dns-query?dns=AAAA')),
+	'a response': (400, dict(method='POST', body=QUERY[:2] + b'\x81' + QUERY[3:])),
+	'an empty body': (400, dict(method='POST', body=b'')),
+	'another method': (405, dict(method='PUT', body=QUERY)),
+	'head': (405, dict(method='HEAD')),
+	'another type': (415, dict(method='POST', body=QUERY, kind='text/plain')),
+	'no type': (415, dict(method='POST', body=QUERY, kind=None)),
+	'a long path': (414, dict(path='/dns-query?dns=' + 'A' * 3000)),
+	'a long body': (413, dict(method='POST', body=b'', more=[('content-length', '70000')])),
+	'many fields': (431, dict(more=[('x-%d' % i, 'y') for i in range(100)])),
+}
+
+
+@pytest.mark.parametrize('name', ERRORS)
+def test_errors_are_told_and_the_connection_goes_on(secure, name):
+	status, arguments = ERRORS[name]
+	with H2(secure) as http:
+		if name == 'a long body':
+			stream = http.conn.get_next_available_stream_id()
+			http.conn.send_headers(stream, [(':method', 'POST'), (':path', '/dns-query'), (':scheme', 'https'),
+				(':authority', 'x'), ('content-type', TYPE), ('content-length', '70000')])
+			http.flush()
+		else:
+			stream = http.request(**arguments)
+		headers, _ = http.wait(stream)
+		assert headers[':status'] == str(status)
+		assert (status == 405) == ('allow' in headers)
+		assert http.wait(http.request(get_path(helpers.make_query(KNOWN))))[0][':status'] == '200'
+
+
+def test_malformed_query_gets_a_dns_answer(secure):
+	with H2(secure) as http:
+		headers, body = http.wait(http.request(method='POST', body=QUERY[:-1]))
+		assert headers[':status'] == '200' and body[3] & 15 == 1    # FORMERR
+
+
+@pytest.mark.parametrize('plain', [False, True])
+def test_http_1_is_refused_in_its_own_words(secure, plain):
+	if plain:
+		sock = socket.create_connection(('127.0.0.1', 8080), 10)
+	else:
+		sock = secure.connect(context=secure.context('dns.lab', alpn=('http/1.1',)))
+	with sock:
+		sock.sendall(b'GET /dns-query HTTP/1.1\r\nHost: dns.lab\r\n\r\n')
+		data = b''
+		while True:
+			part = sock.recv(4096)
+			if not part:
+				break
+			data += part
+	head, _, body = data.partition(b'\r\n\r\n')
+	assert head.startswith(b'HTTP/1.1 505 ') and b'connection: close' in head
+	assert int(re.search(rb'content-length: (\d+)', head).group(1)) == len(body) and b'HTTP/2' in body
+
+
+def test_clear_text_behind_a_proxy(secure):
+	with H2(secure, plain_port=8080) as http:
+		assert http.wait(http.request(get_path(helpers.make_query(KNOWN))))[0][':status'] == '200'
+
+
+def test_padding_and_no_keepalive(secure):
+	options = [dns.edns.GenericOption(12, b''), dns.edns.GenericOption(11, b'')]
+	with H2(secure) as http:
+		_, body = http.wait(http.request(get_path(helpers.make_query(KNOWN, options=options))))
+		assert len(body) == 468
+		assert [o.otype for o in dns.message.from_wire(body).options] == [12]
+
+
+def test_many_requests_in_one_write_are_all_answered(secure):
+	with H2(secure) as http:
+		http.wait(http.request(get_path(helpers.make_query(KNOWN))))
+		streams = [http.request(get_path(helpers.make_query(n)), flush=False)
+			for n in [KNOWN, 'localhost.'] * 45]
+		http.flush()
+		assert all(http.wait(stream)[0][':status'] == '200' for stream in streams)
+
+
+def is_well(secure):
+	with H2(secure) as http:
+		assert http.wait(http.request(get_path(helpers.make_query(KNOWN))))[0][':status'] == '200'
+
+
+def ended_within(sock, seconds):
+	"""Reads away what comes; the bytes, or None when the connection stays."""
+	deadline, data = time.monotonic() + seconds, b''
+	while time.monotonic() < deadline:
+		sock.settimeout(max(0.01, deadline - time.monotonic()))
+		try:
+			part = sock.recv(65536)
+		except socket.timeout:
+			return None
+		except (ConnectionError, ssl.SSLError):
+			return data
+		if not part:
+			return data
+		data += part
+	return None
+
+
+def goaway_code(data):
+	"""Of the last GOAWAY in these frames; None: there is none."""
+	at, code = 0, None
+	while at + 9 <= len(data):
+		size = int.from_bytes(data[at:at + 3], 'big')
+		if data[at + 3] == 7 and at + 17 <= len(data):
+			code = int.from_bytes(data[at + 13:at + 17], 'big')
+		at += 9 + size
+	return code
+
+
+def flood(sock, *parts):
+	try:
+		for part in parts:
+			sock.sendall(part)
+	except (ConnectionError, ssl.SSLError, socket.timeout):
+		pass
+
+
+def test_rapid_reset_is_ended(secure):
+	"""CVE-2023-44487: requests that are taken back at once."""
+	queries = secure.counter('queries_doh')
+	with H2(secure) as http:
+		sent = 0
+		for _ in range(500):
+			stream = http.request(get_path(helpers.make_query('r%d.z001.com.' % sent)), flush=False)
+			http.conn.reset_stream(stream, 8)
+			sent += 1
+		flood(http.sock, http.conn.data_to_send())
+		data = ended_within(http.sock, 5)
+	assert data is not None and goaway_code(data) is not None
+	assert secure.counter('queries_doh') - queries <= 150
+	is_well(secure)
+
+
+def test_settings_and_ping_floods_are_ended(secure):
+	for flooding in (frame(4), frame(6, payload=bytes(8)), frame(8, payload=b'\0\0\0\1'),
+			frame(2, stream=1, payload=bytes(5))):
+		before = secure.counter('doh_floods')
+		with H2(secure) as http:
+			http.wait(http.request(get_path(helpers.make_query(KNOWN))))
+			flood(http.sock, flooding * 3000)
+			data = ended_within(http.sock, 5)
+		print(flooding, data and len(data))
+		assert data is not None and goaway_code(data) == 11    # ENHANCE_YOUR_CALM
+		assert secure.counter('doh_floods') == before + 1
+	is_well(secure)
+
+
+def test_settings_flood_that_reads_nothing_is_ended(secure):
+	"""CVE-2019-9515: what we would have to acknowledge piles up."""
+	with H2(secure) as http:
+		flood(http.sock, *[frame(4) * 1000] * 10)
+		until(5, lambda: secure.counter('doh_clients') == 0)
+
+
+def test_continuation_flood_is_ended(secure):
+	"""CVE-2024-28182: a header block that never ends."""
+	with H2(secure) as http:
+		flood(http.sock, frame(1, 1, 1, b'\x82'), *[frame(9, 0, 1, b'\x00\x01a\x01b' * 50)] * 100)
+		assert ended_within(http.sock, 5) is not None
+	is_well(secure)
+
+
+def test_broken_requests_make_us_reset_a_few_times_only(secure):
+	"""CVE-2025-8671: frames that force the server to reset its own streams."""
+	before = secure.counter('doh_floods')
+	with H2(secure) as http:
+		parts = []
+		for i in range(300):
+			http.request(get_path(helpers.make_query('m%d.z001.com.' % i)), flush=False)
+			parts.append(http.conn.data_to_send() + frame(8, 0, 2 * i + 1, b'\x7f\xff\xff\xff'))    # over its end
+		flood(http.sock, *parts)
+		assert ended_within(http.sock, 5) is not None
+	assert secure.counter('doh_floods') == before + 1
+	is_well(secure)
+
+
+def test_more_streams_than_told_are_refused(secure):
+	with H2(secure) as http:
+		while not http.events:
+			http.step()
+		assert http.conn.remote_settings.max_concurrent_streams == 100
+
+
+def test_header_list_bomb_is_bounded(secure):
+	"""One indexed field of 4,000 octets named again and again."""
+	with H2(secure) as http:
+		big = b'\x40\x01a\x7f' + bytes([0xa1, 0x1e]) + b'b' * 4000    # literal with indexing
+		block = b'\x82\x87' + big + b'\xbe' * 4000
+		flood(http.sock, frame(1, 5, 1, block[:16000]))
+		ended_within(http.sock, 2)
+	is_well(secure)
+
+
+def test_slow_reader_is_closed(shoals, tmp_path):
+	secure = Secure(shoals, tmp_path, kind='doh2', extra='net.tcp_in_idle(1000)\n')
+	with H2(secure, window=0) as http:    # it lets us send nothing
+		for _ in range(20):
+			http.request(get_path(helpers.make_query(KNOWN)), flush=False)
+		http.flush()
+		assert ended_within(http.sock, 8) is not None
+	assert secure.counter('doh_slow_readers') == 1
+
+
+def test_idle_connection_is_told_goodbye(shoals, tmp_path):
+	secure = Secure(shoals, tmp_path, kind='doh2', extra='net.tcp_in_idle(1000)\n')
+	with H2(secure) as http:
+		http.wait(http.request(get_path(helpers.make_query(KNOWN))))
+		while http.step():
+			pass
+		assert [e.error_code for e in http.terminated()] == [0]
+	assert secure.counter('doh_timeouts') == 1
