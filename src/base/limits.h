@@ -43,7 +43,7 @@ enum {
 		16, /* NSEC or NSEC3 records of a proof: CVE-2023-50868 */
 	LIMIT_NSEC3_ITERATIONS = 50, /* RFC 9276: over it a zone is insecure */
 	LIMIT_RSA_BITS = 4096,       /* time of a check; RFC 5702 too */
-	LIMIT_RSA_BITS_MIN = 1024,   /* below it is factored */
+	LIMIT_RSA_BITS_MIN = 512,    /* RFC 3110 section 2 */
 	LIMIT_RSA_EXPONENT_BITS =
 		64, /* one as long as the modulus makes a check of milliseconds */
 

@@ -202,7 +202,7 @@ static void what_cannot_be_an_anchor_is_refused(void **state)
 	assert_false(anchor_set_add(set, name("."), TYPE_DNSKEY, revoked, 7));
 	assert_false(anchor_set_add(set, name("."), TYPE_DNSKEY, protocol, 7));
 	assert_false(anchor_set_add(set, name("."), TYPE_DNSKEY, zsk, 3));
-	assert_false(anchor_set_add(set, name("."), TYPE_DS, short_ds, 7));
+	assert_false(anchor_set_add(set, name("."), TYPE_DS, short_ds, 4));
 	assert_false(anchor_set_add(set, name("."), TYPE_A, short_ds, 4));
 	sealed(set);
 	assert_int_equal(anchor_set_count(set), 0);

@@ -57,12 +57,18 @@ static void gather(struct denial *d, const struct reply *r, const uint8_t *zone)
 	}
 }
 
+/* There were proofs, with signatures that are wrong. */
+static bool is_spoilt(const struct reply *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (r->rrsets[i].bad)
+			return true;
+	return false;
+}
+
 static enum verdict unproven(struct iter *it, struct frame *f)
 {
-	f->check.ede = EDE_NSEC_MISSING;
-	for (size_t i = 0; i < it->reply.count; i++)
-		if (it->reply.rrsets[i].bad)
-			f->check.ede = EDE_BOGUS;
+	f->check.ede = is_spoilt(&it->reply) ? EDE_BOGUS : EDE_NSEC_MISSING;
 	return CHECK_WRONG;
 }
 
@@ -166,6 +172,8 @@ static enum verdict check_denial(struct iter *it, struct frame *f, const uint8_t
 {
 	struct reply *r = &it->reply;
 	const struct reply_rrset *denier = denier_of(r);
+	if (!denier && is_spoilt(r))
+		return unproven(it, f);
 	if (!denier)
 		return deny_unsigned(it, f, name, type);
 	if (denier->status != CACHE_SECURE) {

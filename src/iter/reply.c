@@ -166,8 +166,10 @@ static bool collect(struct sorting *s)
 		const int len = msg_rdata(&s->m, &rr, rdata, sizeof(rdata));
 		if (len < 0)
 			return false;
+		/* data only where signatures are what was asked for */
 		const bool signature =
-			rr.type == TYPE_RRSIG && s->q->type != TYPE_RRSIG;
+			rr.type == TYPE_RRSIG &&
+			(s->q->type != TYPE_RRSIG || rr.section != SECTION_ANSWER);
 		const uint16_t type =
 			signature ? rdata_rrsig_covers(rdata, (size_t)len) : rr.type;
 		group_add(s, &rr, rdata, (size_t)len, signature, type);
@@ -437,8 +439,10 @@ static enum reply_kind judge_empty(struct sorting *s)
 	}
 	/* nothing that says where else to ask, or that a cache spoke: no data, if
 	 * poorly said */
-	if (!s->referral && !(s->m.flags & FLAG_RA))
+	if (!s->referral && !(s->m.flags & FLAG_RA)) {
+		keep_negative(s, NULL);
 		return REPLY_NODATA;
+	}
 	return REPLY_LAME; /* upward or sideways */
 }
 

@@ -244,6 +244,7 @@ enum verdict trust_walk(struct iter *it, struct frame *f, const uint8_t *base,
 			return CHECK_GOOD;
 		if (z->state == ZONE_BOGUS) {
 			f->check.ede = z->ede;
+			f->check.silent = z->silent;
 			return CHECK_WRONG;
 		}
 	}

@@ -320,6 +320,7 @@ static enum step try_another(struct iter *it, struct frame *f)
 		return STEP_ON;
 	}
 	f->server->failed = true;
+	f->alone = true; /* the host's fetches hold this very reply */
 	it->other_trouble++;
 	iter_trouble(it, &f->server->addr, text);
 	f->state = STATE_SELECT;
