@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Stored: a head (how many TTLs, which records rotate), the distances between the TTLs
- * (one byte, or 255 and two), the message. Rotating swaps the RDATA of A or AAAA
+/* Stored: a head, the distances between the TTLs (one byte, or 255 and two), the parts and
+ * cuts (cache/parts.h), the message without what is cut out. Rotating swaps the RDATA of A or AAAA
  * records, which stand at even distances and hold no compressed names. */
 #include "cache/answer.h"
 
@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "cache/internal.h"
+#include "cache/parts.h"
 #include "wire/codes.h"
 #include "wire/cursor.h"
 #include "wire/msg.h"
@@ -16,10 +17,17 @@
 
 enum {
 	HEADER = 12, /* of a DNS message */
-	ANSWER_HEAD = 10,
 	LONG_STEP = 255,
 	TTL_TO_RDATA = 6, /* TTL 4, RDLENGTH 2 */
 	RDATA_MAX = 16,
+};
+
+/* Native: it stays on this machine, and in a snapshot of its own layout. */
+struct answer_head {
+	uint16_t ttls, steps_len;
+	uint16_t at, stride, count; /* struct rotation */
+	uint8_t rdata_len, parts;
+	uint16_t cuts;
 };
 
 /* Records of one RRset, `stride` bytes from one RDATA to the next. */
@@ -108,39 +116,131 @@ static void put_u16(uint8_t *at, uint16_t value)
 	at[1] = (uint8_t)value;
 }
 
+static uint8_t *put_bytes(uint8_t *to, const void *from, size_t len)
+{
+	if (len)
+		memcpy(to, from, len);
+	return to + len;
+}
+
 bool answer_put(struct cache *c, const struct cache_key *key, const struct now *now,
 	const struct cache_meta *meta, const uint8_t *msg, size_t len)
 {
 	static struct layout l; /* too large for a stack */
 	static uint8_t value[CACHE_VALUE_MAX];
+	static struct parts parts;
 	struct msg m;
 	if (len > UINT16_MAX || !msg_read(&m, msg, len) || m.edns || m.qd_count != 1 ||
 		!name_equal(m.qname, key->name) || !lay_out(&l, &m))
 		return false;
 	const struct rotation *r = &l.rotation;
 	const bool rotates = r->count > 1 && !r->uneven;
-	put_u16(value, l.ttls);
-	put_u16(value + 2, r->at);
-	put_u16(value + 4, r->stride);
-	put_u16(value + 6, rotates ? r->count : 0);
-	put_u16(value + 8, r->len);
-	const size_t body = ANSWER_HEAD + l.steps_len;
-	if (body + len > sizeof(value))
+	parts.count = parts.cut_count = 0;
+	if (key->flags & CACHE_KEY_DO)
+		parts_find(c, key, &m, &parts);
+	const struct answer_head head = {
+		.ttls = l.ttls,
+		.steps_len = (uint16_t)l.steps_len,
+		.at = r->at,
+		.stride = r->stride,
+		.count = rotates ? r->count : 0,
+		.rdata_len = r->len,
+		.parts = (uint8_t)parts.count,
+		.cuts = (uint16_t)parts.cut_count,
+	};
+	const size_t parts_len = parts.count * sizeof(parts.part[0]),
+		     cuts_len = parts.cut_count * sizeof(parts.cut[0]);
+	if (sizeof(head) + l.steps_len + parts_len + cuts_len + len > sizeof(value))
 		return false;
-	memcpy(value + ANSWER_HEAD, l.steps, l.steps_len);
-	memcpy(value + body, msg, len);
-	return cache_put(c, key, now, meta, value, body + len);
+	uint8_t *end = put_bytes(value, &head, sizeof(head));
+	end = put_bytes(end, l.steps, l.steps_len);
+	end = put_bytes(end, parts.part, parts_len);
+	end = put_bytes(end, parts.cut, cuts_len);
+	size_t at = 0;
+	for (unsigned i = 0; i < parts.cut_count; i++) {
+		const struct cut *cut = &parts.cut[i];
+		end = put_bytes(end, msg + at, cut->at - at);
+		at = (size_t)cut->at + cut->len;
+	}
+	end = put_bytes(end, msg + at, len - at);
+	struct cache_meta own = *meta;
+	own.user = parts.count ? ANSWER_HAS_PARTS : 0;
+	return cache_put(c, key, now, &own, value, (size_t)(end - value));
 }
 
 /* --- handing out ------------------------------------------------- */
 
-/* Walks the steps without using them, to come to the message. */
-static const uint8_t *find_message(struct cursor *c, uint16_t ttls)
+/* A value, read and bounded. */
+struct stored {
+	struct answer_head head;
+	struct cursor steps;
+	const uint8_t *body;
+	size_t body_len, len; /* of the message, with what is cut out */
+	bool has_parts;
+};
+
+static bool read_parts(
+	struct cursor *c, const struct answer_head *h, struct parts *p, size_t *cut_len)
 {
-	for (unsigned i = 0; i < ttls; i++)
-		if (cursor_u8(c) == LONG_STEP)
-			cursor_u16(c);
-	return cursor_bad(c) ? NULL : c->pos;
+	if (h->parts > PARTS_MAX || h->cuts > CUTS_MAX)
+		return false;
+	p->count = h->parts;
+	p->cut_count = h->cuts;
+	const uint8_t *parts = cursor_take(c, h->parts * sizeof(p->part[0]));
+	const uint8_t *cuts = cursor_take(c, h->cuts * sizeof(p->cut[0]));
+	if (!parts || !cuts)
+		return false;
+	memcpy(p->part, parts, h->parts * sizeof(p->part[0]));
+	memcpy(p->cut, cuts, h->cuts * sizeof(p->cut[0]));
+	*cut_len = 0;
+	for (unsigned i = 0; i < p->cut_count; i++)
+		*cut_len += p->cut[i].len;
+	return true;
+}
+
+/* `p` is filled where there are parts. */
+static bool read_stored(const union entry *e, struct stored *s, struct parts *p)
+{
+	struct cursor c = cursor_over(entry_value(e), e->head.value_len);
+	const uint8_t *head = cursor_take(&c, sizeof(s->head));
+	size_t cut_len = 0;
+	if (!head)
+		return false;
+	memcpy(&s->head, head, sizeof(s->head));
+	const uint8_t *steps = cursor_take(&c, s->head.steps_len);
+	if (!steps)
+		return false;
+	s->steps = cursor_over(steps, s->head.steps_len);
+	s->has_parts = s->head.parts != 0;
+	if (s->has_parts && !read_parts(&c, &s->head, p, &cut_len))
+		return false;
+	s->body = c.pos;
+	s->body_len = cursor_left(&c);
+	s->len = s->body_len + cut_len;
+	return s->len >= HEADER && s->len <= UINT16_MAX;
+}
+
+/* The message as it was: false if a part is gone. */
+static bool put_together(
+	struct cache *c, const struct stored *s, const struct parts *p, uint8_t *out)
+{
+	if (!s->has_parts) {
+		memcpy(out, s->body, s->len);
+		return true;
+	}
+	size_t at = 0, taken = 0;
+	for (unsigned i = 0; i < p->cut_count; i++) {
+		const struct cut *cut = &p->cut[i];
+		if (cut->at < at || cut->at - at > s->body_len - taken)
+			return false;
+		memcpy(out + at, s->body + taken, cut->at - at);
+		taken += cut->at - at;
+		at = (size_t)cut->at + cut->len;
+	}
+	if (s->len - at != s->body_len - taken)
+		return false;
+	memcpy(out + at, s->body + taken, s->len - at);
+	return parts_fill(c, p, out, s->len);
 }
 
 static bool age_ttls(
@@ -163,16 +263,19 @@ static bool age_ttls(
 	return true;
 }
 
-static bool rotate_records(const struct rotation *r, uint32_t by, const uint8_t *from,
-	uint8_t *to, size_t len)
+static bool rotate_records(
+	const struct answer_head *h, uint32_t by, uint8_t *msg, size_t len)
 {
-	if (r->len > RDATA_MAX || r->stride < r->len ||
-		r->at + (size_t)(r->count - 1) * r->stride + r->len > len)
+	static uint8_t before[UINT16_MAX];
+	const size_t span = (size_t)(h->count - 1) * h->stride + h->rdata_len;
+	if (h->rdata_len > RDATA_MAX || h->stride < h->rdata_len || h->at + span > len)
 		return false;
-	for (unsigned i = 0; i < r->count; i++) {
-		const size_t here = r->at + (size_t)i * r->stride;
-		const size_t there = r->at + (size_t)((i + by) % r->count) * r->stride;
-		memcpy(to + here, from + there, r->len);
+	memcpy(before, msg + h->at, span);
+	unsigned from = by % h->count;
+	for (unsigned i = 0; i < h->count; i++) {
+		memcpy(msg + h->at + (size_t)i * h->stride,
+			before + (size_t)from * h->stride, h->rdata_len);
+		from = from + 1 == h->count ? 0 : from + 1;
 	}
 	return true;
 }
@@ -199,29 +302,22 @@ size_t answer_get(struct cache *c, const struct cache_key *key, const struct now
 	const union entry *e = cache_get_entry(c, key, now);
 	if (!e)
 		return 0;
-	struct cursor at = cursor_over(entry_value(e), e->head.value_len);
-	const uint16_t ttls = cursor_u16(&at);
-	struct rotation r = { .at = cursor_u16(&at) };
-	r.stride = cursor_u16(&at);
-	r.count = cursor_u16(&at);
-	const uint16_t rdata_len = cursor_u16(&at);
-	r.len = rdata_len > RDATA_MAX ? RDATA_MAX + 1 : (uint8_t)rdata_len;
-	const struct cursor steps = at;
-	const uint8_t *msg = find_message(&at, ttls);
-	const size_t len = cursor_left(&at);
-	if (!msg || len < HEADER)
+	static struct parts parts;
+	struct stored s;
+	if (!read_stored(e, &s, &parts))
 		return 0;
-	if (len > cap) {
+	if (s.len > cap) {
 		*too_long = true;
 		return 0;
 	}
-	memcpy(out, msg, len);
 	const int64_t age = now_wall_s(now) - e->head.stored_s;
-	if (!fill_in(out, len, id, flags, qname) ||
-		!age_ttls(steps, ttls, age > 0 ? (uint32_t)age : 0, out, len))
+	if (!put_together(c, &s, &parts, out) ||
+		!fill_in(out, s.len, id, flags, qname) ||
+		!age_ttls(
+			s.steps, s.head.ttls, age > 0 ? (uint32_t)age : 0, out, s.len))
 		return 0;
-	if (rotate && r.count > 1 && !rotate_records(&r, rotate, msg, out, len))
+	if (rotate && s.head.count > 1 && !rotate_records(&s.head, rotate, out, s.len))
 		return 0;
 	cache_entry_meta(e, meta);
-	return len;
+	return s.len;
 }

@@ -11,6 +11,9 @@
 
 #include "cache/cache.h"
 
+/* In cache_meta.user: it refers to other entries of its segment. */
+enum { ANSWER_HAS_PARTS = 1 };
+
 /* Store the message (header, question, records, no OPT). Its meta gives age and
  * dependencies. */
 bool answer_put(struct cache *c, const struct cache_key *key, const struct now *now,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cache/answer.h"
 
+#include "cache/bundle.h"
 #include "cache/test_help.h"
 #include "wire/codes.h"
 #include "wire/msg.h"
@@ -185,6 +186,206 @@ static void only_whole_messages_for_the_key_are_stored(void **state)
 	assert_false(answer_put(h->cache, &key, &h->now, &meta, msg, len));
 }
 
+/* --- signatures -------------------------------------------------- */
+
+enum { SIG = 18 + 6 + 128 };
+
+/* N records and a signature over them, as struct rrset has its data. */
+struct signed_set {
+	uint8_t data[4 * 6 + 2 + SIG];
+	struct rrset rr;
+};
+
+static void put_len(uint8_t *at, uint16_t len)
+{
+	memcpy(at, &len, sizeof(len));
+}
+
+static void sign(struct signed_set *s, const char *name, uint16_t type,
+	const uint8_t *rdata, uint16_t len, uint16_t count, uint8_t fill)
+{
+	size_t at = 0;
+	for (uint16_t i = 0; i < count; i++) {
+		put_len(s->data + at, len);
+		memcpy(s->data + at + 2, rdata, len);
+		s->data[at + 1 + len] = (uint8_t)(s->data[at + 1 + len] + i);
+		at += 2u + len;
+	}
+	put_len(s->data + at, SIG);
+	uint8_t *sig = s->data + at + 2;
+	memset(sig, fill, SIG);
+	sig[0] = (uint8_t)(type >> 8);
+	sig[1] = (uint8_t)type;
+	memcpy(sig + 18, "\4test", 6);
+	s->rr = (struct rrset){ .name = help_name(name),
+		.type = type,
+		.rclass = 1,
+		.count = count,
+		.sig_count = 1,
+		.ttl = 300,
+		.data = s->data,
+		.data_len = (uint32_t)(at + 2 + SIG) };
+}
+
+static void put_bundle(struct help *h, enum cache_kind kind, const char *name,
+	uint16_t type, const struct signed_set *const *sets, size_t count)
+{
+	static uint8_t value[CACHE_VALUE_MAX];
+	struct bundle_item items[4];
+	struct cache_key key = help_key(name, type);
+	key.kind = (uint8_t)kind;
+	for (size_t i = 0; i < count; i++)
+		items[i] = (struct bundle_item){ SECTION_AUTHORITY, sets[i]->rr };
+	const struct cache_meta meta = help_meta(h, 300);
+	const size_t len = bundle_write(value, sizeof(value), key.name, items, count);
+	assert_true(len && cache_put(h->cache, &key, &h->now, &meta, value, len));
+}
+
+static uint64_t bytes_used(struct help *h)
+{
+	struct cache_stats stats;
+	cache_stats(h->cache, &stats);
+	return stats.bytes_used;
+}
+
+/* www.test CNAME host.test, three addresses, both signed, a wildcard's proof beside. */
+static struct signed_set alias, host, proof, soa;
+
+static void make_sets(void)
+{
+	static const uint8_t target[] = "\4host\4test", a[] = { 192, 0, 2, 1 };
+	static const uint8_t none[] = "\1a\4test\0\0\1\100";
+	static const uint8_t start[] = "\0\0\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1";
+	sign(&alias, "www.test", TYPE_CNAME, target, sizeof(target), 1, 1);
+	sign(&host, "host.test", TYPE_A, a, 4, 3, 2);
+	sign(&proof, "a.test", TYPE_NSEC, none, 11, 1, 3);
+	sign(&soa, "test", TYPE_SOA, start, 22, 1, 4);
+}
+
+static void put_sets(struct help *h)
+{
+	const struct signed_set *one[] = { &alias };
+	const struct signed_set *two[] = { &host, &proof };
+	put_bundle(h, CACHE_RRSET, "www.test", TYPE_CNAME, one, 1);
+	put_bundle(h, CACHE_RRSET, "host.test", TYPE_A, two, 2);
+}
+
+static size_t write_signed(uint8_t *msg, size_t cap)
+{
+	struct writer w;
+	writer_begin(&w, msg, cap, 0, FLAG_QR | FLAG_RA);
+	writer_question(&w, help_name("www.test"), TYPE_A, CLASS_IN);
+	assert_true(writer_rrset(&w, SECTION_ANSWER, &alias.rr, 300, true));
+	assert_true(writer_rrset(&w, SECTION_ANSWER, &host.rr, 300, true));
+	assert_true(writer_rrset(&w, SECTION_AUTHORITY, &proof.rr, 300, true));
+	return writer_end(&w);
+}
+
+static size_t get_signed(struct help *h, uint32_t rotate, uint8_t *got, size_t cap)
+{
+	struct cache_key key = answer_key();
+	struct cache_meta meta;
+	bool too_long;
+	key.flags = CACHE_KEY_DO;
+	return answer_get(h->cache, &key, &h->now, 0, 0, help_name("www.test"), rotate,
+		got, cap, &meta, &too_long);
+}
+
+static uint64_t put_signed(struct help *h, const uint8_t *msg, size_t len)
+{
+	struct cache_key key = answer_key();
+	const struct cache_meta meta = help_meta(h, 300);
+	const uint64_t before = bytes_used(h);
+	key.flags = CACHE_KEY_DO;
+	assert_true(answer_put(h->cache, &key, &h->now, &meta, msg, len));
+	return bytes_used(h) - before;
+}
+
+static void signatures_are_kept_once(void **state)
+{
+	struct help *h = *state;
+	uint8_t msg[2048], got[2048], turned[2048];
+	make_sets();
+	const size_t len = write_signed(msg, sizeof(msg));
+	const uint64_t whole = put_signed(h, msg, len); /* nothing to refer to */
+	assert_int_equal(get_signed(h, 0, got, sizeof(got)), len);
+	assert_memory_equal(got, msg, len);
+	assert_int_equal(get_signed(h, 2, turned, sizeof(turned)), len);
+	put_sets(h);
+	const uint64_t cut = put_signed(h, msg, len);
+	print_message("%zu octets: %lu bytes with its signatures, %lu without\n", len,
+		(unsigned long)whole, (unsigned long)cut);
+	assert_true(cut < whole - 3 * SIG + 120);
+	memset(got, 0, sizeof(got));
+	assert_int_equal(get_signed(h, 0, got, sizeof(got)), len);
+	assert_memory_equal(got, msg, len);
+	assert_int_equal(get_signed(h, 2, got, sizeof(got)), len);
+	assert_memory_equal(got, turned, len);
+	assert_int_equal(get_signed(h, 0, got, len - 1), 0);
+}
+
+static void a_denials_signatures_are_kept_once(void **state)
+{
+	struct help *h = *state;
+	const struct signed_set *sets[] = { &soa, &proof };
+	uint64_t whole = 0;
+	for (unsigned kind = 0; kind < 3; kind++) {
+		uint8_t msg[2048], got[2048];
+		struct writer w;
+		make_sets();
+		writer_begin(&w, msg, sizeof(msg), 0, FLAG_QR | 3);
+		writer_question(&w, help_name("www.test"), TYPE_A, CLASS_IN);
+		assert_true(writer_rrset(&w, SECTION_AUTHORITY, &soa.rr, 300, true));
+		assert_true(writer_rrset(&w, SECTION_AUTHORITY, &proof.rr, 300, true));
+		const size_t len = writer_end(&w);
+		cache_clear_all(h->cache);
+		if (!kind)
+			whole = put_signed(h, msg, len);
+		/* the last: a name above does not exist */
+		put_bundle(h, kind ? CACHE_NXDOMAIN : CACHE_NODATA,
+			kind == 2 ? "test" : "www.test", kind ? 0 : TYPE_A, sets, 2);
+		const uint64_t cut = put_signed(h, msg, len);
+		print_message("%u: %lu bytes, then %lu\n", kind, (unsigned long)whole,
+			(unsigned long)cut);
+		assert_true(cut < whole - 2 * SIG + 100);
+		assert_int_equal(get_signed(h, 0, got, sizeof(got)), len);
+		assert_memory_equal(got, msg, len);
+	}
+}
+
+/* Its entry is gone, or another one stands there: a miss, never other octets. */
+static void a_part_that_is_gone_is_a_miss(void **state)
+{
+	struct help *h = *state;
+	uint8_t msg[2048], got[2048];
+	make_sets();
+	put_sets(h);
+	const size_t len = write_signed(msg, sizeof(msg));
+	put_signed(h, msg, len);
+	char text[1500];
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = 0;
+	unsigned round = 0;
+	size_t is = len;
+	for (; is && round < 20000; round++) {
+		char name[32];
+		snprintf(name, sizeof(name), "n%u.other", round);
+		help_put(h, name, 1, text);
+		is = round % 500 ? is : get_signed(h, 0, got, sizeof(got));
+		assert_true(!is || memcmp(got, msg, len) == 0);
+	}
+	assert_int_equal(is, 0);
+	/* made anew from what is there now */
+	put_sets(h);
+	put_signed(h, msg, len);
+	assert_int_equal(get_signed(h, 0, got, sizeof(got)), len);
+	assert_memory_equal(got, msg, len);
+	/* another size: places mean other things there */
+	assert_int_equal(cache_resize(h->cache, 8 * 1024 * 1024), 0);
+	is = get_signed(h, 0, got, sizeof(got));
+	assert_true(!is || memcmp(got, msg, len) == 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, help_setup, help_teardown)
@@ -194,6 +395,9 @@ int main(void)
 		T(what_does_not_fit_is_told),
 		T(senseless_values_are_misses),
 		T(only_whole_messages_for_the_key_are_stored),
+		T(signatures_are_kept_once),
+		T(a_denials_signatures_are_kept_once),
+		T(a_part_that_is_gone_is_a_miss),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

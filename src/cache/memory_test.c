@@ -23,6 +23,9 @@ static struct rrset set_of(const uint8_t *name, uint8_t data[static 128])
 	memset(data, 7, 128);
 	memcpy(data, &a, 2);
 	memcpy(data + 6, &sig, 2);
+	/* RRSIG over A */
+	memcpy(data + 8, "\0\1", 2);
+	memcpy(data + 8 + 18, "\7n0000_1\3com", 13);
 	return (struct rrset){ .name = name,
 		.type = TYPE_A,
 		.rclass = CLASS_IN,
@@ -65,8 +68,9 @@ static bool ask(struct help *h, unsigned i, bool finished)
 	struct writer w;
 	writer_begin(&w, msg, sizeof(msg), 0, 0x8180);
 	writer_question(&w, key.name, TYPE_A, CLASS_IN);
-	writer_rrset(&w, SECTION_ANSWER, &rr, DAY, false);
+	writer_rrset(&w, SECTION_ANSWER, &rr, DAY, true);
 	key.kind = CACHE_ANSWER;
+	key.flags = CACHE_KEY_DO;
 	answer_put(h->cache, &key, &h->now, &meta, msg, writer_end(&w));
 	return true;
 }

@@ -24,6 +24,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "cache/answer.h"
 #include "cache/cleared.h"
 #include "cache/state.h"
 
@@ -267,6 +268,8 @@ struct move {
 static bool move_entry(void *ctx, const union entry *e)
 {
 	struct move *m = ctx;
+	if (e->head.kind == CACHE_ANSWER && e->head.user & ANSWER_HAS_PARTS)
+		return true;
 	union entry *own = &m->c->victim;
 	const struct cache_key key = judge_key(e);
 	struct lookup l;

@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "cache/answer.h"
 #include "cache/cleared.h"
 #include "cache/state.h"
 
@@ -121,6 +122,8 @@ static void out_flush(struct out *o)
 static bool out_entry(void *ctx, const union entry *e)
 {
 	struct out *o = ctx;
+	if (e->head.kind == CACHE_ANSWER && e->head.user & ANSWER_HAS_PARTS)
+		return true;
 	const size_t len = entry_size(&e->head);
 	if (o->used + sizeof(struct record_head) + len > sizeof(o->buf))
 		out_flush(o);

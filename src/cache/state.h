@@ -92,6 +92,9 @@ void stay_free(struct cache *c);
 /* c->copy was read. */
 void stay_read(struct cache *c, const struct lookup *l, const struct shared_found *at,
 	const struct now *now);
+/* What an answer in use rests on is in use. False: it should be read by itself, so that it
+ * moves. */
+bool stay_part(struct cache *c, uint64_t ref, uint64_t hash);
 /* Before `size` bytes go into MAIN: what they would be written over, and was read here
  * lately, is written again first. */
 void stay_rescue(struct cache *c, size_t size, const struct now *now);

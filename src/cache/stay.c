@@ -14,6 +14,7 @@
 enum {
 	MOVE_MIN_LIFE_S = 2, /* what ends sooner is not worth moving */
 	MOVE_AGE_MAIN = SHARED_AGE_FULL * 7 / 8,
+	PART_AGE_YOUNG = SHARED_AGE_FULL / 2,
 	RESCUE_MAX = 16, /* entries saved for one written: bounds a write's time */
 	MOVE_AGE_YOUNG =
 		SHARED_AGE_FULL / 4, /* younger: asked again by the same resolution */
@@ -124,6 +125,13 @@ void stay_read(struct cache *c, const struct lookup *l, const struct shared_foun
 {
 	seen_set(c, l->hash);
 	move(c, l, at, now);
+}
+
+bool stay_part(struct cache *c, uint64_t ref, uint64_t hash)
+{
+	seen_set(c, hash);
+	return shared_region(ref) == REGION_MAIN ||
+	       shared_age(&c->shared, ref) < PART_AGE_YOUNG;
 }
 
 /* What is known already, by more than a burst, belongs to MAIN; also what was forgotten
