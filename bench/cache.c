@@ -16,6 +16,7 @@
 #endif
 
 #include "cache/answer.h"
+#include "cache/bundle.h"
 #include "cache/cache.h"
 #include "cache/snapshot.h"
 #include "wire/name.h"
@@ -206,6 +207,17 @@ static bool answer_one(struct job *j, const struct now *now)
 		       &meta, &too_long) > 0;
 }
 
+static bool signed_one(struct job *j, const struct now *now)
+{
+	struct cache_key key = key_of(pick(j) % 10000, CACHE_ANSWER);
+	struct cache_meta meta;
+	bool too_long;
+	key.flags = CACHE_KEY_DO;
+	key.domain = 1;
+	return answer_get(j->cache, &key, now, 1, 0x100, key.name, 1, j->value, 1232,
+		       &meta, &too_long) > 0;
+}
+
 static const struct {
 	const char *name;
 	bool (*run)(struct job *j, const struct now *now);
@@ -213,6 +225,7 @@ static const struct {
 	{ "read, all names", read_one },
 	{ "read, 1,000 names", read_hot },
 	{ "finished answers", answer_one },
+	{ "finished, signed", signed_one },
 	{ "write", write_one },
 	{ "9 reads, 1 write", mixed },
 #ifdef HAVE_LMDB
@@ -246,22 +259,37 @@ static struct job *job_open(uint64_t seed)
 	return j;
 }
 
-static void store_answer(struct job *j, unsigned i, const struct now *now)
+/* Two addresses and a signature (ECDSA P-256); `signed`: for who sets DO, with the set that
+ * the signature stays in. */
+static void store_answer(
+	struct job *j, unsigned i, bool with_signature, const struct now *now)
 {
-	static const uint8_t data[] = { 4, 0, 192, 0, 2, 1, 4, 0, 192, 0, 2, 2 };
-	const struct rrset rr = { .name = names[i],
-		.type = 1,
-		.rclass = 1,
-		.count = 2,
-		.ttl = 86400,
-		.data = data,
-		.data_len = sizeof(data) };
-	const struct cache_key key = key_of(i, CACHE_ANSWER);
+	enum { SIGNATURE = 18 + 13 + 64 };
+	uint8_t data[12 + 2 + SIGNATURE] = { 4, 0, 192, 0, 2, 1, 4, 0, 192, 0, 2, 2,
+		SIGNATURE, 0, 0, 1 };
+	const struct bundle_item item = { SECTION_ANSWER,
+		{ .name = names[i],
+			.type = 1,
+			.rclass = 1,
+			.count = 2,
+			.sig_count = 1,
+			.ttl = 86400,
+			.data = data,
+			.data_len = sizeof(data) } };
+	struct cache_key key = key_of(i, CACHE_RRSET);
 	uint8_t msg[512];
 	struct writer w;
+	memcpy(data + 14 + 18, names[i], 13);
+	key.domain = with_signature; /* beside the sets that are read and written */
+	if (with_signature) {
+		const size_t len = bundle_write(msg, sizeof(msg), names[i], &item, 1);
+		cache_put(j->cache, &key, now, &j->meta, msg, len);
+		key.flags = CACHE_KEY_DO;
+	}
+	key.kind = CACHE_ANSWER;
 	writer_begin(&w, msg, sizeof(msg), 0, 0x8180);
 	writer_question(&w, names[i], 1, 1);
-	writer_rrset(&w, SECTION_ANSWER, &rr, 0, false);
+	writer_rrset(&w, SECTION_ANSWER, &item.rr, 0, with_signature);
 	answer_put(j->cache, &key, now, &j->meta, msg, writer_end(&w));
 }
 
@@ -272,8 +300,10 @@ static void fill(void)
 	for (unsigned i = 0; i < entries; i++) {
 		const struct cache_key key = key_of(i, CACHE_RRSET);
 		cache_put(j->cache, &key, &now, &j->meta, j->value, VALUE);
-		if (i < 10000)
-			store_answer(j, i, &now);
+		if (i < 10000) {
+			store_answer(j, i, false, &now);
+			store_answer(j, i, true, &now);
+		}
 	}
 	struct cache_stats stats;
 	cache_stats(j->cache, &stats);
