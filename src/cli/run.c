@@ -98,7 +98,12 @@ static int run(const char *conf, char *const *given, size_t count)
 	}
 	if (!absolute(run_folder, fd_run_folder()) || !cli_find_shoald(shoald))
 		return 1;
-	const struct super_plan plan = { .shoald = shoald,
+	const char *const argv[] = { "shoald", "-c", conf, "-i", super_name_here,
+		NULL };
+	const struct super_plan plan = { .who = "shoal",
+		.program = shoald,
+		.argv = argv,
+		.watchdog = true,
 		.conf = conf,
 		.run_folder = run_folder,
 		.names = names,

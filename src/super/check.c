@@ -45,7 +45,7 @@ static bool check_one(const struct super_plan *plan, const char *name)
 {
 	const char *const argv[] = { "shoald", "--check", "-c", plan->conf, "-i", name,
 		NULL };
-	const struct child_plan child = { .program = plan->shoald,
+	const struct child_plan child = { .program = plan->program,
 		.argv = argv,
 		.name = name,
 		.run_folder = plan->run_folder };
@@ -53,7 +53,7 @@ static bool check_one(const struct super_plan *plan, const char *name)
 	int out, status = 0;
 	const pid_t pid = child_start(&child, &out);
 	if (pid < 0) {
-		fprintf(stderr, "shoal: cannot start %s: %s\n", plan->shoald,
+		fprintf(stderr, "shoal: cannot start %s: %s\n", plan->program,
 			strerror(-pid));
 		return false;
 	}

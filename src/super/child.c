@@ -20,20 +20,32 @@ enum { PIPE_BYTES = 256 * 1024 }; /* what an instance may say while we look away
  */
 static const char *const not_theirs[] = { "NOTIFY_SOCKET", "WATCHDOG_USEC",
 	"WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
-	"SYSTEMD_INSTANCE", "SHOAL_STANDS_IN" };
+	"SYSTEMD_INSTANCE", "SHOAL_STANDS_IN", "SHARD_INSTANCE" };
 
 static void set_environment(const struct child_plan *plan)
 {
 	char number[32];
 	for (size_t i = 0; i < sizeof(not_theirs) / sizeof(not_theirs[0]); i++)
 		unsetenv(not_theirs[i]);
-	setenv("SYSTEMD_INSTANCE", plan->name, 1);
-	setenv("SHOAL_RUN", plan->run_folder, 1);
+	for (const char *const *e = plan->env; e && *e; e++) {
+		union {
+			const char *in;
+			char *out;
+		} word = { *e }; /* kept in the environment, never written */
+		putenv(word.out);
+	}
+	if (plan->run_folder) {
+		setenv("SYSTEMD_INSTANCE", plan->name, 1);
+		setenv("SHOAL_RUN", plan->run_folder, 1);
+	} else {
+		setenv("SHARD_INSTANCE", plan->name, 1);
+	}
 	if (plan->stands_in)
 		setenv("SHOAL_STANDS_IN", "1", 1);
 	if (!plan->notify)
 		return;
-	setenv("SHOAL_SUPERVISED", "1", 1);
+	if (plan->run_folder)
+		setenv("SHOAL_SUPERVISED", "1", 1);
 	setenv("NOTIFY_SOCKET", plan->notify, 1);
 	if (plan->watchdog_us) {
 		snprintf(number, sizeof(number), "%" PRId64, plan->watchdog_us);

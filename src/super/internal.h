@@ -44,6 +44,7 @@ struct instance {
 	enum instance_state state;
 	pid_t pid;
 	int64_t started_us;
+	unsigned long starts;
 	int64_t beat_us; /* as its stats file said last */
 	bool told;       /* its silence */
 	bool replaced;   /* SIGABRT was sent */
@@ -89,12 +90,14 @@ struct super {
 };
 
 /* One line of our own in the log. */
-#define say(s, ...) output_say(&(s)->out, "shoal", __VA_ARGS__)
+#define say(s, ...) output_say(&(s)->out, (s)->plan->who, __VA_ARGS__)
 
 struct pulse *pulse_of(const struct instance *i);
 int64_t now_us(const struct super *s);
 size_t count_state(const struct super *s, enum instance_state state);
 /* A process of this instance: pid, its output in `source`, watched; or -errno. */
+/* Asked to go: its signal. */
+void instance_tell_to_stop(const struct super *s, pid_t pid);
 pid_t instance_spawn(struct instance *i, struct source *source, bool stands_in);
 void instance_output(void *ctx, unsigned events);
 /* It is ready: told to whoever started us. */

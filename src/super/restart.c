@@ -74,6 +74,12 @@ static void rolling_step(struct super *s)
 
 /* --- one instance ---------------------------------------------------------------- */
 
+/* It lives: all that a program without READY=1 tells. */
+static void successor_settled(void *ctx)
+{
+	restart_ready(ctx);
+}
+
 /* 0 or -errno. */
 static int successor_start(struct instance *i, bool stands_in)
 {
@@ -88,7 +94,12 @@ static int successor_start(struct instance *i, bool stands_in)
 	i->other.started_us = now_us(s);
 	loop_watch(s->loop, &i->other.watch, i->other.source.fd, LOOP_READ,
 		other_output, i);
-	loop_timer_set(s->loop, &i->other.timer, now_us(s) + READY_US, other_kill, i);
+	if (s->plan->settle_ms)
+		loop_timer_set(s->loop, &i->other.timer,
+			now_us(s) + s->plan->settle_ms * 1000LL, successor_settled, i);
+	else
+		loop_timer_set(
+			s->loop, &i->other.timer, now_us(s) + READY_US, other_kill, i);
 	return 0;
 }
 
@@ -177,8 +188,8 @@ void restart_ready(struct instance *i)
 		return;
 	swap(i);
 	i->other.role = PREDECESSOR;
-	kill(i->other.pid, SIGTERM);
-	int64_t patience_us = GONE_US;
+	instance_tell_to_stop(s, i->other.pid);
+	int64_t patience_us = s->plan->stop_ms ? s->plan->stop_ms * 1000LL : GONE_US;
 	if (i->other.stands_in)
 		/* what it had read is the successor's work already */
 		patience_us = (PULSE_STUCK_MS - pulse_of(i)->silent_ms) * 1000;
@@ -344,8 +355,8 @@ static bool ask_progress(struct super *s, const char *serial, char **out)
 
 static bool ask_hello(struct super *s, const char *rest, char **out)
 {
-	(void)s, (void)rest;
-	return answer(out, true, "shoal run");
+	(void)rest;
+	return answer(out, true, s->plan->who);
 }
 
 static bool asked(void *ctx, const char *line, char **out)
@@ -361,6 +372,9 @@ static bool asked(void *ctx, const char *line, char **out)
 			(!line[len] || line[len] == ' '))
 			return rows[i].fn(ctx, line + len, out);
 	}
+	const struct super_plan *plan = ((struct super *)ctx)->plan;
+	if (plan->asked)
+		return plan->asked(plan->ctx, line, out);
 	return answer(out, false, "unknown command");
 }
 

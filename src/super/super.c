@@ -95,17 +95,76 @@ static void wait_to_start(struct instance *i, int64_t delay_us)
 	loop_timer_set(s->loop, &i->timer, now_us(s) + delay_us, instance_start, i);
 }
 
+const char super_name_here[] = "";
+
+void instance_tell_to_stop(const struct super *s, pid_t pid)
+{
+	kill(pid, s->plan->stop_signal ? s->plan->stop_signal : SIGTERM);
+}
+
+enum { ARGS_MAX = 1024, WORDS_MAX = 64 * 1024 };
+
+struct words {
+	const char *argv[ARGS_MAX];
+	char text[WORDS_MAX];
+	size_t len;
+};
+
+/* With the name for %w. False: no room. */
+static bool word_expand(struct words *w, const char *word, const char *name)
+{
+	for (; *word; word++) {
+		const bool is_name = word[0] == '%' && word[1] == 'w';
+		if (w->len + strlen(name) + 2 > WORDS_MAX)
+			return false;
+		if (is_name)
+			w->len += (size_t)sprintf(w->text + w->len, "%s", name);
+		else
+			w->text[w->len++] = *word;
+		word += is_name || (word[0] == '%' && word[1] == '%');
+	}
+	if (w->len == WORDS_MAX)
+		return false;
+	w->text[w->len++] = 0;
+	return true;
+}
+
+/* False: too many, or too long. */
+static bool words_make(struct words *w, const struct super_plan *plan, const char *name)
+{
+	size_t n = 0;
+	w->len = 0;
+	for (; plan->argv[n]; n++) {
+		const char *word = plan->argv[n];
+		if (n == ARGS_MAX - 1)
+			return false;
+		w->argv[n] = word == super_name_here ? name : word;
+		if (!plan->expand || word == super_name_here || !strchr(word, '%'))
+			continue;
+		w->argv[n] = w->text + w->len;
+		if (!word_expand(w, word, name))
+			return false;
+	}
+	w->argv[n] = NULL;
+	return true;
+}
+
 pid_t instance_spawn(struct instance *i, struct source *source, bool stands_in)
 {
 	struct super *s = i->super;
-	const char *const argv[] = { "shoald", "-c", s->plan->conf, "-i", i->name,
-		NULL };
-	const struct child_plan plan = { .program = s->plan->shoald,
-		.argv = argv,
+	static struct words words;
+	if (!words_make(&words, s->plan, i->name)) {
+		source->fd = -1;
+		return -E2BIG;
+	}
+	i->starts++;
+	const struct child_plan plan = { .program = s->plan->program,
+		.argv = words.argv,
 		.name = i->name,
-		.run_folder = s->plan->run_folder,
+		.run_folder = s->plan->conf ? s->plan->run_folder : NULL,
+		.env = s->plan->env,
 		.notify = s->notify_path,
-		.watchdog_us = PULSE_STUCK_MS * 1000LL,
+		.watchdog_us = s->plan->watchdog ? PULSE_STUCK_MS * 1000LL : 0,
 		.keep = &i->keep,
 		.stands_in = stands_in };
 	int out = -1;
@@ -119,6 +178,14 @@ pid_t instance_spawn(struct instance *i, struct source *source, bool stands_in)
 	fd_close(&out);
 	source->fd = -1;
 	return pid < 0 ? pid : -ENOMEM;
+}
+
+/* It lives: all that a program without READY=1 tells. */
+static void instance_settled(void *ctx)
+{
+	struct instance *i = ctx;
+	if (i->state == STARTING)
+		instance_became_ready(i);
 }
 
 static void instance_start(void *ctx)
@@ -137,6 +204,9 @@ static void instance_start(void *ctx)
 	i->beat_us = 0;
 	*pulse_of(i) = (struct pulse){ .starting = true };
 	loop_watch(s->loop, &i->watch, i->source.fd, LOOP_READ, instance_output, i);
+	if (s->plan->settle_ms)
+		loop_timer_set(s->loop, &i->timer,
+			now_us(s) + s->plan->settle_ms * 1000LL, instance_settled, i);
 }
 
 /* --- what instances say ------------------------------------------------------- */
@@ -302,7 +372,7 @@ static void died_running(struct instance *i, pid_t pid, int status)
 	say(s, "instance %s (pid %d) died after %.1f s: %s; started again %s%s%s",
 		i->name, (int)pid, lived_s, words, when,
 		i->source.last[0] ? "; last words: " : "", i->source.last);
-	if (delay_us > ORPHAN_US && keep_park(&i->keep))
+	if (delay_us > ORPHAN_US && s->plan->conf && keep_park(&i->keep))
 		say(s, "instance %s: its siblings serve its clients meanwhile",
 			i->name);
 	wait_to_start(i, delay_us);
@@ -369,10 +439,12 @@ static void stop_all(struct super *s)
 			i->state = ENDED;
 			continue;
 		}
-		kill(i->pid, SIGTERM);
+		instance_tell_to_stop(s, i->pid);
 		kill(i->pid, SIGCONT); /* a stopped process sees no SIGTERM */
 	}
-	loop_timer_set(s->loop, &s->stop, now_us(s) + STOP_US, kill_rest, s);
+	loop_timer_set(s->loop, &s->stop,
+		now_us(s) + (s->plan->stop_ms ? s->plan->stop_ms * 1000LL : STOP_US),
+		kill_rest, s);
 	end_if_all_ended(s);
 }
 
@@ -464,9 +536,9 @@ static void on_tick(void *ctx)
 	const int64_t now = now_us(s);
 	pulse_tick(s->pulses, s->count, (now - s->tick_us) / 1000);
 	s->tick_us = now;
-	for (size_t k = 0; k < s->count; k++)
+	for (size_t k = 0; s->plan->conf && k < s->count; k++)
 		instance_listen(&s->instances[k]);
-	if (!s->stopping)
+	if (!s->stopping && s->plan->watchdog)
 		for (size_t k = 0; k < s->count; k++)
 			instance_judge(&s->instances[k]);
 	output_flush(&s->out);
@@ -509,7 +581,7 @@ static int watch_signals(struct super *s)
 
 static bool set_up(struct super *s, const struct super_plan *plan)
 {
-	int width = (int)strlen("shoal");
+	int width = (int)strlen(plan->who);
 	s->plan = plan;
 	s->count = plan->count;
 	s->notify.fd = -1;
@@ -568,8 +640,12 @@ static int run(struct super *s)
 	fd_raise_limit();
 	restart_listen(s);
 	say(s, "starting %zu instance%s with %s, run folder %s", s->count,
-		s->count == 1 ? "" : "s", s->plan->conf, s->plan->run_folder);
+		s->count == 1 ? "" : "s",
+		s->plan->conf ? s->plan->conf : s->plan->program, s->plan->run_folder);
 	s->tick_us = now_us(s);
+	for (size_t k = 0; s->plan->hold && k < s->count; k++)
+		if (!s->plan->hold(s->plan->ctx, k, &s->instances[k].keep))
+			return 1;
 	for (size_t k = 0; k < s->count; k++)
 		instance_start(&s->instances[k]);
 	on_tick(s);
@@ -592,6 +668,25 @@ static void forget_others(const struct super_plan *plan)
 	}
 }
 
+static struct super *running; /* for super_look() */
+
+struct super_seen super_look(size_t i)
+{
+	static const char *const words[] = { [WAITING] = "waiting",
+		[STARTING] = "starting",
+		[READY] = "ready",
+		[ENDED] = "ended" };
+	assert(running && i < running->count);
+	const struct instance *k = &running->instances[i];
+	return (struct super_seen){ .name = k->name,
+		.state = words[k->state],
+		.pid = k->pid,
+		.next_pid = k->other.pid,
+		.starts = k->starts,
+		.age_s = k->pid ? (now_us(running) - k->started_us) / 1000000 : 0,
+		.keep = &k->keep };
+}
+
 int super_run(const struct super_plan *plan)
 {
 	struct super s = { 0 };
@@ -599,15 +694,16 @@ int super_run(const struct super_plan *plan)
 	int code = 1;
 	int claim = claim_take(plan->run_folder, error);
 	if (claim < 0) {
-		fprintf(stderr, "shoal: %s\n", error);
+		fprintf(stderr, "%s: %s\n", plan->who, error);
 		return 1;
 	}
-	if (check_plan(plan)) {
+	if (!plan->conf || check_plan(plan)) {
 		forget_others(plan);
+		running = &s;
 		if (set_up(&s, plan))
 			code = run(&s);
 		else
-			fprintf(stderr, "shoal: %s\n", strerror(errno));
+			fprintf(stderr, "%s: %s\n", plan->who, strerror(errno));
 		tear_down(&s);
 	}
 	fd_close(&claim);
