@@ -286,6 +286,30 @@ static bool asked(void *ctx, const char *line, char **out)
 	return fclose(f) == 0 && fine;
 }
 
+/* Held sockets that nobody reads swallow their share of the clients. */
+static void look_for_strangers(void *ctx)
+{
+	const struct plan *p = ctx;
+	const struct keep *keeps[INSTANCES_MAX];
+	for (unsigned i = 0; i < p->count; i++)
+		keeps[i] = super_look(i).keep;
+	for (size_t i = 0; i < p->listens.count; i++) {
+		const struct listen *row = &p->listens.rows[i];
+		char address[ADDR_TEXT_MAX], text[400];
+		const size_t strangers = strangers_count(row, keeps, p->count);
+		if (!strangers)
+			continue;
+		snprintf(text, sizeof(text),
+			"warning: %zu %s socket%s on %s not handed over by us: does "
+			"the program open its own and leave ours unread? Clients "
+			"that the kernel sends to ours would get no answer",
+			strangers, row->type == SOCK_STREAM ? "TCP" : "UDP",
+			strangers == 1 ? "" : "s",
+			addr_to_text(&row->address, address));
+		super_say(text);
+	}
+}
+
 static bool hold(void *ctx, size_t index, struct keep *keep)
 {
 	const struct plan *p = ctx;
@@ -346,6 +370,7 @@ static int run(const struct plan *p)
 		.watchdog = p->watchdog,
 		.hold = hold,
 		.asked = asked,
+		.all_ready = look_for_strangers,
 		.ctx = (void *)(uintptr_t)p };
 	const int code = super_run(&plan);
 	free(argv);

@@ -128,3 +128,27 @@ bool socket_look(int fd, struct socket_seen *out)
 	}
 	return true;
 }
+
+static bool is_held(const struct keep *const *keeps, size_t count, uint64_t inode)
+{
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < keeps[i]->count; k++)
+			if (keeps[i]->rows[k].inode == inode)
+				return true;
+	return false;
+}
+
+size_t strangers_count(
+	const struct listen *row, const struct keep *const *keeps, size_t count)
+{
+	static struct shard_socket all[1024];
+	struct sockaddr_storage to;
+	const socklen_t len = addr_to_sockaddr(&row->address, &to);
+	const int found = shard_list((struct sockaddr *)&to, len, row->type, all,
+		sizeof(all) / sizeof(all[0]));
+	size_t strangers = 0;
+	for (int i = 0; i < found && i < (int)(sizeof(all) / sizeof(all[0])); i++)
+		strangers += all[i].relation != SHARD_WIDER && !all[i].parked &&
+			     !is_held(keeps, count, all[i].inode);
+	return strangers;
+}

@@ -37,3 +37,7 @@ struct socket_seen {
 	unsigned long drops; /* by the kernel: the queue was full */
 };
 bool socket_look(int fd, struct socket_seen *out);
+/* Sockets of this address that none of the keepers holds, and that get a share of what comes to
+ * it (or all): opened by a program that does not use what it was handed. */
+size_t strangers_count(
+	const struct listen *row, const struct keep *const *keeps, size_t count);

@@ -14,8 +14,8 @@ struct child_plan {
 	const char *program;
 	const char *const *argv; /* NULL at the end */
 	const char *name;        /* SYSTEMD_INSTANCE */
-	const char
-		*run_folder; /* SHOAL_RUN; NULL: no shoald, SHARD_INSTANCE is its name */
+	const char *
+		run_folder; /* SHOAL_RUN; NULL: no shoald, SHARD_INSTANCE is its name */
 	const char *const *env;  /* more, "NAME=value", NULL at the end; or NULL */
 	const char *notify;      /* NOTIFY_SOCKET, NULL: none */
 	int64_t watchdog_us;     /* WATCHDOG_USEC, 0: none */

@@ -217,6 +217,8 @@ void instance_became_ready(struct instance *i)
 	i->state = READY;
 	s->any_ready = true;
 	*pulse_of(i) = (struct pulse){ 0 };
+	if (count_state(s, READY) == s->count && s->plan->all_ready)
+		s->plan->all_ready(s->plan->ctx);
 	if (count_state(s, READY) == s->count && !s->told_ready) {
 		s->told_ready = true;
 		if (s->count == 1)
@@ -685,6 +687,12 @@ struct super_seen super_look(size_t i)
 		.starts = k->starts,
 		.age_s = k->pid ? (now_us(running) - k->started_us) / 1000000 : 0,
 		.keep = &k->keep };
+}
+
+void super_say(const char *text)
+{
+	if (running)
+		say(running, "%s", text);
 }
 
 int super_run(const struct super_plan *plan)

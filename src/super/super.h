@@ -31,6 +31,8 @@ struct super_plan {
 	bool (*hold)(void *ctx, size_t index, struct keep *keep);
 	/* May be NULL: what else the control socket is asked, malloc'ed text. */
 	bool (*asked)(void *ctx, const char *line, char **out);
+	/* May be NULL: all instances are ready (again). */
+	void (*all_ready)(void *ctx);
 	void *ctx;
 };
 
@@ -50,3 +52,5 @@ struct super_seen {
 int super_run(const struct super_plan *plan);
 /* For `asked`: the i-th instance. */
 struct super_seen super_look(size_t i);
+/* A line of the log, as of the supervisor. */
+void super_say(const char *text);
