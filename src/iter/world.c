@@ -7,26 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "iter/world_zone.h"
 #include "wire/codes.h"
 #include "wire/query.h"
 #include "wire/writer.h"
 
-enum { ZONES = 128, SERVERS = 128, RECORDS = 64, RTT_US = 10000, TURNS = 5000 };
-
-struct record {
-	uint8_t name[NAME_MAX_LEN];
-	uint16_t type, len;
-	uint32_t ttl;
-	uint8_t rdata[512];
-};
-
-struct world_zone {
-	uint8_t origin[NAME_MAX_LEN];
-	struct addr at[8];
-	unsigned at_count;
-	struct record records[RECORDS];
-	unsigned count;
-};
+enum { ZONES = 128, SERVERS = 128, RTT_US = 10000, TURNS = 5000 };
 
 struct world_server {
 	struct addr addr;
@@ -76,6 +62,8 @@ struct world *world_new(void)
 	w->cache = cache_open(&cc, &w->counters, &w->random);
 	w->infra = infra_open(NULL, &w->random);
 	assert(w->cache && w->infra);
+	const struct hash_key secret = { 1, 2 };
+	assert(verifier_init(&w->verifier, 64, CRYPTO_SHA1, &secret));
 	return w;
 }
 
@@ -84,6 +72,10 @@ void world_free(struct world *w)
 	cache_close(w->cache);
 	infra_close(w->infra);
 	conf_free(w->conf);
+	verifier_fini(&w->verifier);
+	anchor_set_drop(w->anchors);
+	for (unsigned i = 0; i < w->zone_count; i++)
+		free(w->zones[i].records);
 	char command[128];
 	snprintf(command, sizeof(command), "rm -r '%s'", w->folder);
 	if (system(command))
@@ -93,13 +85,35 @@ void world_free(struct world *w)
 	free(w);
 }
 
+struct record *world_record(struct world_zone *z, const uint8_t *name, uint16_t type,
+	uint32_t ttl, const uint8_t *rdata, size_t len)
+{
+	assert(z->count < WORLD_RECORDS && len <= sizeof(z->records->rdata));
+	struct record *r = &z->records[z->count++];
+	name_copy(r->name, name);
+	r->type = type;
+	r->ttl = ttl;
+	r->len = (uint16_t)len;
+	if (len)
+		memcpy(r->rdata, rdata, len);
+	return r;
+}
+
+struct world_zone *world_zone_of(struct world *w, const uint8_t *origin)
+{
+	for (unsigned i = 0; i < w->zone_count; i++)
+		if (name_equal(w->zones[i].origin, origin))
+			return &w->zones[i];
+	return NULL;
+}
+
 static void add_record(struct world_zone *z, const char *owner, uint32_t ttl,
 	const char *type, const char *rdata)
 {
-	assert(z->count < RECORDS);
-	struct record *r = &z->records[z->count++];
-	assert(name_from_text(r->name, owner) && type_from_text(&r->type, type));
-	r->ttl = ttl;
+	uint8_t name[NAME_MAX_LEN];
+	uint16_t number;
+	assert(name_from_text(name, owner) && type_from_text(&number, type));
+	struct record *r = world_record(z, name, number, ttl, NULL, 0);
 	int len;
 	if (r->type == TYPE_NS || r->type == TYPE_CNAME || r->type == TYPE_DNAME)
 		len = (int)name_from_text(r->rdata, rdata);
@@ -116,6 +130,8 @@ void world_zone(struct world *w, const char *origin, const char *at, const char 
 	assert(w->zone_count < ZONES);
 	struct world_zone *z = &w->zones[w->zone_count++];
 	assert(name_from_text(z->origin, origin));
+	z->records = calloc(WORLD_RECORDS, sizeof(*z->records));
+	assert(z->records);
 	char copy[16384];
 	snprintf(copy, sizeof(copy), "%s", at);
 	char *save = NULL;
@@ -160,6 +176,8 @@ void world_sleep(struct world *w, int64_t ms)
 	w->now.wall_ms += ms;
 }
 
+static unsigned manner_now; /* of the server that answers */
+
 /* --- a server ------------------------------------------------------------------- */
 
 static bool serves(const struct world_zone *z, const struct addr *a)
@@ -200,11 +218,16 @@ static unsigned add_set(struct writer *wr, const struct world_zone *z,
 	enum msg_section section, const uint8_t *name, uint16_t type)
 {
 	unsigned n = 0;
+	const bool secures = type == TYPE_DS || type == TYPE_NSEC;
+	if ((manner_now & MANNER_STRIPS && secures && section != SECTION_ANSWER) ||
+		(manner_now & MANNER_NO_PROOF && type == TYPE_NSEC))
+		return 0;
 	for (unsigned i = 0; i < z->count; i++) {
 		const struct record *r = &z->records[i];
-		const bool signs = r->type == TYPE_RRSIG &&
+		const bool signs = r->type == TYPE_RRSIG && type != TYPE_RRSIG &&
 				   (r->rdata[0] << 8 | r->rdata[1]) == type;
-		if ((r->type != type && !signs) || !name_equal(r->name, name))
+		if ((r->type != type && !signs) || !name_equal(r->name, name) ||
+			(signs && manner_now & MANNER_STRIPS))
 			continue;
 		writer_rr(
 			wr, section, name, r->type, CLASS_IN, r->ttl, r->rdata, r->len);
@@ -225,11 +248,20 @@ static const struct record *delegation(
 	return NULL;
 }
 
+static void deny(struct writer *wr, const struct world_zone *z, const uint8_t *name)
+{
+	const uint8_t *owners[WORLD_PROOFS];
+	const unsigned n = world_proofs(z, name, owners);
+	for (unsigned i = 0; i < n; i++)
+		add_set(wr, z, SECTION_AUTHORITY, owners[i], TYPE_NSEC);
+}
+
 static void refer(
 	struct writer *wr, const struct world_zone *z, const uint8_t *cut, bool glue)
 {
 	add_set(wr, z, SECTION_AUTHORITY, cut, TYPE_NS);
-	add_set(wr, z, SECTION_AUTHORITY, cut, TYPE_DS);
+	if (!add_set(wr, z, SECTION_AUTHORITY, cut, TYPE_DS))
+		deny(wr, z, cut);
 	for (unsigned i = 0; glue && i < z->count; i++) {
 		const struct record *r = &z->records[i];
 		if (r->type != TYPE_NS || !name_equal(r->name, cut))
@@ -257,6 +289,30 @@ static const struct record *dname_above(const struct world_zone *z, const uint8_
 			return r;
 	}
 	return NULL;
+}
+
+/* Of signed zones only, and one label deep. */
+static bool add_wild(struct writer *wr, const struct world_zone *z, const uint8_t *name,
+	uint16_t type)
+{
+	uint8_t wildcard[NAME_MAX_LEN] = { 1, '*' };
+	if (!z->is_signed || name_exists(z, name, true))
+		return false;
+	name_copy(wildcard + 2, name_parent(name));
+	bool found = false;
+	for (unsigned i = 0; i < z->count; i++) {
+		const struct record *r = &z->records[i];
+		const bool signs = r->type == TYPE_RRSIG &&
+				   (r->rdata[0] << 8 | r->rdata[1]) == type;
+		if ((r->type != type && !signs) || !name_equal(r->name, wildcard))
+			continue;
+		writer_rr(wr, SECTION_ANSWER, name, r->type, CLASS_IN, r->ttl, r->rdata,
+			r->len);
+		found = true;
+	}
+	if (found)
+		deny(wr, z, name);
+	return found;
 }
 
 /* As RFC 1034 section 4.3.2 says; returns flags and RCODE. */
@@ -304,7 +360,10 @@ static uint16_t answer(struct world *w, struct writer *wr, const struct addr *at
 			name_copy(name, alias->rdata);
 			continue;
 		}
+		if (add_wild(wr, z, name, type))
+			return FLAG_AA;
 		add_set(wr, z, SECTION_AUTHORITY, z->origin, TYPE_SOA);
+		deny(wr, z, name);
 		const bool there = name_exists(z, name, !(manner & MANNER_DENIES_ENT));
 		return FLAG_AA | (there ? RCODE_NOERROR : RCODE_NXDOMAIN);
 	}
@@ -331,6 +390,7 @@ size_t world_reply(
 	if (query_read(&q, ask->msg, ask->len) != QUERY_OK)
 		abort(); /* what we send is always a good query */
 	const unsigned manner = server_at(w, &ask->server)->manner;
+	manner_now = manner;
 	if (manner & MANNER_SILENT || (manner & MANNER_DEAF_NS && q.qtype == TYPE_NS))
 		return 0;
 	uint8_t name[NAME_MAX_LEN];
@@ -407,7 +467,11 @@ static void step(struct world *w, struct iter *it, enum iter_event_kind kind,
 	bool shared, struct iter_wish *wish)
 {
 	const struct iter_event ev = { .kind = kind, .shared = shared };
+	const uint64_t before = w->counters.dnssec_checks;
 	iter_step(it, &ev, &w->now, wish);
+	const unsigned checks = (unsigned)(w->counters.dnssec_checks - before);
+	if (checks > w->checks_most)
+		w->checks_most = checks;
 }
 
 static void time_out(struct world *w, struct iter *it, const struct iter_ask *ask,
@@ -504,7 +568,9 @@ static struct world_result result_of(
 	const struct world *w, const struct iter *it, int64_t begin_us)
 {
 	const struct iter_answer *a = iter_answer(it);
-	struct world_result r = { .rcode = a->rcode,
+	struct world_result r = { .status = a->status,
+		.bogus = a->bogus,
+		.rcode = a->rcode,
 		.ede = a->ede,
 		.ede_origin = a->ede_origin,
 		.from_cache = a->from_cache,
@@ -527,8 +593,11 @@ static struct world_result run(
 		.cache = w->cache,
 		.infra = w->infra,
 		.random = &w->random,
-		.counters = &w->counters };
+		.counters = &w->counters,
+		.verifier = &w->verifier,
+		.anchors = w->anchors };
 	struct iter_query q = *how;
+	q.checking_disabled = w->cd;
 	q.name = wire;
 	q.rclass = CLASS_IN;
 	policy_route(w->conf, wire, &q.route);

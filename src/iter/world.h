@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dnssec/anchor.h"
+#include "dnssec/verify.h"
 #include "iter/iter.h"
 
 enum manner { /* of a server; several may be set */
@@ -32,9 +34,23 @@ enum manner { /* of a server; several may be set */
 	MANNER_CD_ONLY = 1 << 16,     /* SERVFAIL without CD */
 	MANNER_DEAF_NS = 1 << 17,     /* silent to type NS */
 	MANNER_GLUE_LATE = 1 << 18,   /* glue for questions of type A only */
+	MANNER_STRIPS = 1 << 19,      /* no DNSSEC records in any answer */
+	MANNER_NO_PROOF = 1 << 20,    /* no NSEC in any answer */
+};
+
+/* How a zone is signed. */
+enum sign {
+	SIGN_WELL = 0,
+	SIGN_EXPIRED = 1 << 0,
+	SIGN_EARLY = 1 << 1,   /* not yet valid */
+	SIGN_WRONG = 1 << 2,   /* a bit of each signature is flipped */
+	SIGN_NO_KEY = 1 << 3,  /* no DNSKEY RRset */
+	SIGN_NOTHING = 1 << 4, /* the keys alone */
 };
 
 struct world_result {
+	enum cache_status status;
+	bool bogus;
 	uint16_t rcode;
 	int ede;
 	int ede_origin;
@@ -61,11 +77,16 @@ struct world {
 	char log[65536]; /* "IP [tcp ]name TYPE\n" of each question since the last
 			    world_forget_log */
 	size_t log_len;
-	bool join_in_vain;   /* the first joinable question is answered by a shared
+	bool join_in_vain;    /* the first joinable question is answered by a shared
 				timeout */
-	bool join_published; /* each joinable question is answered as if another had
+	bool join_published;  /* each joinable question is answered as if another had
 				asked */
-	uint32_t flags;      /* of the client's route */
+	uint32_t flags;       /* of the client's route */
+	bool cd;              /* clients ask with CD */
+	const char *insecure; /* a negative anchor, for world_trust */
+	struct verifier verifier;
+	struct anchor_set *anchors; /* NULL: nothing is validated */
+	unsigned checks_most;       /* signatures checked in one step, at most */
 	unsigned agains;
 };
 
@@ -75,6 +96,10 @@ void world_free(struct world *w);
 /* `at`: addresses with blanks between. `text`: a line "owner TTL TYPE rdata" each,
  * names absolute. A zone without SOA line gets one of TTL 300, minimum 60. */
 void world_zone(struct world *w, const char *origin, const char *at, const char *text);
+/* Children before parents: a delegation of a signed zone gets its DS. */
+void world_sign(struct world *w, const char *origin, unsigned how);
+/* Its key is a trust anchor, the only one. */
+void world_trust(struct world *w, const char *origin);
 void world_manner(struct world *w, const char *ip, unsigned manner);
 void world_sleep(struct world *w, int64_t ms);
 struct world_result world_ask(struct world *w, const char *name, uint16_t type);

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "iter/iter.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/limits.h"
+#include "iter/world_zone.h"
+#include "wire/codes.h"
+
+enum { DAY_MS = 86400 * 1000 };
+
+static const struct {
+	const char *name;
+	unsigned how;
+} zones[] = {
+	{ "example.com.", SIGN_WELL },
+	{ "expired.com.", SIGN_EXPIRED },
+	{ "early.com.", SIGN_EARLY },
+	{ "wrong.com.", SIGN_WRONG },
+	{ "nokey.com.", SIGN_NO_KEY },
+	{ "nosigs.com.", SIGN_NOTHING },
+	{ "many.com.", SIGN_WELL },
+};
+
+/* Each zone on an address of its own, its name servers within. */
+static void leaf(struct world *w, const char *name, unsigned number, const char *more)
+{
+	char at[32], text[2048];
+	snprintf(at, sizeof(at), "10.1.%u.1 10.1.%u.2", number, number);
+	snprintf(text, sizeof(text),
+		"%s 3600 NS ns1.%s\n%s 3600 NS ns2.%s\n"
+		"ns1.%s 3600 A 10.1.%u.1\nns2.%s 3600 A 10.1.%u.2\n"
+		"www.%s 300 A 10.9.9.%u\n%s",
+		name, name, name, name, name, number, name, number, name, number, more);
+	world_zone(w, name, at, text);
+}
+
+static size_t delegate(char *text, size_t cap, const char *name, unsigned number)
+{
+	return (size_t)snprintf(text, cap,
+		"%s 3600 NS ns1.%s\n%s 3600 NS ns2.%s\n"
+		"ns1.%s 3600 A 10.1.%u.1\nns2.%s 3600 A 10.1.%u.2\n",
+		name, name, name, name, name, number, name, number);
+}
+
+static int begin(void **state)
+{
+	struct world *w = world_new();
+	const unsigned count = sizeof(zones) / sizeof(*zones);
+	char com[8192];
+	size_t len = 0;
+	for (unsigned i = 0; i < count; i++)
+		len += delegate(com + len, sizeof(com) - len, zones[i].name, i + 1);
+	len += delegate(com + len, sizeof(com) - len, "plain.com.", 100);
+	world_zone(w, ".", "192.0.2.1",
+		". 518400 NS a.root.\na.root. 518400 A 192.0.2.1\n"
+		"com. 172800 NS a.nic.com.\na.nic.com. 172800 A 192.0.2.2\n"
+		"org. 172800 NS a.nic.org.\na.nic.org. 172800 A 192.0.2.4\n");
+	world_zone(w, "com.", "192.0.2.2", com);
+	world_zone(w, "org.", "192.0.2.4",
+		"org. 3600 NS a.nic.org.\nwww.org. 300 A 10.9.9.50\n");
+	for (unsigned i = 0; i < count; i++)
+		leaf(w, zones[i].name, i + 1,
+			i ? ""
+			  : "*.wild.example.com. 300 A 10.9.9.77\n"
+			    "alias.example.com. 300 CNAME www.example.com.\n"
+			    "away.example.com. 300 CNAME www.plain.com.\n"
+			    "lost.example.com. 300 CNAME no.example.com.\n"
+			    "a.ent.example.com. 300 A 10.9.9.78\n"
+			    "old.example.com. 300 DNAME new.example.com.\n"
+			    "x.new.example.com. 300 A 10.9.9.79\n");
+	leaf(w, "plain.com.", 100, "");
+	for (unsigned i = 0; i < count; i++)
+		world_sign(w, zones[i].name, zones[i].how);
+	world_sign(w, "com.", SIGN_WELL);
+	world_sign(w, ".", SIGN_WELL);
+	world_trust(w, ".");
+	*state = w;
+	return 0;
+}
+
+static int end(void **state)
+{
+	world_free(*state);
+	return 0;
+}
+
+static void is(const struct world_result *r, enum cache_status status, const char *text)
+{
+	assert_int_equal(r->rcode, RCODE_NOERROR);
+	assert_string_equal(r->text, text);
+	assert_int_equal(r->status, status);
+}
+
+static void is_bogus(const struct world_result *r, int ede)
+{
+	assert_int_equal(r->rcode, RCODE_SERVFAIL);
+	assert_true(r->bogus);
+	assert_string_equal(r->text, "");
+	assert_int_equal(r->ede == EDE_CACHED_ERROR ? r->ede_origin : r->ede, ede);
+}
+
+/* --- answers ------------------------------------------------------------------------- */
+
+static void an_answer_of_a_signed_zone_is_secure(void **state)
+{
+	struct world *w = *state;
+	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	/* a DNSKEY, a DS and then the data: root, com, example.com */
+	assert_int_equal(r.packets, 6);
+	assert_int_equal(w->counters.dnssec_checks, 6);
+	assert_int_equal(w->counters.answers_secure, 1);
+	r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	assert_int_equal(r.packets, 0);
+	r = world_ask(w, "alias.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE,
+		"alias.example.com. CNAME www.example.com.\nwww.example.com. A "
+		"10.9.9.1\n");
+	/* what was proved stays proved */
+	assert_int_equal(w->counters.dnssec_checks, 7);
+	assert_int_equal(w->counters.dnssec_failures, 0);
+}
+
+static void an_answer_of_an_unsigned_zone_is_insecure(void **state)
+{
+	struct world *w = *state;
+	struct world_result r = world_ask(w, "www.plain.com.", TYPE_A);
+	is(&r, CACHE_INSECURE, "www.plain.com. A 10.9.9.100\n");
+	/* the keys of root and com, the DS of com, the NSEC of plain.com */
+	assert_int_equal(w->counters.dnssec_checks, 4);
+	r = world_ask(w, "www.org.", TYPE_A);
+	is(&r, CACHE_INSECURE, "www.org. A 10.9.9.50\n");
+	assert_int_equal(world_ask(w, "no.plain.com.", TYPE_A).status, CACHE_INSECURE);
+	assert_int_equal(world_ask(w, "no.plain.com.", TYPE_A).rcode, RCODE_NXDOMAIN);
+}
+
+static void an_alias_is_as_good_as_its_target(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 2; i++) {
+		const struct world_result r = world_ask(w, "away.example.com.", TYPE_A);
+		is(&r, CACHE_INSECURE,
+			"away.example.com. CNAME www.plain.com.\n"
+			"www.plain.com. A 10.9.9.100\n");
+	}
+}
+
+static void a_dname_is_proved_and_what_it_makes_with_it(void **state)
+{
+	struct world *w = *state;
+	const struct world_result r = world_ask(w, "x.old.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE,
+		"old.example.com. DNAME new.example.com.\n"
+		"x.old.example.com. CNAME x.new.example.com.\n"
+		"x.new.example.com. A 10.9.9.79\n");
+}
+
+static void a_wildcard_needs_the_proof_that_there_is_nothing_closer(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 2; i++) {
+		const struct world_result r =
+			world_ask(w, "x.wild.example.com.", TYPE_A);
+		assert_int_equal(r.status, CACHE_SECURE);
+		assert_non_null(strstr(r.text, "x.wild.example.com. A 10.9.9.77\n-- "));
+	}
+	world_manner(w, "10.1.1.1", MANNER_NO_PROOF);
+	world_manner(w, "10.1.1.2", MANNER_NO_PROOF);
+	const struct world_result r = world_ask(w, "y.wild.example.com.", TYPE_A);
+	is_bogus(&r, EDE_NSEC_MISSING);
+}
+
+/* --- denials ------------------------------------------------------------------------- */
+
+static void a_denial_needs_its_proof(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 2; i++) {
+		struct world_result r = world_ask(w, "no.example.com.", TYPE_A);
+		assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+		assert_int_equal(r.status, CACHE_SECURE);
+		r = world_ask(w, "www.example.com.", TYPE_TXT);
+		assert_int_equal(r.rcode, RCODE_NOERROR);
+		assert_int_equal(r.status, CACHE_SECURE);
+		r = world_ask(w, "ent.example.com.", TYPE_A);
+		assert_int_equal(r.rcode, RCODE_NOERROR);
+		assert_int_equal(r.status, CACHE_SECURE);
+		r = world_ask(w, "lost.example.com.", TYPE_A);
+		assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+		assert_int_equal(r.status, CACHE_SECURE);
+	}
+	world_manner(w, "10.1.1.1", MANNER_NO_PROOF);
+	world_manner(w, "10.1.1.2", MANNER_NO_PROOF);
+	struct world_result r = world_ask(w, "nix.example.com.", TYPE_A);
+	is_bogus(&r, EDE_NSEC_MISSING);
+	r = world_ask(w, "www.example.com.", TYPE_MX);
+	is_bogus(&r, EDE_NSEC_MISSING);
+	/* an empty non-terminal is not gone because a server says so */
+	world_manner(w, "10.1.1.1", MANNER_DENIES_ENT);
+	world_manner(w, "10.1.1.2", MANNER_DENIES_ENT);
+	r = world_ask(w, "ent.example.com.", TYPE_MX);
+	is_bogus(&r, EDE_NSEC_MISSING);
+}
+
+static void a_referral_without_proof_does_not_make_a_zone_unsigned(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "192.0.2.2", MANNER_STRIPS);
+	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_true(r.bogus);
+	r = world_ask(w, "www.plain.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_true(r.bogus);
+}
+
+/* --- bogus --------------------------------------------------------------------------- */
+
+static void bogus_says_why_and_is_told_again_for_nothing(void **state)
+{
+	static const struct {
+		const char *name;
+		int ede;
+	} rows[] = {
+		{ "www.expired.com.", EDE_SIGNATURE_EXPIRED },
+		{ "www.early.com.", EDE_SIGNATURE_NOT_YET_VALID },
+		{ "www.wrong.com.", EDE_BOGUS },
+		{ "www.nokey.com.", EDE_DNSKEY_MISSING },
+		{ "www.nosigs.com.", EDE_RRSIGS_MISSING },
+	};
+	struct world *w = *state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct world_result r = world_ask(w, rows[i].name, TYPE_A);
+		is_bogus(&r, rows[i].ede);
+		const uint64_t checks = w->counters.dnssec_checks;
+		r = world_ask(w, rows[i].name, TYPE_A);
+		is_bogus(&r, rows[i].ede);
+		assert_int_equal(r.ede, EDE_CACHED_ERROR);
+		assert_int_equal(r.packets, 0);
+		assert_int_equal(w->counters.dnssec_checks, checks);
+		assert_int_equal(
+			world_stale(w, rows[i].name, TYPE_A).rcode, RCODE_SERVFAIL);
+	}
+	assert_int_equal(w->counters.answers_bogus, 2 * sizeof(rows) / sizeof(*rows));
+}
+
+static void one_broken_server_of_two_is_not_enough(void **state)
+{
+	struct world *w = *state;
+	for (unsigned i = 0; i < 10; i++) {
+		char name[64];
+		world_manner(w, "10.1.1.1", i & 1 ? MANNER_STRIPS : 0);
+		world_manner(w, "10.1.1.2", i & 1 ? 0 : MANNER_STRIPS);
+		snprintf(name, sizeof(name), "n%u.wild.example.com.", i);
+		assert_int_equal(world_ask(w, name, TYPE_A).status, CACHE_SECURE);
+	}
+	assert_true(w->counters.dnssec_bogus_replies > 0);
+}
+
+static void without_checking_the_data_is_had_and_not_believed(void **state)
+{
+	struct world *w = *state;
+	w->cd = true;
+	struct world_result r = world_ask(w, "www.wrong.com.", TYPE_A);
+	is(&r, CACHE_UNCHECKED, "www.wrong.com. A 10.9.9.4\n");
+	r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_UNCHECKED, "www.example.com. A 10.9.9.1\n");
+	assert_int_equal(w->counters.dnssec_checks, 0);
+	w->cd = false;
+	r = world_ask(w, "www.wrong.com.", TYPE_A);
+	is_bogus(&r, EDE_BOGUS);
+	/* what lies there is validated, not asked for again */
+	world_forget_log(w);
+	r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	assert_int_equal(world_asked(w, "www.example.com. A"), 0);
+	w->cd = true;
+	r = world_ask(w, "www.wrong.com.", TYPE_A);
+	is(&r, CACHE_UNCHECKED, "www.wrong.com. A 10.9.9.4\n");
+	r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+}
+
+/* --- anchors and time ---------------------------------------------------------------- */
+
+static void below_a_negative_anchor_nothing_is_validated(void **state)
+{
+	struct world *w = *state;
+	w->insecure = "wrong.com.";
+	world_trust(w, ".");
+	for (int i = 0; i < 2; i++) {
+		const struct world_result r = world_ask(w, "www.wrong.com.", TYPE_A);
+		is(&r, CACHE_INSECURE, "www.wrong.com. A 10.9.9.4\n");
+		assert_int_equal(r.ede, EDE_NEGATIVE_ANCHOR);
+	}
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+}
+
+static void an_island_is_validated_from_its_own_anchor(void **state)
+{
+	struct world *w = *state;
+	world_trust(w, "example.com.");
+	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	r = world_ask(w, "www.wrong.com.", TYPE_A);
+	is(&r, CACHE_INSECURE, "www.wrong.com. A 10.9.9.4\n");
+}
+
+static void nothing_outlives_its_signature(void **state)
+{
+	struct world *w = *state;
+	world_sleep(w, INT64_C(30) * DAY_MS - 100 * 1000);
+	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	assert_int_equal(r.status, CACHE_SECURE);
+	assert_true(r.ttl > 0 && r.ttl <= 100);
+	world_sleep(w, 101 * 1000);
+	r = world_ask(w, "www.example.com.", TYPE_A);
+	is_bogus(&r, EDE_SIGNATURE_EXPIRED);
+}
+
+/* --- work ---------------------------------------------------------------------------- */
+
+static void a_cold_chain_over_eight_zones_in_eight_tlds_is_secure(void **state)
+{
+	enum { LINKS = 8 };
+	struct world *w = world_new();
+	char root[4096] = ". 518400 NS a.root.\na.root. 518400 A 192.0.2.1\n";
+	char name[32], tld[32], text[1024], want[2048] = "";
+	(void)state;
+	for (unsigned i = 0; i < LINKS; i++)
+		snprintf(root + strlen(root), sizeof(root) - strlen(root),
+			"t%u. 3600 NS n.t%u.\nn.t%u. 3600 A 192.0.3.%u\n", i, i, i, i);
+	world_zone(w, ".", "192.0.2.1", root);
+	for (unsigned i = 0; i < LINKS; i++) {
+		char at[32], last[64] = "A 10.9.9.9";
+		snprintf(tld, sizeof(tld), "t%u.", i);
+		snprintf(name, sizeof(name), "z.t%u.", i);
+		snprintf(at, sizeof(at), "192.0.3.%u", i);
+		snprintf(text, sizeof(text), "%s 3600 NS n.%s\n", tld, tld);
+		delegate(text + strlen(text), sizeof(text) - strlen(text), name, i);
+		world_zone(w, tld, at, text);
+		if (i + 1 < LINKS)
+			snprintf(last, sizeof(last), "CNAME s.z.t%u.", i + 1);
+		snprintf(text, sizeof(text), "s.%s 300 %s\n", name, last);
+		snprintf(want + strlen(want), sizeof(want) - strlen(want), "s.%s %s\n",
+			name, last);
+		leaf(w, name, i, text);
+		world_sign(w, name, SIGN_WELL);
+		world_sign(w, tld, SIGN_WELL);
+	}
+	world_sign(w, ".", SIGN_WELL);
+	world_trust(w, ".");
+	const struct world_result r = world_ask(w, "s.z.t0.", TYPE_A);
+	is(&r, CACHE_SECURE, want);
+	assert_int_equal(w->counters.dnssec_checks, 5 * LINKS + 1);
+	assert_int_equal(w->checks_most, 2);
+	assert_int_equal(w->counters.budget_packets_exhausted, 0);
+	world_free(w);
+}
+
+static void wrong_signatures_are_tried_so_many_times(void **state)
+{
+	struct world *w = *state;
+	uint8_t name[NAME_MAX_LEN], origin[NAME_MAX_LEN];
+	name_from_text(name, "www.many.com.");
+	name_from_text(origin, "many.com.");
+	struct world_zone *z = world_zone_of(w, origin);
+	struct record *genuine = NULL;
+	for (unsigned i = 0; i < z->count; i++)
+		if (name_equal(z->records[i].name, name) &&
+			z->records[i].type == TYPE_RRSIG && !z->records[i].rdata[0] &&
+			z->records[i].rdata[1] == TYPE_A)
+			genuine = &z->records[i];
+	assert_non_null(genuine);
+	/* thirty of the same key that are wrong */
+	for (unsigned i = 0; i < 30; i++) {
+		genuine->rdata[genuine->len - 1] = (uint8_t)(0x80 | i);
+		world_record(z, name, TYPE_RRSIG, 300, genuine->rdata, genuine->len);
+	}
+	const struct world_result r = world_ask(w, "www.many.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_int_equal(w->counters.dnssec_failures, LIMIT_SIGNATURE_FAILURES);
+	assert_int_equal(w->counters.budget_failures_exhausted, 1);
+	assert_true(w->checks_most <= 2);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+	const struct CMUnitTest tests[] = {
+		TEST(an_answer_of_a_signed_zone_is_secure),
+		TEST(an_answer_of_an_unsigned_zone_is_insecure),
+		TEST(an_alias_is_as_good_as_its_target),
+		TEST(a_dname_is_proved_and_what_it_makes_with_it),
+		TEST(a_wildcard_needs_the_proof_that_there_is_nothing_closer),
+		TEST(a_denial_needs_its_proof),
+		TEST(a_referral_without_proof_does_not_make_a_zone_unsigned),
+		TEST(bogus_says_why_and_is_told_again_for_nothing),
+		TEST(one_broken_server_of_two_is_not_enough),
+		TEST(without_checking_the_data_is_had_and_not_believed),
+		TEST(below_a_negative_anchor_nothing_is_validated),
+		TEST(an_island_is_validated_from_its_own_anchor),
+		TEST(nothing_outlives_its_signature),
+		TEST(wrong_signatures_are_tried_so_many_times),
+		cmocka_unit_test(a_cold_chain_over_eight_zones_in_eight_tlds_is_secure),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* iter/world_sign.c - for tests: zones of the small internet with real signatures, one
+ * Ed25519 key each, made from the zone's name; NSEC. */
+#include <assert.h>
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <nettle/sha2.h>
+#include <openssl/evp.h>
+
+#include "dnssec/canon.h"
+#include "dnssec/ds.h"
+#include "iter/world_zone.h"
+#include "wire/codes.h"
+
+enum { KEY_LEN = 32, SIG_LEN = 64, DAY = 86400 };
+
+/* --- keys --------------------------------------------------------------------------- */
+
+static EVP_PKEY *key_of(const uint8_t *origin)
+{
+	uint8_t seed[SHA256_DIGEST_SIZE];
+	struct sha256_ctx sha;
+	sha256_init(&sha);
+	sha256_update(&sha, name_len(origin), origin);
+	sha256_digest(&sha, sizeof(seed), seed);
+	EVP_PKEY *key =
+		EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, KEY_LEN);
+	assert(key);
+	return key;
+}
+
+static size_t dnskey_of(const uint8_t *origin, uint8_t out[static 4 + KEY_LEN])
+{
+	EVP_PKEY *key = key_of(origin);
+	size_t len = KEY_LEN;
+	memcpy(out, (const uint8_t[]){ 1, 1, 3, ALGORITHM_ED25519 }, 4);
+	assert(EVP_PKEY_get_raw_public_key(key, out + 4, &len) == 1);
+	EVP_PKEY_free(key);
+	return 4 + len;
+}
+
+static size_t ds_of(struct world *w, const uint8_t *origin, uint8_t *out)
+{
+	uint8_t rdata[4 + KEY_LEN];
+	struct dnskey key;
+	assert(dnskey_read(&key, rdata, dnskey_of(origin, rdata)));
+	return ds_make(&w->verifier, origin, &key, DIGEST_SHA256, out);
+}
+
+/* --- signatures --------------------------------------------------------------------- */
+
+static void put16(uint8_t *at, unsigned n)
+{
+	at[0] = (uint8_t)(n >> 8);
+	at[1] = (uint8_t)n;
+}
+
+static void put32(uint8_t *at, uint32_t n)
+{
+	put16(at, n >> 16);
+	put16(at + 2, n & 0xffff);
+}
+
+static void sign_set(struct world *w, struct world_zone *z, const uint8_t *name,
+	uint16_t type, unsigned how)
+{
+	static struct canon canon;
+	uint8_t data[16384], rdata[512], sig[SIG_LEN], own[4 + KEY_LEN];
+	struct rrset rr = {
+		.name = name, .type = type, .rclass = CLASS_IN, .data = data
+	};
+	for (unsigned i = 0; i < z->count; i++) {
+		const struct record *r = &z->records[i];
+		if (r->type != type || !name_equal(r->name, name))
+			continue;
+		memcpy(data + rr.data_len, &r->len, 2);
+		memcpy(data + rr.data_len + 2, r->rdata, r->len);
+		rr.data_len += 2u + r->len;
+		rr.ttl = r->ttl;
+		rr.count++;
+	}
+	const uint32_t now = (uint32_t)now_wall_s(&w->now);
+	const uint32_t begins = how & SIGN_EARLY ? now + DAY : now - DAY;
+	const uint32_t ends = how & SIGN_EXPIRED ? now - 60 : now + 30 * DAY;
+	put16(rdata, type);
+	rdata[2] = ALGORITHM_ED25519;
+	rdata[3] = (uint8_t)(name_labels(name) - name_is_wildcard(name));
+	put32(rdata + 4, rr.ttl);
+	put32(rdata + 8, ends);
+	put32(rdata + 12, begins);
+	put16(rdata + 16, dnskey_tag(own, dnskey_of(z->origin, own)));
+	const size_t signer = name_copy_lower(rdata + 18, z->origin);
+	assert(canon_prepare(&canon, &rr) == CANON_OK);
+	size_t len, sig_len = sizeof(sig);
+	const uint8_t *message =
+		canon_message(&canon, &rr, name, rdata, rdata + 18, &len);
+	EVP_PKEY *key = key_of(z->origin);
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	assert(message && EVP_DigestSignInit(md, NULL, NULL, NULL, key) == 1);
+	assert(EVP_DigestSign(md, sig, &sig_len, message, len) == 1);
+	EVP_MD_CTX_free(md);
+	EVP_PKEY_free(key);
+	if (how & SIGN_WRONG)
+		sig[7] ^= 1;
+	memcpy(rdata + 18 + signer, sig, sig_len);
+	world_record(z, name, TYPE_RRSIG, rr.ttl, rdata, 18 + signer + sig_len);
+}
+
+/* --- the zone's names ---------------------------------------------------------------- */
+
+static bool has(const struct world_zone *z, const uint8_t *name, uint16_t type)
+{
+	for (unsigned i = 0; i < z->count; i++)
+		if (z->records[i].type == type && name_equal(z->records[i].name, name))
+			return true;
+	return false;
+}
+
+static bool is_cut(const struct world_zone *z, const uint8_t *name)
+{
+	return has(z, name, TYPE_NS) && !name_equal(name, z->origin);
+}
+
+/* Glue and the like is not the zone's. */
+static bool is_below_cut(const struct world_zone *z, const uint8_t *name)
+{
+	for (const uint8_t *at = name; !name_equal(at, z->origin);) {
+		at = name_parent(at);
+		if (is_cut(z, at))
+			return true;
+	}
+	return false;
+}
+
+static int by_order(const void *a, const void *b)
+{
+	return name_order(*(const uint8_t *const *)a, *(const uint8_t *const *)b);
+}
+
+static unsigned owners_of(const struct world_zone *z, const uint8_t **out)
+{
+	unsigned n = 0, kept = 0;
+	for (unsigned i = 0; i < z->count; i++)
+		if (!is_below_cut(z, z->records[i].name))
+			out[n++] = z->records[i].name;
+	qsort(out, n, sizeof(*out), by_order);
+	for (unsigned i = 0; i < n; i++)
+		if (!kept || !name_equal(out[kept - 1], out[i]))
+			out[kept++] = out[i];
+	return kept;
+}
+
+static void add_nsec(
+	struct world_zone *z, const uint8_t *name, const uint8_t *next, uint32_t ttl)
+{
+	uint8_t rdata[512], bits[32] = { 0 };
+	size_t len = name_copy_lower(rdata, next);
+	bits[TYPE_RRSIG / 8] |= (uint8_t)(0x80 >> TYPE_RRSIG % 8);
+	bits[TYPE_NSEC / 8] |= (uint8_t)(0x80 >> TYPE_NSEC % 8);
+	for (unsigned i = 0; i < z->count; i++) {
+		const struct record *r = &z->records[i];
+		if (r->type < 256 && name_equal(r->name, name))
+			bits[r->type / 8] |= (uint8_t)(0x80 >> r->type % 8);
+	}
+	rdata[len++] = 0;
+	rdata[len++] = sizeof(bits);
+	memcpy(rdata + len, bits, sizeof(bits));
+	len += sizeof(bits);
+	while (!rdata[len - 1]) /* no zero bytes at the end */
+		len--;
+	rdata[name_len(rdata) + 1] = (uint8_t)(len - name_len(rdata) - 2);
+	world_record(z, name, TYPE_NSEC, ttl, rdata, len);
+}
+
+static void add_delegated(struct world *w, struct world_zone *z)
+{
+	const unsigned all = z->count;
+	for (unsigned i = 0; i < all; i++) {
+		const uint8_t *name = z->records[i].name;
+		uint8_t ds[4 + DIGEST_LEN_MAX];
+		const struct world_zone *child = world_zone_of(w, name);
+		if (z->records[i].type == TYPE_NS && is_cut(z, name) && child &&
+			child->is_signed && !has(z, name, TYPE_DS))
+			world_record(z, name, TYPE_DS, 3600, ds, ds_of(w, name, ds));
+	}
+}
+
+static bool must_sign(
+	const struct world_zone *z, const struct record *r, unsigned first)
+{
+	const bool cut = is_cut(z, r->name);
+	for (unsigned i = 0; i < first; i++)
+		if (z->records[i].type == r->type &&
+			name_equal(z->records[i].name, r->name))
+			return false; /* its set is done */
+	return !is_below_cut(z, r->name) &&
+	       (!cut || r->type == TYPE_DS || r->type == TYPE_NSEC);
+}
+
+void world_sign(struct world *w, const char *origin, unsigned how)
+{
+	uint8_t name[NAME_MAX_LEN], rdata[512];
+	const uint8_t *owners[WORLD_RECORDS];
+	name_from_text(name, origin);
+	struct world_zone *z = world_zone_of(w, name);
+	assert(z && !z->is_signed);
+	z->is_signed = true;
+	add_delegated(w, z);
+	if (!(how & SIGN_NO_KEY))
+		world_record(z, z->origin, TYPE_DNSKEY, 3600, rdata,
+			dnskey_of(z->origin, rdata));
+	const unsigned count = owners_of(z, owners);
+	for (unsigned i = 0; i < count; i++)
+		add_nsec(z, owners[i], owners[(i + 1) % count], 60);
+	const unsigned all = z->count;
+	for (unsigned i = 0; i < all; i++) {
+		const struct record *r = &z->records[i];
+		const bool keys = r->type == TYPE_DNSKEY;
+		if (must_sign(z, r, i) && !(how & SIGN_NOTHING && !keys))
+			sign_set(w, z, r->name, r->type, keys ? 0 : how);
+	}
+}
+
+void world_trust(struct world *w, const char *origin)
+{
+	uint8_t name[NAME_MAX_LEN], rdata[4 + DIGEST_LEN_MAX];
+	name_from_text(name, origin);
+	struct anchor_set *set = anchor_set_new();
+	assert(set && anchor_set_add(set, name, TYPE_DS, rdata, ds_of(w, name, rdata)));
+	if (w->insecure) {
+		uint8_t negative[NAME_MAX_LEN];
+		name_from_text(negative, w->insecure);
+		anchor_set_negative(set, negative, NULL, ANCHOR_FOREVER);
+	}
+	assert(anchor_set_seal(set));
+	anchor_set_drop(w->anchors);
+	w->anchors = set;
+}
+
+/* --- proofs ------------------------------------------------------------------------- */
+
+static const uint8_t *covering(const struct world_zone *z, const uint8_t *name)
+{
+	for (unsigned i = 0; i < z->count; i++) {
+		const struct record *r = &z->records[i];
+		if (r->type != TYPE_NSEC)
+			continue;
+		if (name_equal(r->name, name))
+			return r->name;
+		if (name_order(r->name, name) < 0 &&
+			(name_order(name, r->rdata) < 0 ||
+				name_equal(r->rdata, z->origin)))
+			return r->name;
+	}
+	return NULL;
+}
+
+unsigned world_proofs(
+	const struct world_zone *z, const uint8_t *name, const uint8_t **owners)
+{
+	uint8_t wildcard[NAME_MAX_LEN] = { 1, '*' };
+	unsigned n = 0;
+	if (!z->is_signed)
+		return 0;
+	const uint8_t *own = covering(z, name);
+	if (!own)
+		return 0;
+	owners[n++] = own;
+	if (name_equal(own, name))
+		return n;
+	/* the closest encloser's wildcard */
+	const uint8_t *encloser = name_parent(name);
+	for (;; encloser = name_parent(encloser)) {
+		bool there = name_equal(encloser, z->origin);
+		for (unsigned i = 0; i < z->count; i++)
+			there |= name_within(z->records[i].name, encloser);
+		if (there)
+			break;
+	}
+	name_copy(wildcard + 2, encloser);
+	const uint8_t *other = covering(z, wildcard);
+	if (other && !name_equal(other, own))
+		owners[n++] = other;
+	return n;
+}
