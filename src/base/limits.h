@@ -37,8 +37,11 @@ enum {
 				   * budget_sha1_exhausted */
 	LIMIT_BOGUS_TRIES = 4, /* servers asked for one question after bogus answers */
 	/* DNSSEC, one RRset or proof */
-	LIMIT_ZONE_KEYS = 64, /* DNSKEY records looked at: colliding key tags */
-	LIMIT_ZONE_DS = 32,   /* usable DS records looked at */
+	LIMIT_ZONE_KEYS = 64,    /* DNSKEY records looked at: colliding key tags */
+	LIMIT_ZONE_DS = 32,      /* usable DS records looked at */
+	LIMIT_TRACKED_KEYS = 32, /* of a trust point, RFC 5011: anchors_keys_refused */
+	LIMIT_TRACKED_KEY_BYTES = 1100, /* RDATA of one: RSA of 8192 bits */
+	LIMIT_ANCHOR_FILE_BYTES = 256 * 1024,
 	LIMIT_DENIAL_RECORDS =
 		16, /* NSEC or NSEC3 records of a proof: CVE-2023-50868 */
 	LIMIT_NSEC3_ITERATIONS = 50, /* RFC 9276: over it a zone is insecure */
