@@ -45,7 +45,15 @@
 		"TTL of hosts-style entries")                                          \
 	X(BOOL, hints_use_nodata, "hints.use_nodata", 1, 0, 1,                         \
 		"other types of a name with a hint are NODATA")                        \
-	X(BOOL, reorder_rr, "reorder_RR", 1, 0, 1, "rotate the records of an RRset")
+	X(BOOL, reorder_rr, "reorder_RR", 1, 0, 1, "rotate the records of an RRset")   \
+	X(MS, anchors_hold_down_ms, "trust_anchors.hold_down_time", 2592000000, 1000,  \
+		31536000000,                                                           \
+		"how long a zone must show a new key before it is trusted")            \
+	X(MS, anchors_refresh_ms, "trust_anchors.refresh_time", 0, 0, 1296000000,      \
+		"how often managed zones are asked for their keys; 0: as RFC 5011 "    \
+		"says")                                                                \
+	X(U32, anchors_keep_removed, "trust_anchors.keep_removed", 0, 0, 16,           \
+		"removed keys that stay in the file")
 
 /* Flags by name: option('NAME', true), policy.FLAGS. One bit each. */
 #define CONF_FLAGS(X)                                                                  \
@@ -222,6 +230,19 @@ struct conf_anchor { /* kept and shown; checked by DNSSEC */
 	struct conf_where where;
 };
 
+struct conf_anchor_file {
+	const char *path;
+	const uint8_t *owner; /* as the file said; the root if it is not there yet */
+	bool readonly;        /* watched, never written: no RFC 5011 */
+	struct conf_where where;
+};
+
+struct conf_insecure { /* negative trust anchor */
+	const uint8_t *name;
+	const char *reason; /* NULL: none */
+	int64_t until_s;    /* INT64_MAX: for good */
+};
+
 struct conf {
 	struct arena *arena; /* owns everything below */
 	const char *file;    /* the main configuration file */
@@ -267,8 +288,12 @@ struct conf {
 	bool anchor_builtin; /* the root's keys, unless removed */
 	struct conf_anchor *anchors;
 	size_t anchor_count;
-	const uint8_t **insecure; /* trust_anchors.set_insecure */
+	struct conf_anchor_file *anchor_files;
+	size_t anchor_file_count;
+	struct conf_insecure *insecure; /* trust_anchors.set_insecure */
 	size_t insecure_count;
+	const uint8_t **time_servers; /* unvalidated while the clock is wrong */
+	size_t time_server_count;
 
 	uint32_t flags;             /* of enum conf_flag: option() */
 	uint32_t modules;           /* 1 << enum conf_module */
@@ -353,8 +378,11 @@ bool conf_root_add(struct conf *c, const uint8_t *name, const struct addr *addr)
 /* "OWNER [TTL] [CLASS] DS|DNSKEY RDATA". */
 bool conf_anchor_add(struct conf *c, const char *text, struct conf_where where,
 	char error[static 256]);
-/* Every DS and DNSKEY of a zone file. */
-bool conf_anchor_file(struct conf *c, const char *path, char error[static 256]);
+/* A file of keys, in place of what was said for its zone before. */
+bool conf_anchor_file(struct conf *c, const char *path, bool readonly,
+	struct conf_where where, char error[static 256]);
+/* Nothing is trusted for this zone by itself. False: nothing was. */
+bool conf_anchor_remove(struct conf *c, const uint8_t *zone);
 
 /* Text of a zone file (root hints) by libzscanner: NS of "." and their addresses into c->roots (replaced). On an error: false, and
  * `error` says file, line and reason. */

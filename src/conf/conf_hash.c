@@ -66,6 +66,7 @@ static void add_rule(struct hash_state *s, const struct policy_rule *r)
 	add_text(s, r->message);
 }
 
+/* What is trusted, but for what files say, which changes by itself. */
 static void add_anchors(struct hash_state *s, const struct conf *c)
 {
 	add(s, "anchors %d", c->anchor_builtin);
@@ -75,9 +76,25 @@ static void add_anchors(struct hash_state *s, const struct conf *c)
 		add_name(s, a->owner);
 		hash_add(s, a->rdata, a->rdata_len);
 	}
+	for (size_t i = 0; i < c->anchor_file_count; i++) {
+		add(s, "anchor file %d", c->anchor_files[i].readonly);
+		add_text(s, c->anchor_files[i].path);
+	}
 	for (size_t i = 0; i < c->insecure_count; i++) {
 		add(s, "insecure");
-		add_name(s, c->insecure[i]);
+		add_name(s, c->insecure[i].name);
+	}
+}
+
+static void add_anchor_remarks(struct hash_state *s, const struct conf *c)
+{
+	for (size_t i = 0; i < c->insecure_count; i++) {
+		add(s, "until %lld", (long long)c->insecure[i].until_s);
+		add_text(s, c->insecure[i].reason);
+	}
+	for (size_t i = 0; i < c->time_server_count; i++) {
+		add(s, "time server");
+		add_name(s, c->time_servers[i]);
 	}
 }
 
@@ -117,6 +134,7 @@ static void add_lists(struct hash_state *s, const struct conf *c)
 	for (size_t i = 0; i < c->view_count; i++)
 		add_rule(s, &c->views[i]);
 	add_anchors(s, c);
+	add_anchor_remarks(s, c);
 }
 
 uint64_t conf_hash(const struct conf *c)

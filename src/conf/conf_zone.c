@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* conf/conf_zone.c - what stands in zone-file form: root hints, trust anchors, single
- * RDATA. */
+/* conf/conf_zone.c - what stands in zone-file form: root hints, single trust anchors,
+ * single RDATA. */
 #include "conf/conf.h"
 
 #include <errno.h>
@@ -12,6 +12,7 @@
 
 #include <libzscanner/scanner.h>
 
+#include "dnssec/rfc5011.h"
 #include "wire/codes.h"
 
 enum { TEXT_RECORD_MAX = 128 * 1024 }; /* one record in text form */
@@ -186,41 +187,34 @@ bool conf_root_file(struct conf *c, const char *path, char error[static 256])
 struct anchor_read {
 	struct conf *c;
 	struct conf_where where;
-	const char *text; /* NULL: make one from the RDATA */
+	const char *text;
 	char *error;
 	size_t added;
 };
-
-static const char *anchor_text(struct anchor_read *a, const struct zone_record *rr)
-{
-	if (a->text)
-		return arena_strdup(a->c->arena, a->text);
-	char name[NAME_TEXT_MAX], type[16];
-	const size_t cap = NAME_TEXT_MAX + 64 + rr->rdata_len * (size_t)2;
-	char *out = arena_alloc(a->c->arena, cap);
-	if (!out)
-		return NULL;
-	/* RFC 3597 section 5 */
-	int at = snprintf(out, cap, "%s IN %s \\# %u ", name_to_text(rr->owner, name),
-		type_to_text(rr->type, type), rr->rdata_len);
-	for (unsigned i = 0; i < rr->rdata_len; i++)
-		at += snprintf(out + at, cap - (size_t)at, "%02x", rr->rdata[i]);
-	return out;
-}
 
 static bool anchor_on_record(void *ctx, const struct zone_record *rr)
 {
 	struct anchor_read *a = ctx;
 	if (rr->type != TYPE_DS && rr->type != TYPE_DNSKEY) {
-		if (!a->text) /* a file may hold other records beside */
-			return true;
 		snprintf(a->error, 256, "neither DS nor DNSKEY");
 		return false;
 	}
 	struct conf *c = a->c;
+	for (size_t i = 0; i < c->anchor_file_count; i++) {
+		const struct conf_anchor_file *f = &c->anchor_files[i];
+		if (f->readonly || !name_equal(f->owner, rr->owner))
+			continue;
+		snprintf(a->error, 256, "the keys of this zone are in %.160s", f->path);
+		return false;
+	}
+	if (!trust_point_add(&(struct trust_point){ 0 }, rr->type, rr->rdata,
+		    rr->rdata_len, KEY_VALID, 0)) {
+		snprintf(a->error, 256, "this record cannot be a trust anchor");
+		return false;
+	}
 	uint8_t *owner = arena_dup(c->arena, rr->owner, name_len(rr->owner));
 	const uint8_t *rdata = arena_dup(c->arena, rr->rdata, rr->rdata_len);
-	const char *text = anchor_text(a, rr);
+	const char *text = arena_strdup(c->arena, a->text);
 	struct conf_anchor *anchor =
 		conf_push(c, &c->anchors, &c->anchor_count, sizeof(*anchor));
 	if (!owner || !rdata || !text || !anchor) {
@@ -265,17 +259,6 @@ bool conf_anchor_add(struct conf *c, const char *text, struct conf_where where,
 	if (fine && !a.added)
 		snprintf(error, 256, "not a record: %.200s", text);
 	return fine && a.added;
-}
-
-bool conf_anchor_file(struct conf *c, const char *path, char error[static 256])
-{
-	struct anchor_read a = { c, { arena_strdup(c->arena, path), 0 }, NULL, error,
-		0 };
-	if (!zone_read(path, NULL, anchor_on_record, &a, error))
-		return false;
-	if (!a.added)
-		snprintf(error, 256, "%.160s: no DS or DNSKEY record", path);
-	return a.added > 0;
 }
 
 /* --- one RDATA ---------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* lua/core_data.c - names and numbers of the DNS; hints, root hints, trust anchors. */
+/* lua/core_data.c - names and numbers of the DNS; hints, root hints. */
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -235,96 +235,6 @@ static int core_root_add(lua_State *L)
 	return 0;
 }
 
-/* --- trust anchors ---------------------------------------------------------------- */
-
-static int core_anchor_add(lua_State *L)
-{
-	char error[256];
-	if (!conf_anchor_add(
-		    script_of(L)->conf, luaL_checkstring(L, 1), script_where(L), error))
-		return script_raise(L, "trust_anchors.add: %s", error);
-	return 0;
-}
-
-static int core_anchor_file(lua_State *L)
-{
-	char error[256];
-	if (!conf_anchor_file(script_of(L)->conf, luaL_checkstring(L, 1), error))
-		return script_raise(L, "trust_anchors.add_file: %s", error);
-	return 0;
-}
-
-static int core_anchor_remove(lua_State *L)
-{
-	struct conf *c = script_of(L)->conf;
-	uint8_t name[NAME_MAX_LEN];
-	core_name_arg(L, 1, "trust_anchors.remove", name);
-	struct conf_anchor *kept = NULL;
-	size_t count = 0;
-	const size_t before = c->anchor_count;
-	for (size_t i = 0; i < before; i++) {
-		if (name_equal(c->anchors[i].owner, name))
-			continue;
-		struct conf_anchor *to = conf_push(c, &kept, &count, sizeof(*to));
-		if (to)
-			*to = c->anchors[i];
-	}
-	c->anchors = kept;
-	c->anchor_count = count;
-	const bool builtin = name_is_root(name) && c->anchor_builtin;
-	if (builtin)
-		c->anchor_builtin = false;
-	lua_pushboolean(L, builtin || count < before);
-	return 1;
-}
-
-/* anchors([owner]) -> list of texts */
-static int core_anchors(lua_State *L)
-{
-	const struct conf *c = script_of(L)->conf;
-	uint8_t name[NAME_MAX_LEN];
-	const bool one = !lua_isnoneornil(L, 1);
-	int n = 0;
-	if (one)
-		core_name_arg(L, 1, "trust_anchors.summary", name);
-	lua_newtable(L);
-	for (size_t i = 0; i < c->anchor_count; i++) {
-		if (one && !name_equal(c->anchors[i].owner, name))
-			continue;
-		lua_pushstring(L, c->anchors[i].text);
-		lua_rawseti(L, -2, ++n);
-	}
-	return 1;
-}
-
-/* insecure([list of names]) -> list of texts */
-static int core_insecure(lua_State *L)
-{
-	struct conf *c = script_of(L)->conf;
-	uint8_t name[NAME_MAX_LEN];
-	char text[NAME_TEXT_MAX];
-	if (lua_istable(L, 1)) {
-		c->insecure = NULL;
-		c->insecure_count = 0;
-		for (int i = 1; i <= (int)lua_objlen(L, 1); i++) {
-			lua_rawgeti(L, 1, i);
-			const size_t len = core_name_arg(
-				L, -1, "trust_anchors.set_insecure", name);
-			const uint8_t **to = conf_push(
-				c, &c->insecure, &c->insecure_count, sizeof(*to));
-			if (to)
-				*to = arena_dup(c->arena, name, len);
-			lua_pop(L, 1);
-		}
-	}
-	lua_newtable(L);
-	for (size_t i = 0; i < c->insecure_count; i++) {
-		lua_pushstring(L, name_to_text(c->insecure[i], text));
-		lua_rawseti(L, -2, (int)i + 1);
-	}
-	return 1;
-}
-
 const luaL_Reg core_data[] = {
 	{ "dname", core_dname },
 	{ "dname_text", core_dname_text },
@@ -344,10 +254,5 @@ const luaL_Reg core_data[] = {
 	{ "roots", core_roots },
 	{ "roots_clear", core_roots_clear },
 	{ "root_add", core_root_add },
-	{ "anchor_add", core_anchor_add },
-	{ "anchor_file", core_anchor_file },
-	{ "anchor_remove", core_anchor_remove },
-	{ "anchors", core_anchors },
-	{ "insecure", core_insecure },
 	{ NULL, NULL },
 };

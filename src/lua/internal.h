@@ -60,6 +60,7 @@ void script_entry(struct script *s, const char *name);
 extern const luaL_Reg core_settings[];
 extern const luaL_Reg core_net[];
 extern const luaL_Reg core_data[];
+extern const luaL_Reg core_anchor_functions[];
 extern const luaL_Reg core_policy[];
 extern const luaL_Reg core_run[];
 

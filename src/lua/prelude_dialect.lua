@@ -582,8 +582,7 @@ merged.modules = true
 --- trust_anchors
 
 local anchors = {}
-local anchor_values = { hold_down_time = 30 * G.day, refresh_time = false, keep_removed = 0,
-	bootstrap_url = 'https://data.iana.org/root-anchors/root-anchors.xml', bootstrap_ca = '' }
+local anchor_values = { bootstrap_url = 'https://data.iana.org/root-anchors/root-anchors.xml', bootstrap_ca = '' }
 
 function anchors.add(text)
 	setting('trust_anchors.add')
@@ -591,9 +590,9 @@ function anchors.add(text)
 	return true
 end
 
-function anchors.add_file(path)
+function anchors.add_file(path, readonly)
 	setting('trust_anchors.add_file')
-	core.anchor_file(file_path('trust_anchors.add_file', path))
+	core.anchor_file(file_path('trust_anchors.add_file', path), readonly and true or false)
 	return true
 end
 
@@ -609,13 +608,35 @@ function anchors.set_insecure(names)
 	return true
 end
 
-function anchors.summary(owner)
-	local lines = core.anchors(owner)
-	for _, name in ipairs(owner and {} or core.insecure()) do lines[#lines + 1] = name .. ' is insecure' end
-	return table.concat(lines, '\n')
+function anchors.set_time_servers(names)
+	setting('trust_anchors.set_time_servers')
+	core.time_servers(expect('trust_anchors.set_time_servers', names, 'table'))
+	return true
 end
 
-local anchor_props = { insecure = { function() return core.insecure() end } }
+function anchors.summary(owner)
+	local text = core.anchors(owner)
+	if text ~= '' then return (text:gsub('\n$', '')) end
+	return owner and owner .. ' has no explicit trust anchors' or 'No valid trust anchors, DNSSEC validation is disabled'
+end
+
+local anchor_props = {
+	insecure = { function() return core.insecure() end },
+	time_servers = { function() return core.time_servers() end },
+	keep_removed = core.option_prop('trust_anchors.keep_removed'),
+	hold_down_time = core.option_prop('trust_anchors.hold_down_time'),
+	-- nil there, 0 here: as the RFC says
+	refresh_time = {
+		function()
+			local ms = core.option('trust_anchors.refresh_time')
+			return ms > 0 and ms or nil
+		end,
+		function(value)
+			setting('trust_anchors.refresh_time')
+			core.option('trust_anchors.refresh_time', value or 0)
+		end,
+	},
+}
 for name in pairs(anchor_values) do
 	anchor_props[name] = {
 		function() return anchor_values[name] or nil end,

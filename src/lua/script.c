@@ -265,6 +265,7 @@ static bool prelude_load(struct script *s, char error[static 1024])
 	register_all(L, core_settings);
 	register_all(L, core_net);
 	register_all(L, core_data);
+	register_all(L, core_anchor_functions);
 	register_all(L, core_policy);
 	register_all(L, core_run);
 	s->dispatch = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -34,6 +34,8 @@ struct script_host {
 			void *rowctx, const char *instance, bool ok, const char *text),
 		void *rowctx);
 	void (*quit)(void *ctx);
+	/* trust_anchors.summary(): text, of one zone or (NULL) of all */
+	char *(*anchors)(void *ctx, const uint8_t *zone);
 	/* worker.stats(): (name, value) pairs */
 	void (*worker_stats)(void *ctx,
 		void (*row)(void *rowctx, const char *name, double value),

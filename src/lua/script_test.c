@@ -569,6 +569,79 @@ static void configuration_hash_covers_the_code_of_callbacks(void **state)
 		hash_of("cache.size = 8 * MB"), hash_of("cache.size = 8192 * kB"));
 }
 
+/* Order counts: a file takes the place of what was said for its zone before. */
+static void anchors_add_up_and_replace(void **state)
+{
+	(void)state;
+	struct script *s = good("assert(trust_anchors.refresh_time == nil)\n"
+				"trust_anchors.refresh_time = 2 * sec\n"
+				"trust_anchors.hold_down_time = 1 * day\n"
+				"trust_anchors.keep_removed = 3\n"
+				"trust_anchors.set_time_servers{ 'ntp.test' }\n"
+				"trust_anchors.set_insecure{ 'a.test', { 'b.test', "
+				"reason = 'lost keys', expires = '2030-01-02' }, "
+				"{ 'c.test', expires = '1970-01-02T00:00:01Z' }, "
+				"{ 'd.test', expires = 77 } }\n");
+	struct conf *c = script_conf(s);
+	assert_true(c->anchor_builtin);
+	assert_int_equal(c->anchors_refresh_ms, 2000);
+	assert_int_equal(c->anchors_hold_down_ms, 86400000);
+	assert_int_equal(c->anchors_keep_removed, 3);
+	assert_int_equal(c->time_server_count, 1);
+	assert_int_equal(c->insecure_count, 4);
+	assert_true(c->insecure[0].until_s == INT64_MAX);
+	assert_null(c->insecure[0].reason);
+	assert_string_equal(c->insecure[1].reason, "lost keys");
+	assert_int_equal(c->insecure[1].until_s, 1893542400);
+	assert_int_equal(c->insecure[2].until_s, 86401);
+	assert_int_equal(c->insecure[3].until_s, 77);
+	script_free(s);
+
+	static const char file[] = "/tmp/shoal-script-test-keys";
+	static const char ds[] = "DS 1 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BB"
+				 "C683457104237C7F8EC8D";
+	FILE *out = fopen(file, "w");
+	assert_non_null(out);
+	fprintf(out, "example. %s\n", ds);
+	fclose(out);
+	char text[1024];
+	snprintf(text, sizeof(text),
+		"trust_anchors.add('example. %s') trust_anchors.add('. %s')\n"
+		"trust_anchors.add_file('%s', true)\n",
+		ds, ds, file);
+	s = good(text);
+	c = script_conf(s);
+	assert_true(c->anchor_builtin);
+	assert_int_equal(c->anchor_count, 1);
+	assert_int_equal(c->anchor_file_count, 1);
+	assert_true(c->anchor_files[0].readonly);
+	script_free(s);
+	snprintf(text + strlen(text), sizeof(text) - strlen(text),
+		"assert(trust_anchors.remove('example'))\n"
+		"assert(trust_anchors.remove('.'))\n"
+		"assert(not trust_anchors.remove('.'))\n"
+		"assert(trust_anchors.summary():match('disabled'))\n");
+	s = good(text);
+	c = script_conf(s);
+	assert_false(c->anchor_builtin);
+	assert_int_equal(c->anchor_count + c->anchor_file_count, 0);
+	script_free(s);
+	unlink(file);
+}
+
+static void anchors_make_a_domain(void **state)
+{
+	(void)state;
+	struct script *a = good(""), *b = good("trust_anchors.set_insecure{'x'}"),
+		      *c = good("trust_anchors.set_insecure{{'x', reason='r'}}");
+	assert_true(script_conf(a)->domain != script_conf(b)->domain);
+	assert_true(script_conf(b)->domain == script_conf(c)->domain);
+	assert_true(script_conf(b)->hash != script_conf(c)->hash);
+	script_free(a);
+	script_free(b);
+	script_free(c);
+}
+
 static void hints_and_views_and_anchors_are_kept(void **state)
 {
 	(void)state;
@@ -597,9 +670,25 @@ static void hints_and_views_and_anchors_are_kept(void **state)
 	assert_true(policy_allows(c, &a));
 	script_free(s);
 	bad("trust_anchors.config = 'x'", "was removed: use trust_anchors.add_file");
-	bad("trust_anchors.add_file('/nonexistent')", "No such file");
+	bad("trust_anchors.add_file('/nonexistent', true)", "No such file");
+	bad("trust_anchors.add_file('/nonexistent/root.keys')", "No such file");
+	bad("trust_anchors.add_file('/etc')", "Is a directory");
+	bad("trust_anchors.add_file('/etc/hosts')", "/etc/hosts:1: ");
+	bad("trust_anchors.add_file('/nonexistent') trust_anchors.add('. DS 1 8 2 "
+	    "E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D')",
+		"the keys of this zone are in /nonexistent");
+	bad("trust_anchors.add('. DNSKEY 385 3 8 AwEA')", "cannot be a trust anchor");
+	bad("trust_anchors.set_insecure{ { 'a', expires = 'soon' } }",
+		"expires: expected 'YYYY-MM-DD'");
+	bad("trust_anchors.set_insecure{ { 'a', until_s = 1 } }",
+		"unknown field 'until_s'");
+	bad("trust_anchors.set_insecure{ { 'a', reason = 'tab\\t' } }",
+		"reason: expected printable ASCII");
+	bad("trust_anchors.set_time_servers{ '.' }", "a host name");
+	bad("trust_anchors.hold_down_time = 1", "is not within");
 	bad("trust_anchors.add('x y z')", "trust_anchors.add: ");
-	ok_eval("trust_anchors.remove('.')", "trust_anchors.summary()", "");
+	ok_eval("trust_anchors.remove('.')", "trust_anchors.summary()",
+		"No valid trust anchors, DNSSEC validation is disabled");
 }
 
 /* --- a running instance ----------------------------------------------------------- */
@@ -825,6 +914,8 @@ int main(void)
 		cmocka_unit_test(callbacks_forwarders_outlive_the_query),
 		cmocka_unit_test(configuration_hash_covers_the_code_of_callbacks),
 		cmocka_unit_test(hints_and_views_and_anchors_are_kept),
+		cmocka_unit_test(anchors_add_up_and_replace),
+		cmocka_unit_test(anchors_make_a_domain),
 		cmocka_unit_test(running_instance_refuses_settings_and_does_actions),
 		cmocka_unit_test(values_print_as_lua),
 		cmocka_unit_test(our_patterns_match_what_lua_matches),

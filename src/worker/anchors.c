@@ -17,7 +17,8 @@ static void add_configured(struct anchor_set *set, const struct conf *c)
 				name_to_text(a->owner, name));
 	}
 	for (size_t i = 0; i < c->insecure_count; i++)
-		anchor_set_negative(set, c->insecure[i], NULL, ANCHOR_FOREVER);
+		anchor_set_negative(set, c->insecure[i].name, c->insecure[i].reason,
+			c->insecure[i].until_s);
 }
 
 bool anchors_open(struct worker *w)
