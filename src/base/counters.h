@@ -127,6 +127,21 @@
 	X(answers_secure, COUNTER, "Resolutions with a validated answer")              \
 	X(answers_insecure, COUNTER, "Resolutions with an answer of an unsigned zone") \
 	X(answers_bogus, COUNTER, "Resolutions failed because of DNSSEC")              \
+	/* trust anchors and the clock */                                              \
+	X(anchors_changed, COUNTER, "Times that the set of trust anchors changed")     \
+	X(anchors_refreshes, COUNTER,                                                  \
+		"Managed zones asked for their keys, with a trusted answer")           \
+	X(anchors_refresh_failures, COUNTER,                                           \
+		"Managed zones asked for their keys in vain")                          \
+	X(anchors_keys_refused, COUNTER,                                               \
+		"New keys of managed zones not followed: too many, or unknown")        \
+	X(anchors_file_errors, COUNTER,                                                \
+		"Files of trust anchors that could not be read or written")            \
+	X(anchors_signals, COUNTER, "Key tags told to zones (RFC 8145)")               \
+	X(answers_sentinel, COUNTER,                                                   \
+		"Answers made SERVFAIL by the root key sentinel (RFC 8509)")           \
+	X(clock_jumps, COUNTER, "Times that the clock jumped by ten minutes or more")  \
+	X(clock_wrong, GAUGE, "1 while the clock is known to be wrong")                \
 	/* cache, as this instance uses it */                                          \
 	X(cache_hits, COUNTER, "Cache reads that found an entry")                      \
 	X(cache_misses, COUNTER, "Cache reads that found none")                        \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "worker/host.h"
+#include "worker/anchors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -272,6 +273,7 @@ struct script_host host_of(struct worker *w)
 		.event_clear = host_event_clear,
 		.map = host_map,
 		.quit = host_quit,
+		.anchors = anchors_summary,
 		.resolve = host_resolve,
 		.worker_stats = host_worker_stats,
 	};

@@ -395,6 +395,11 @@ void resolve_give_up(struct resolve *r, int ede, const char *text)
 	tell_more(r, UINT_MAX);
 }
 
+void resolve_set_anchors(struct resolve *r, struct anchor_set *set)
+{
+	r->env.iter.anchors = set;
+}
+
 size_t resolve_in_flight(const struct resolve *r)
 {
 	return r->in_flight;

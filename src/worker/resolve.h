@@ -103,6 +103,8 @@ enum resolve_outcome resolve_ask(
 void resolve_check(struct resolve *r);
 /* SERVFAIL with this extended error to everyone who waits. */
 void resolve_give_up(struct resolve *r, int ede, const char *text);
+/* For what begins from now on; held by what goes on. */
+void resolve_set_anchors(struct resolve *r, struct anchor_set *set);
 size_t resolve_in_flight(const struct resolve *r);
 /* Clients that wait; internal queries are not counted. */
 size_t resolve_waiting(const struct resolve *r);

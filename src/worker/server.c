@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "worker/server.h"
+#include "worker/sentinel.h"
 
 #include <assert.h>
 #include <string.h>
@@ -402,6 +403,8 @@ void server_deliver(
 		.count = answer->record_count,
 		.rotate = w->respond.rotate ? w->rotate++ : 0,
 	};
+	const struct respond_what fail = { .rcode = RCODE_SERVFAIL, .ede = EDE_NONE };
+	const bool sentinel = sentinel_fails(w, q, answer);
 	struct reply_slot own = { .out = w->reply, .cap = SCRATCH_LEN };
 	const struct asked a = {
 		.w = w,
@@ -414,8 +417,9 @@ void server_deliver(
 		counter_up(w->counters, answers_cached);
 	if (answer->stale)
 		counter_up(w->counters, answers_stale);
-	answer_with(&a, &what, took_us);
+	answer_with(&a, sentinel ? &fail : &what, took_us);
 	if (!waiter->slot)
 		send_reply(client, &own);
-	keep_answer(w, q, result);
+	if (!sentinel)
+		keep_answer(w, q, result);
 }

@@ -26,6 +26,7 @@
 #include "worker/secure.h"
 #include "worker/server.h"
 #include "worker/stop.h"
+#include "worker/ta_signal.h"
 #include "worker/tick.h"
 
 enum {
@@ -332,6 +333,7 @@ static void ready(struct worker *w, const struct start_options *o)
 		"shoald %s, instance %s, serves; configuration %s, hash %016" PRIx64,
 		SHOAL_VERSION, o->name, o->file, w->conf->hash);
 	prime_start(w);
+	ta_signal_start(w);
 }
 
 /* Against the order of coming. */

@@ -9,6 +9,8 @@
 
 #include "base/log.h"
 #include "ctl/notify.h"
+#include "worker/anchor_files.h"
+#include "worker/clock.h"
 #include "worker/listen.h"
 #include "worker/secure.h"
 
@@ -16,7 +18,6 @@ enum {
 	TICK_US = 500 * 1000, /* a heart that stands still for a second is seen */
 	TICKS_A_SECOND = 1000 * 1000 / TICK_US,
 	TICKS_IDLE_GAUGES = 20, /* an idle instance looks at itself every 10 s only */
-	JUMP_MS = 10 * 60 * 1000,
 };
 
 /* proc(5), statm: resident pages. */
@@ -48,19 +49,6 @@ static void gauges(struct worker *w)
 	listen_gauges(w);
 }
 
-/* The module detect_time_jump: entries from the future are misses, so only say why. */
-static void watch_clock(struct worker *w, const struct now *now)
-{
-	const int64_t offset_ms = now->wall_ms - now->mono_us / 1000;
-	const int64_t jump_ms = offset_ms - w->clock_offset_ms;
-	w->clock_offset_ms = offset_ms;
-	if (llabs(jump_ms) < JUMP_MS ||
-		!conf_module_on(w->conf, MODULE_detect_time_jump))
-		return;
-	log_warning(TIMEJM, "the clock jumped by %" PRId64 " s%s", jump_ms / 1000,
-		jump_ms < 0 ? ": what was cached before is asked for again" : "");
-}
-
 static void tick(void *ctx)
 {
 	struct worker *w = ctx;
@@ -77,7 +65,8 @@ static void tick(void *ctx)
 		secure_tick(w);
 		listen_tick(w);
 		resolve_check(w->resolve);
-		watch_clock(w, now);
+		clock_tick(w);
+		anchor_files_tick(w);
 		const bool busy = w->counters->queries != w->busy_queries;
 		if (busy || w->ticks % TICKS_IDLE_GAUGES == 0)
 			gauges(w);
@@ -98,8 +87,7 @@ static void watchdog(void *ctx)
 
 void tick_start(struct worker *w)
 {
-	const struct now *now = loop_now(w->loop);
-	w->clock_offset_ms = now->wall_ms - now->mono_us / 1000;
+	clock_start(w);
 	tick(w);
 	if (notify_watchdog_us() && conf_module_on(w->conf, MODULE_watchdog))
 		watchdog(w);

@@ -77,7 +77,8 @@ struct worker {
 	struct shm stats_shm;
 	struct cache *cache;
 	struct anchor_set *anchors; /* anchors.c */
-	struct snapshot *snapshot;  /* NULL: no folder for one */
+	struct anchor_files *anchor_files;
+	struct snapshot *snapshot; /* NULL: no folder for one */
 	struct infra *infra;
 	struct verifier verifier;
 	struct poison *poison;
@@ -108,10 +109,14 @@ struct worker {
 	struct prefetch *prefetches; /* LIMIT_PREFETCHES; NULL: the module is off */
 
 	/* each with its own idea in its file */
-	struct timer tick_timer, watchdog_timer, priming_timer, stop_timer, net_timer;
+	struct timer tick_timer, watchdog_timer, priming_timer, clock_timer,
+		signal_timer, stop_timer, net_timer;
 	struct watch net_watch;
 	struct script_timer events[EVENTS_MAX];
-	int64_t clock_offset_ms; /* wall minus monotonic, at the last tick */
+	int64_t clock_offset_ms; /* wall minus since boot, at the last tick */
+	bool clock_wrong;        /* for certain: clock.c */
+	bool clock_unchecked;    /* not compared with the root's signatures yet */
+	unsigned clock_tries;
 	uint64_t ticks, busy_queries;
 	unsigned priming_tries;
 	/* while stopping */
