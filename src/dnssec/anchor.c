@@ -306,6 +306,13 @@ const struct anchor *anchor_find_type(
 	return anchor_find(set, type == TYPE_DS ? name_parent(name) : name, now_s);
 }
 
+const char *anchor_reason(
+	const struct anchor_set *set, const uint8_t *name, int64_t now_s)
+{
+	const struct anchor *a = anchor_find(set, name, now_s);
+	return a && a->kind == ANCHOR_NEGATIVE ? a->reason : NULL;
+}
+
 size_t anchor_set_count(const struct anchor_set *set)
 {
 	return set->count;

@@ -59,6 +59,10 @@ const struct anchor *anchor_find(
 const struct anchor *anchor_find_type(const struct anchor_set *set, const uint8_t *name,
 	uint16_t type, int64_t now_s);
 
+/* Why names there are not validated, if somebody said it; else NULL. */
+const char *anchor_reason(
+	const struct anchor_set *set, const uint8_t *name, int64_t now_s);
+
 size_t anchor_set_count(const struct anchor_set *set);
 const struct anchor *anchor_set_at(const struct anchor_set *set, size_t i);
 /* Over owners and records, not over reasons and times: what was validated under one set

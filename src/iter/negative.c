@@ -4,7 +4,7 @@
 
 static bool take_proofs(struct iter *it, struct frame *f)
 {
-	const uint32_t ttl = store_negative_ttl(it, &it->reply);
+	const uint32_t ttl = store_negative_ttl(it, f->ask_name, &it->reply);
 	for (size_t i = 0; i < it->reply.count; i++) {
 		const struct reply_rrset *set = &it->reply.rrsets[i];
 		const bool soa = set->rr.type == TYPE_SOA;

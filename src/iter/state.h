@@ -402,7 +402,8 @@ uint32_t store_ttl(const struct iter *it, uint32_t ttl);
 uint32_t store_rrset_ttl(const struct iter *it, const struct rrset *rr);
 /* Is a signature of it over? */
 bool store_sig_ended(const struct iter *it, const struct rrset *rr);
-uint32_t store_negative_ttl(const struct iter *it, const struct reply *r);
+uint32_t store_negative_ttl(
+	const struct iter *it, const uint8_t *name, const struct reply *r);
 /* One RRset, with the proofs that belong to a wildcard's expansion. */
 void store_rrset(struct iter *it, const struct frame *f, const struct reply_rrset *set,
 	enum cache_rank rank, const struct reply *proofs);

@@ -49,7 +49,20 @@ bool store_sig_ended(const struct iter *it, const struct rrset *rr)
 	return sig_left(it, rr) < 0;
 }
 
-uint32_t store_rrset_ttl(const struct iter *it, const struct rrset *rr)
+/* What was not validated because of a negative anchor is not used after its end. */
+static uint32_t anchor_ttl(
+	const struct iter *it, const uint8_t *name, uint16_t type, uint32_t ttl)
+{
+	const int64_t now_s = now_wall_s(&it->now);
+	const struct anchor *a =
+		it->env.anchors ? anchor_find_type(it->env.anchors, name, type, now_s)
+				: NULL;
+	if (!a || a->kind != ANCHOR_NEGATIVE || a->until_s - now_s >= (int64_t)ttl)
+		return ttl;
+	return (uint32_t)(a->until_s - now_s);
+}
+
+static uint32_t signed_ttl(const struct iter *it, const struct rrset *rr)
 {
 	const uint32_t ttl = store_ttl(it, rr->ttl);
 	const int32_t left = sig_left(it, rr);
@@ -58,12 +71,18 @@ uint32_t store_rrset_ttl(const struct iter *it, const struct rrset *rr)
 	return left > (int64_t)rr->ttl ? (uint32_t)left : rr->ttl;
 }
 
-uint32_t store_negative_ttl(const struct iter *it, const struct reply *r)
+uint32_t store_rrset_ttl(const struct iter *it, const struct rrset *rr)
+{
+	return anchor_ttl(it, rr->name, rr->type, signed_ttl(it, rr));
+}
+
+uint32_t store_negative_ttl(
+	const struct iter *it, const uint8_t *name, const struct reply *r)
 {
 	uint32_t ttl = r->soa_zone ? r->negative_ttl : NEGATIVE_TTL_NO_SOA;
 	if (ttl > NEGATIVE_TTL_MAX)
 		ttl = NEGATIVE_TTL_MAX;
-	return store_ttl(it, ttl);
+	return anchor_ttl(it, name, TYPE_ANY, store_ttl(it, ttl));
 }
 
 bool store_is_denial(uint16_t type)
@@ -149,7 +168,7 @@ void store_rrset(struct iter *it, const struct frame *f, const struct reply_rrse
 void store_negative(struct iter *it, const struct frame *f, const uint8_t *name,
 	bool nxdomain, const struct reply *r)
 {
-	const uint32_t ttl = store_negative_ttl(it, r);
+	const uint32_t ttl = store_negative_ttl(it, name, r);
 	struct bundle_item items[BUNDLE_MAX];
 	const size_t count = proofs_of(r, true, ttl, items, 0);
 	const struct cache_key key =

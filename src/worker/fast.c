@@ -2,6 +2,7 @@
 #include "worker/fast.h"
 
 #include "cache/answer.h"
+#include "dnssec/anchor.h"
 #include "wire/codes.h"
 #include "worker/tally.h"
 
@@ -68,6 +69,9 @@ size_t fast_answer(struct worker *w, const struct query *q, enum transport via,
 			*due_s = (uint32_t)(meta.expire_s -
 					    now_wall_s(loop_now(w->loop)));
 		what.ede = meta.ede;
+		if (meta.ede == EDE_NEGATIVE_ANCHOR && w->anchors)
+			what.ede_text = anchor_reason(
+				w->anchors, q->name, now_wall_s(loop_now(w->loop)));
 		what.rcode = out[AT_FLAGS_LOW] & 0x0f;
 		len = respond_opt(&w->respond, q, via, &what, out, len, limit);
 	} else {

@@ -15,6 +15,7 @@ enum {
 };
 
 #define NOTE_SILENT "no root server answers"
+#define NOTE_BOGUS "the root's own servers cannot be validated"
 
 static void prime(struct worker *w, bool no_cache);
 
@@ -32,7 +33,9 @@ static void again_in(struct worker *w, int64_t ms)
 static void note(struct worker *w, const char *text)
 {
 	char *notes = w->stats->notes;
-	if (*text || strcmp(notes, NOTE_SILENT) == 0)
+	if (*text && w->clock_wrong)
+		return; /* says why already */
+	if (*text || strcmp(notes, NOTE_SILENT) == 0 || strcmp(notes, NOTE_BOGUS) == 0)
 		snprintf(notes, sizeof(w->stats->notes), "%s", text);
 }
 
@@ -46,9 +49,10 @@ static void primed(void *ctx, const struct resolve_result *result)
 		int64_t wait_ms = RETRY_LAST_MS;
 		if (w->priming_tries < 5)
 			wait_ms = RETRY_FIRST_MS << w->priming_tries;
+		const char *why = a->bogus ? NOTE_BOGUS : NOTE_SILENT;
 		if (w->priming_tries++ == 0)
-			log_warning(PRIMIN, NOTE_SILENT " (priming; trying on)");
-		note(w, NOTE_SILENT);
+			log_warning(PRIMIN, "%s (priming; trying on)", why);
+		note(w, why);
 		again_in(w, wait_ms);
 		return;
 	}

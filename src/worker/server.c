@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "dnssec/anchor.h"
 #include "policy/policy.h"
 #include "wire/codes.h"
 #include "wire/name.h"
@@ -392,12 +393,16 @@ void server_deliver(
 			udp_server_forget(client->udp, &client->peer);
 		return;
 	}
+	const char *reason = NULL;
+	if (answer->ede == EDE_NEGATIVE_ANCHOR && w->anchors)
+		reason = anchor_reason(
+			w->anchors, q->name, now_wall_s(loop_now(w->loop)));
 	const struct respond_what what = {
 		.rcode = answer->rcode,
 		.ad = answer->status == CACHE_SECURE &&
 		      (q->dnssec_ok || q->flags & FLAG_AD),
 		.ede = answer->ede,
-		.ede_text = answer->ede_text,
+		.ede_text = answer->ede_text ? answer->ede_text : reason,
 		.ede_origin = answer->ede_origin > 0 ? answer->ede_origin : 0,
 		.records = answer->records,
 		.count = answer->record_count,
