@@ -2,7 +2,7 @@
 /* bench/cache.c - reads and writes a second of the shared cache, by 1..N processes at
  * once, beside LMDB where the build found it; and what a snapshot costs.
  *
- * usage: bench-cache [ENTRIES [SECONDS [PROCESSES]]]   (200000, 1, 2)
+ * usage: bench-cache [ENTRIES [SECONDS [PROCESSES [KIND]]]]   (200000, 1, 2, all)
  *        bench-cache snapshot [MB]                      (1024) */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,6 @@
 enum { VALUE = 100, NAME = 32, PROCESSES_MAX = 16, ROUND = 1000 };
 
 static char folder[] = "/dev/shm/shoal-bench-XXXXXX";
-static uint8_t (*names)[NAME];
 static unsigned entries = 200000;
 static size_t size = 256u << 20;
 static uint64_t *done; /* operations of each process, shared */
@@ -39,42 +38,67 @@ struct job {
 	uint8_t value[CACHE_VALUE_MAX];
 };
 
-static unsigned pick(struct job *j)
+static unsigned pick(struct job *j, unsigned of)
 {
 	j->seed = j->seed * UINT64_C(6364136223846793005) + 1442695040888963407;
-	return (unsigned)((j->seed >> 33) % entries);
+	return (unsigned)((j->seed >> 32) * of >> 32);
+}
+
+/* www.name????????.test: made when it is asked for, as a query's name lies in the
+ * processor's cache and not in a table of all names. */
+static const uint8_t *name_of(unsigned i)
+{
+	static uint8_t turns[4][NAME] = { "\3www\14name????????\4test",
+		"\3www\14name????????\4test", "\3www\14name????????\4test",
+		"\3www\14name????????\4test" };
+	static unsigned turn;
+	uint8_t *name = turns[turn++ % 4];
+	uint64_t x = i;
+	x = (x | x << 16) & UINT64_C(0x0000ffff0000ffff);
+	x = (x | x << 8) & UINT64_C(0x00ff00ff00ff00ff);
+	x = (x | x << 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	x += UINT64_C(0x6161616161616161); /* a to p */
+	x = __builtin_bswap64(x);          /* names in the order of their numbers */
+	memcpy(name + 9, &x, sizeof(x));
+	return name;
 }
 
 static struct cache_key key_of(unsigned i, uint8_t kind)
 {
 	return (struct cache_key){
-		.kind = kind, .type = 1, .rclass = 1, .name = names[i]
+		.kind = kind, .type = 1, .rclass = 1, .name = name_of(i)
 	};
 }
 
 static bool read_one(struct job *j, const struct now *now)
 {
-	const struct cache_key key = key_of(pick(j), CACHE_RRSET);
+	const struct cache_key key = key_of(pick(j, entries), CACHE_RRSET);
 	struct cache_meta meta;
 	return cache_get(j->cache, &key, now, &meta, j->value, sizeof(j->value)) >= 0;
 }
 
+/* From all over: which names are in use has nothing to do with their order. */
+static unsigned pick_hot(struct job *j)
+{
+	return pick(j, 1000) * (entries / 1000);
+}
+
 static bool read_hot(struct job *j, const struct now *now)
 {
-	const struct cache_key key = key_of(pick(j) % 1000, CACHE_RRSET);
+	const struct cache_key key = key_of(pick(j, entries) % 1000, CACHE_RRSET);
 	struct cache_meta meta;
 	return cache_get(j->cache, &key, now, &meta, j->value, sizeof(j->value)) >= 0;
 }
 
 static bool write_one(struct job *j, const struct now *now)
 {
-	const struct cache_key key = key_of(pick(j), CACHE_RRSET);
+	const struct cache_key key = key_of(pick(j, entries), CACHE_RRSET);
 	return cache_put(j->cache, &key, now, &j->meta, j->value, VALUE);
 }
 
 static bool mixed(struct job *j, const struct now *now)
 {
-	return pick(j) % 10 ? read_one(j, now) : write_one(j, now);
+	return pick(j, 10) ? read_one(j, now) : write_one(j, now);
 }
 
 #ifdef HAVE_LMDB
@@ -116,7 +140,8 @@ static void lmdb_open(void)
 
 static MDB_val lmdb_key(unsigned i)
 {
-	return (MDB_val){ name_len(names[i]), names[i] };
+	const uint8_t *name = name_of(i);
+	return (MDB_val){ name_len(name), (void *)(uintptr_t)name };
 }
 
 static bool lmdb_get(struct job *j, unsigned i)
@@ -140,7 +165,7 @@ static bool lmdb_put(struct job *j, unsigned count)
 	mdb_txn_reset(reader);
 	lmdb_check(mdb_txn_begin(env, NULL, 0, &txn));
 	for (unsigned i = 0; i < count; i++) {
-		MDB_val key = lmdb_key(pick(j)), value = { VALUE, j->value };
+		MDB_val key = lmdb_key(pick(j, entries)), value = { VALUE, j->value };
 		lmdb_check(mdb_put(txn, dbi, &key, &value, 0));
 	}
 	lmdb_check(mdb_txn_commit(txn));
@@ -151,13 +176,20 @@ static bool lmdb_put(struct job *j, unsigned count)
 static bool lmdb_read_one(struct job *j, const struct now *now)
 {
 	(void)now;
-	return lmdb_get(j, pick(j));
+	return lmdb_get(j, pick(j, entries));
 }
 
 static bool lmdb_read_hot(struct job *j, const struct now *now)
 {
 	(void)now;
-	return lmdb_get(j, pick(j) % 1000);
+	return lmdb_get(j, pick_hot(j));
+}
+
+/* Neighbours: a few pages of the tree. */
+static bool lmdb_read_near(struct job *j, const struct now *now)
+{
+	(void)now;
+	return lmdb_get(j, pick(j, 1000));
 }
 
 static bool lmdb_write_one(struct job *j, const struct now *now)
@@ -175,7 +207,7 @@ static bool lmdb_write_many(struct job *j, const struct now *now)
 
 static bool lmdb_mixed(struct job *j, const struct now *now)
 {
-	return pick(j) % 10 ? lmdb_read_one(j, now) : lmdb_write_one(j, now);
+	return pick(j, 10) ? lmdb_read_one(j, now) : lmdb_write_one(j, now);
 }
 
 /* In a child: what it opened ends with it. */
@@ -200,7 +232,7 @@ static void lmdb_fill(void)
 
 static bool answer_one(struct job *j, const struct now *now)
 {
-	const struct cache_key key = key_of(pick(j) % 10000, CACHE_ANSWER);
+	const struct cache_key key = key_of(pick(j, 10000), CACHE_ANSWER);
 	struct cache_meta meta;
 	bool too_long;
 	return answer_get(j->cache, &key, now, 1, 0x100, key.name, 1, j->value, 1232,
@@ -209,7 +241,7 @@ static bool answer_one(struct job *j, const struct now *now)
 
 static bool signed_one(struct job *j, const struct now *now)
 {
-	struct cache_key key = key_of(pick(j) % 10000, CACHE_ANSWER);
+	struct cache_key key = key_of(pick(j, 10000), CACHE_ANSWER);
 	struct cache_meta meta;
 	bool too_long;
 	key.flags = CACHE_KEY_DO;
@@ -231,6 +263,7 @@ static const struct {
 #ifdef HAVE_LMDB
 	{ "LMDB read, all", lmdb_read_one },
 	{ "LMDB read, 1,000", lmdb_read_hot },
+	{ "LMDB, neighbours", lmdb_read_near },
 	{ "LMDB write", lmdb_write_one },
 	{ "LMDB write, by 100", lmdb_write_many },
 	{ "LMDB 9 and 1", lmdb_mixed },
@@ -267,8 +300,9 @@ static void store_answer(
 	enum { SIGNATURE = 18 + 13 + 64 };
 	uint8_t data[12 + 2 + SIGNATURE] = { 4, 0, 192, 0, 2, 1, 4, 0, 192, 0, 2, 2,
 		SIGNATURE, 0, 0, 1 };
+	struct cache_key key = key_of(i, CACHE_RRSET);
 	const struct bundle_item item = { SECTION_ANSWER,
-		{ .name = names[i],
+		{ .name = key.name,
 			.type = 1,
 			.rclass = 1,
 			.count = 2,
@@ -276,19 +310,18 @@ static void store_answer(
 			.ttl = 86400,
 			.data = data,
 			.data_len = sizeof(data) } };
-	struct cache_key key = key_of(i, CACHE_RRSET);
 	uint8_t msg[512];
 	struct writer w;
-	memcpy(data + 14 + 18, names[i], 13);
+	memcpy(data + 14 + 18, key.name, 13);
 	key.domain = with_signature; /* beside the sets that are read and written */
 	if (with_signature) {
-		const size_t len = bundle_write(msg, sizeof(msg), names[i], &item, 1);
+		const size_t len = bundle_write(msg, sizeof(msg), key.name, &item, 1);
 		cache_put(j->cache, &key, now, &j->meta, msg, len);
 		key.flags = CACHE_KEY_DO;
 	}
 	key.kind = CACHE_ANSWER;
 	writer_begin(&w, msg, sizeof(msg), 0, 0x8180);
-	writer_question(&w, names[i], 1, 1);
+	writer_question(&w, key.name, 1, 1);
 	writer_rrset(&w, SECTION_ANSWER, &item.rr, 0, with_signature);
 	answer_put(j->cache, &key, now, &j->meta, msg, writer_end(&w));
 }
@@ -434,20 +467,11 @@ static void measure_snapshot(void)
 	cache_close(j->cache);
 }
 
-static bool make_names(void)
+static bool make_results(void)
 {
-	names = calloc(entries, sizeof(*names));
 	done = mmap(
 		NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (!names || done == MAP_FAILED)
-		return false;
-	for (unsigned i = 0; i < entries; i++) {
-		char text[NAME];
-		uint8_t name[NAME_MAX_LEN];
-		snprintf(text, sizeof(text), "www.name%07u.test", i);
-		memcpy(names[i], name, name_from_text(name, text));
-	}
-	return true;
+	return done != MAP_FAILED;
 }
 
 static int tidy(void)
@@ -461,7 +485,7 @@ static int snapshot_main(size_t mb)
 {
 	size = mb << 20;
 	entries = (unsigned)(size / 300);
-	if (mb < 16 || !mkdtemp(folder) || !make_names())
+	if (mb < 16 || !mkdtemp(folder) || !make_results())
 		return 2;
 	measure_snapshot();
 	return tidy();
@@ -476,11 +500,12 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		entries = (unsigned)atoi(argv[1]);
 	if (entries < 10000 || most < 1 || most > PROCESSES_MAX || !mkdtemp(folder)) {
-		fprintf(stderr, "usage: %s [ENTRIES >= 10000 [SECONDS [PROCESSES]]]\n",
+		fprintf(stderr,
+			"usage: %s [ENTRIES >= 10000 [SECONDS [PROCESSES [KIND]]]]\n",
 			argv[0]);
 		return 2;
 	}
-	if (!make_names())
+	if (!make_results())
 		return 1;
 	if ((size_t)entries * 320 > size)
 		size = (size_t)entries * 320;
@@ -493,6 +518,9 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	for (unsigned kind = 0; kind < sizeof(kinds) / sizeof(*kinds); kind++)
 		for (unsigned p = 1; p <= most; p *= 2) {
+			if (argc > 4 && strncmp(kinds[kind].name, argv[4],
+						strlen(argv[4])) != 0)
+				continue;
 			measure(kind, p, seconds);
 			fflush(stdout);
 		}

@@ -82,6 +82,18 @@ uint64_t hash_sip13(const struct hash_key *key, const void *data, size_t len)
 	return sip(key, data, len, 1, 3);
 }
 
+uint64_t hash_sip13_words(
+	const struct hash_key *key, const uint64_t *words, size_t count)
+{
+	uint64_t v[4];
+	sip_begin(v, key);
+	for (size_t i = 0; i < count; i++)
+		sip_word(v, words[i], 1);
+	v[2] ^= 0xff;
+	sip_rounds(v, 3);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
 uint64_t hash_sip24(const struct hash_key *key, const void *data, size_t len)
 {
 	return sip(key, data, len, 2, 4);

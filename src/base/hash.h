@@ -11,6 +11,9 @@ struct hash_key {
 
 uint64_t hash_sip13(
 	const struct hash_key *key, const void *data, size_t len); /* tables */
+/* Over whole words, as one that told its length by itself: no block for the length. */
+uint64_t hash_sip13_words(
+	const struct hash_key *key, const uint64_t *words, size_t count);
 uint64_t hash_sip24(
 	const struct hash_key *key, const void *data, size_t len); /* as published */
 /* Streaming form of SipHash-1-3: the same value as over the joined bytes. */

@@ -59,6 +59,7 @@ static const union entry *get_entry(
 	if (!segment_usable(c, now))
 		return NULL;
 	lookup_init(&l, c, key);
+	stay_prefetch(c, l.hash);
 	if (!lookup_find(c, &l, &where))
 		return NULL;
 	const enum verdict verdict = judge(c, &c->copy, now);
@@ -124,14 +125,14 @@ static void build(struct cache *c, const struct lookup *l,
 		.rcode = meta->rcode,
 		.ede = meta->ede,
 		.user = meta->user,
-		.name_len = l->name_len,
+		.name_len = l->k.name_len,
 		.kind = l->k.kind,
 		.flags = l->k.flags,
 		.trust = (uint8_t)(meta->status << 4 | (meta->rank & 15)),
 	};
 	uint8_t *at = e->bytes + sizeof(e->head);
-	memcpy(at, l->k.name, l->name_len);
-	at += l->name_len;
+	memcpy(at, l->k.name, l->k.name_len);
+	at += l->k.name_len;
 	if (meta->deps_len)
 		memcpy(at, meta->deps, meta->deps_len);
 	at += meta->deps_len;
@@ -178,23 +179,30 @@ static void drop_twins(
 	}
 }
 
-/* What stands there, by its head alone. True: what is built may replace it, or there is
- * nothing; false: it might not. A head that lies costs only the closer look. */
-static bool find_head(
+/* Where the key stands, by tags alone; its head is on its way. False: in more than one
+ * place, perhaps. */
+static bool find_slot(
 	struct cache *c, const struct lookup *l, struct shared_found *where)
 {
 	struct shared_found found[SHARED_WAYS];
 	const unsigned count = shared_find(&c->shared, l->hash, found);
-	*where = (struct shared_found){ NULL, 0 };
-	if (count > 1)
-		return false;
-	if (!count)
-		return true;
+	*where = count == 1 ? found[0] : (struct shared_found){ NULL, 0 };
+	if (count == 1)
+		shared_prefetch_entry(&c->shared, found[0].ref);
+	return count <= 1;
+}
+
+/* What stands there, by its head. True: what is built may replace it; false: it might not,
+ * or it is another key. A head that lies costs only the closer look. */
+static bool may_replace(
+	struct cache *c, const struct lookup *l, const struct shared_found *where)
+{
 	const uint8_t new = c->build.head.trust;
-	if (!shared_head(&c->shared, found[0].ref, &c->copy) || !lookup_is(l, &c->copy))
+	if (!where->slot)
+		return true;
+	if (!shared_head(&c->shared, where->ref, &c->copy) || !lookup_is(l, &c->copy))
 		return false;
 	const uint8_t old = c->copy.head.trust;
-	*where = found[0];
 	return (new & 15) >= (old & 15) && new >> 4 >= old >> 4;
 }
 
@@ -232,21 +240,32 @@ bool cache_put(struct cache *c, const struct cache_key *key, const struct now *n
 	if (!segment_usable(c, now))
 		return false;
 	lookup_init(&l, c, key);
+	shared_prefetch_other(&c->shared, l.hash);
 	build(c, &l, meta, value, len);
 	const enum verdict verdict = judge(c, &c->build, now);
 	if (verdict == VERDICT_CLEARED)
 		counter_up(c->counters, cache_cleared);
 	if (verdict != VERDICT_LIVE)
 		return false;
+	/* the old head comes from far: meanwhile what it most likely allows is begun */
 	struct shared_found old;
-	if (!find_head(c, &l, &old) && lookup_find(c, &l, &old) && !outranks(c, now))
+	const bool one = find_slot(c, &l, &old);
+	if (!one && lookup_find(c, &l, &old) && !outranks(c, now))
 		return false;
+	struct shared_found seen = old;
 	const enum shared_region region = stay_region(c, &l, &old);
 	if (region == REGION_MAIN && shared_main_full(&c->shared))
 		stay_rescue(c, entry_size(&c->build.head), now);
 	const uint64_t ref =
 		shared_append(&c->shared, region, &c->build, l.hash, false);
-	if (!ref || !publish(c, &l, old, ref, now))
+	if (!ref)
+		return false;
+	if (one && !may_replace(c, &l, &seen)) {
+		if (lookup_find(c, &l, &seen) && !outranks(c, now))
+			return false;
+		old = seen;
+	}
+	if (!publish(c, &l, old, ref, now))
 		return false;
 	counter_up(c->counters, cache_writes);
 	return true;

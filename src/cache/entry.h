@@ -9,6 +9,7 @@
 #pragma once
 
 #include <assert.h>
+#include <stdalign.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,7 +47,7 @@ static_assert(ENTRY_MAX % ENTRY_UNIT == 0, "entries fill whole units");
 
 /* A private copy. */
 union entry {
-	struct entry_head head;
+	alignas(16) struct entry_head head;
 	uint64_t words[ENTRY_MAX / 8];
 	uint8_t bytes[ENTRY_MAX];
 };

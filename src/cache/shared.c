@@ -51,6 +51,10 @@
 
 #include <stdalign.h>
 #include <string.h>
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+#define VECTORS
+#include <emmintrin.h>
+#endif
 
 #include "shm/shm.h"
 
@@ -62,7 +66,11 @@ enum {
 	SAMPLE_BUCKETS = 8192, /* for counting */
 	SLOT_BYTES = 96,       /* of log for each slot */
 	YOUNG_SHARE = 8,
+	AGE_FULL = 1024, /* of an entry about to be written over */
+	AHEAD_MOST = 512,
+	AGE_LAPS = 64, /* older dead ones are equally old */
 	HEAD_WORDS = sizeof(struct entry_head) / 8,
+	HALF = SHARED_WAYS / 2,   /* of a bucket: one cache line */
 	INHERIT_AHEAD = 1 << 16,  /* generations above the segment before */
 	RESERVED_AHEAD = 1 << 20, /* further: damage */
 	YOUNG_MIN = 256 * 1024,
@@ -189,6 +197,18 @@ static uint64_t word_check(const struct shared *s, uint64_t value)
 
 /* --- geometry ---------------------------------------------------- */
 
+static struct shared_log make_log(
+	uint8_t *base, uint64_t size, struct shared_line *line)
+{
+	return (struct shared_log){
+		.base = base,
+		.size = size,
+		.inverse = UINT64_MAX / size,
+		.age_scale = ((uint64_t)AGE_FULL << 32) / size,
+		.line = line,
+	};
+}
+
 static void lay_out(struct shared *s, void *base, size_t size)
 {
 	s->seg = base;
@@ -204,10 +224,9 @@ static void lay_out(struct shared *s, void *base, size_t size)
 	young -= young % 64;
 	uint64_t main = logs - young;
 	main -= main % 64;
-	s->log[REGION_MAIN] =
-		(struct shared_log){ at + index, main, &s->seg->log[REGION_MAIN] };
-	s->log[REGION_YOUNG] = (struct shared_log){ at + index + main, young,
-		&s->seg->log[REGION_YOUNG] };
+	s->log[REGION_MAIN] = make_log(at + index, main, &s->seg->log[REGION_MAIN]);
+	s->log[REGION_YOUNG] =
+		make_log(at + index + main, young, &s->seg->log[REGION_YOUNG]);
 }
 
 static uint64_t secrets_sum(const struct shared_secrets *k)
@@ -285,13 +304,20 @@ static bool alive(const struct shared *s, uint64_t ref)
 	return behind(log, ref, load(&log->line->tail)) != 0;
 }
 
-unsigned shared_age(const struct shared *s, uint64_t ref)
+bool shared_older(const struct shared *s, uint64_t ref, unsigned eighths)
 {
 	const struct shared_log *log = &s->log[shared_region(ref)];
 	const uint64_t bytes = behind(log, ref, load(&log->line->tail));
-	if (!bytes)
-		return SHARED_AGE_FULL + 1;
-	return (unsigned)(bytes * SHARED_AGE_FULL / log->size);
+	return !bytes || bytes * 8 >= log->size * eighths;
+}
+
+/* position % size, without a division. */
+static inline uint64_t place(const struct shared_log *log, uint64_t position)
+{
+	const uint64_t laps =
+		(uint64_t)((unsigned __int128)position * log->inverse >> 64);
+	const uint64_t at = position - laps * log->size;
+	return at < log->size ? at : at - log->size;
 }
 
 static uint64_t *bucket_of(const struct shared *s, uint64_t hash)
@@ -300,17 +326,77 @@ static uint64_t *bucket_of(const struct shared *s, uint64_t hash)
 	return s->index + i * SHARED_WAYS;
 }
 
+/* A bucket's two cache lines: entries go to the one that their hash chooses as long as
+ * there is room, and are looked for there first. */
+static unsigned home_of(uint64_t hash)
+{
+	return hash >> 32 & HALF;
+}
+
+void shared_prefetch(const struct shared *s, uint64_t hash)
+{
+	__builtin_prefetch(bucket_of(s, hash) + home_of(hash));
+}
+
+void shared_prefetch_other(const struct shared *s, uint64_t hash)
+{
+	__builtin_prefetch(bucket_of(s, hash) + (home_of(hash) ^ HALF));
+}
+
+/* Which of eight slots have the hash's tag, a bit each. Only a hint: who goes on reads the
+ * slot anew. */
+#ifdef VECTORS
+static inline __m128i tags_of_four(const __m128i *v)
+{
+	const __m128 a = _mm_castsi128_ps(_mm_load_si128(v)),
+		     b = _mm_castsi128_ps(_mm_load_si128(v + 1));
+	const __m128i high = _mm_castps_si128(_mm_shuffle_ps(a, b, 0xdd));
+	return _mm_srai_epi32(high, 16);
+}
+
+static unsigned tagged(const uint64_t *slot, uint64_t hash)
+{
+	const __m128i *v = (const __m128i *)(const void *)slot;
+	const __m128i tags = _mm_packs_epi32(tags_of_four(v), tags_of_four(v + 2));
+	const __m128i same = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)(hash >> 48)));
+	return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(same, _mm_setzero_si128()));
+}
+#else
+static unsigned tagged(const uint64_t *slot, uint64_t hash)
+{
+	unsigned mask = 0;
+	for (unsigned i = 0; i < HALF; i++)
+		mask |= (unsigned)(load(&slot[i]) >> 48 == hash >> 48) << i;
+	return mask;
+}
+#endif
+
+static unsigned find_in(
+	const struct shared *s, uint64_t *slot, uint64_t hash, struct shared_found *out)
+{
+	unsigned count = 0;
+	for (unsigned mask = tagged(slot, hash); mask; mask &= mask - 1) {
+		uint64_t *at = &slot[__builtin_ctz(mask)];
+		const uint64_t ref = load_acquire(at);
+		if (ref && ref >> 48 == hash >> 48 && alive(s, ref))
+			out[count++] = (struct shared_found){ at, ref };
+	}
+	return count;
+}
+
+unsigned shared_find_home(const struct shared *s, uint64_t hash,
+	struct shared_found out[static SHARED_WAYS / 2])
+{
+	return find_in(s, bucket_of(s, hash) + home_of(hash), hash, out);
+}
+
 unsigned shared_find(const struct shared *s, uint64_t hash,
 	struct shared_found out[static SHARED_WAYS])
 {
-	uint64_t *slot = bucket_of(s, hash);
-	unsigned count = 0;
-	for (unsigned i = 0; i < SHARED_WAYS; i++) {
-		const uint64_t ref = load_acquire(&slot[i]);
-		if (ref && ref >> 48 == hash >> 48 && alive(s, ref))
-			out[count++] = (struct shared_found){ &slot[i], ref };
-	}
-	return count;
+	uint64_t *bucket = bucket_of(s, hash);
+	const unsigned home = home_of(hash);
+	const unsigned count = find_in(s, bucket + home, hash, out);
+	return count + find_in(s, bucket + (home ^ HALF), hash, out + count);
 }
 
 bool shared_ghost(const struct shared *s, uint64_t hash, struct shared_found *out)
@@ -326,18 +412,34 @@ bool shared_ghost(const struct shared *s, uint64_t hash, struct shared_found *ou
 	return false;
 }
 
+/* Two words at a time where the machine can; they may be torn, as any two words: the check
+ * tells. */
+static inline void copy_four(uint64_t *to, const uint64_t *from)
+{
+#ifdef VECTORS
+	const __m128i a = _mm_load_si128((const __m128i *)(const void *)from),
+		      b = _mm_load_si128((const __m128i *)(const void *)(from + 2));
+	_mm_store_si128((__m128i *)(void *)to, a);
+	_mm_store_si128((__m128i *)(void *)(to + 2), b);
+#else
+	for (unsigned i = 0; i < 4; i++)
+		to[i] = load(&from[i]);
+#endif
+}
+
 static bool copy_entry(const struct shared *s, const struct shared_log *log,
 	uint64_t position, uint64_t room, union entry *out)
 {
-	const uint64_t at = position % log->size;
+	const uint64_t at = place(log, position);
 	const uint64_t *from = (const uint64_t *)(const void *)(log->base + at);
-	/* most entries take three lines: fetch them together (past the end does no
-	 * harm) */
+	/* most entries take three or four lines: fetch them together (past the end does
+	 * no harm) */
 	__builtin_prefetch((const uint8_t *)from + 64);
 	__builtin_prefetch((const uint8_t *)from + 128);
+	__builtin_prefetch((const uint8_t *)from + 176);
 	uint64_t *w = out->words;
-	for (unsigned i = 0; i < HEAD_WORDS; i++)
-		w[i] = load(&from[i]);
+	copy_four(w, from);
+	copy_four(w + 4, from + 4);
 	const size_t size = entry_size(&out->head);
 	if (out->head.position != position || size > ENTRY_MAX || size > room ||
 		at + size > log->size)
@@ -346,10 +448,7 @@ static bool copy_entry(const struct shared *s, const struct shared_log *log,
 	lanes_head(&l, w, s->seed);
 	size_t i = HEAD_WORDS;
 	for (; i + 4 <= size / 8; i += 4) {
-		w[i] = load(&from[i]);
-		w[i + 1] = load(&from[i + 1]);
-		w[i + 2] = load(&from[i + 2]);
-		w[i + 3] = load(&from[i + 3]);
+		copy_four(w + i, from + i);
 		lanes_four(&l, &w[i], s->seed);
 	}
 	if (i < size / 8) {
@@ -374,22 +473,38 @@ enum shared_copied shared_copy(const struct shared *s, uint64_t ref, union entry
 	return alive(s, ref) ? COPY_DAMAGED : COPY_GONE;
 }
 
+/* Head and name of what lies at a position. */
+static bool copy_head(const struct shared_log *log, uint64_t position, union entry *out)
+{
+	const uint64_t at = place(log, position);
+	if (at + HEAD_WORDS * 8 + ENTRY_NAME_MAX > log->size)
+		return false;
+	const uint64_t *from = (const uint64_t *)(const void *)(log->base + at);
+	copy_four(out->words, from);
+	copy_four(out->words + 4, from + 4);
+	const unsigned end = HEAD_WORDS + (out->head.name_len + 7u) / 8;
+	for (unsigned i = HEAD_WORDS; i < end; i++)
+		out->words[i] = load(&from[i]);
+	return out->head.position == position;
+}
+
 bool shared_head(const struct shared *s, uint64_t ref, union entry *out)
 {
 	const struct shared_log *log = &s->log[shared_region(ref)];
 	const uint64_t tail = load_acquire(&log->line->tail);
 	const uint64_t bytes = behind(log, ref, tail);
-	const uint64_t position = tail / ENTRY_UNIT * ENTRY_UNIT - bytes;
-	const uint64_t at = position % log->size;
-	if (!bytes || at + HEAD_WORDS * 8 + ENTRY_NAME_MAX > log->size)
-		return false;
-	const uint64_t *from = (const uint64_t *)(const void *)(log->base + at);
-	for (unsigned i = 0; i < HEAD_WORDS; i++)
-		out->words[i] = load(&from[i]);
-	const unsigned end = HEAD_WORDS + (out->head.name_len + 7u) / 8;
-	for (unsigned i = HEAD_WORDS; i < end; i++)
-		out->words[i] = load(&from[i]);
-	return out->head.position == position;
+	return bytes && copy_head(log, tail / ENTRY_UNIT * ENTRY_UNIT - bytes, out);
+}
+
+void shared_prefetch_entry(const struct shared *s, uint64_t ref)
+{
+	const struct shared_log *log = &s->log[shared_region(ref)];
+	const uint64_t tail = load(&log->line->tail);
+	const uint64_t bytes = behind(log, ref, tail);
+	const uint8_t *at =
+		log->base + place(log, tail / ENTRY_UNIT * ENTRY_UNIT - bytes);
+	__builtin_prefetch(at);
+	__builtin_prefetch(at + 64);
 }
 
 /* --- index and logs: writing ------------------------------------------------------ */
@@ -420,14 +535,22 @@ bool shared_next_victim(
 	uint64_t at = *from > oldest && *from < tail ? *from : oldest;
 	/* where one begins is seen from its first word: its own position */
 	for (; at < oldest + size; at += ENTRY_UNIT) {
-		const uint8_t *bytes = log->base + at % log->size;
+		const uint8_t *bytes = log->base + place(log, at);
 		if (load((const uint64_t *)(const void *)bytes) != at ||
-			!copy_entry(s, log, at, log->size, out))
+			!copy_head(log, at, out))
 			continue;
-		*from = at + entry_size(&out->head);
+		/* its length may be a lie: then the next one is found by its word */
+		const size_t len = entry_size(&out->head);
+		*from = at + (len <= ENTRY_MAX ? len : ENTRY_UNIT);
 		return true;
 	}
 	return false;
+}
+
+bool shared_victim(const struct shared *s, union entry *e)
+{
+	const struct shared_log *log = &s->log[REGION_MAIN];
+	return copy_entry(s, log, e->head.position, log->size, e);
 }
 
 bool shared_named(const struct shared *s, uint64_t hash, const union entry *e,
@@ -468,7 +591,7 @@ static bool reserve(const struct shared_log *log, size_t size, uint64_t *positio
 		const uint64_t at = add(&log->line->tail, size);
 		if (at % ENTRY_UNIT) /* only damage does this */
 			add(&log->line->tail, ENTRY_UNIT - at % ENTRY_UNIT);
-		else if (at % log->size + size <= log->size) {
+		else if (place(log, at) + size <= log->size) {
 			*position = at;
 			return true;
 		}
@@ -488,7 +611,10 @@ uint64_t shared_append(struct shared *s, enum shared_region region, union entry 
 		return 0;
 	e->head.position = position;
 	e->head.check = entry_check(e, s->seed, size, position);
-	uint64_t *to = (uint64_t *)(void *)(log->base + position % log->size);
+	uint64_t *to = (uint64_t *)(void *)(log->base + place(log, position));
+	for (size_t ahead = 0; ahead < size && ahead < AHEAD_MOST; ahead += 64)
+		__builtin_prefetch(
+			(uint8_t *)to + size + ahead, 1); /* the next one's */
 	POINT("reserved");
 	for (size_t i = 0; i < size / 8; i++) {
 		if (i == size / 16)
@@ -518,17 +644,19 @@ static uint64_t badness(const struct shared *s, uint64_t ref)
 	const struct shared_log *log = &s->log[shared_region(ref)];
 	const uint64_t units =
 		(load(&log->line->tail) / ENTRY_UNIT - (ref & REF_UNITS)) & REF_UNITS;
-	const uint64_t age = units * ENTRY_UNIT / (log->size / SHARED_AGE_FULL);
-	const bool dead = age > SHARED_AGE_FULL;
-	return age +
-	       (dead || shared_region(ref) == REGION_YOUNG ? 2 * SHARED_AGE_FULL : 0);
+	const uint64_t bytes = units * ENTRY_UNIT, most = log->size * AGE_LAPS;
+	const uint64_t age = (bytes < most ? bytes : most) * log->age_scale >> 32;
+	const bool dead = bytes > log->size;
+	return age + (dead || shared_region(ref) == REGION_YOUNG ? 2 * AGE_FULL : 0);
 }
 
-static struct shared_found worst_slot(const struct shared *s, uint64_t *slot)
+static struct shared_found worst_slot(
+	const struct shared *s, uint64_t *slot, unsigned home)
 {
 	struct shared_found worst = { NULL, 0 };
 	uint64_t worst_is = 0;
-	for (unsigned i = 0; i < SHARED_WAYS; i++) {
+	for (unsigned n = 0; n < SHARED_WAYS; n++) {
+		const unsigned i = n ^ home;
 		const uint64_t ref = load_acquire(&slot[i]);
 		if (!ref)
 			return (struct shared_found){ &slot[i], 0 };
@@ -544,7 +672,8 @@ static struct shared_found worst_slot(const struct shared *s, uint64_t *slot)
 struct shared_found shared_insert(struct shared *s, uint64_t hash, uint64_t ref)
 {
 	for (unsigned i = 0; i < INSERT_TRIES; i++) {
-		const struct shared_found worst = worst_slot(s, bucket_of(s, hash));
+		const struct shared_found worst =
+			worst_slot(s, bucket_of(s, hash), home_of(hash));
 		if (!shared_replace(&worst, ref))
 			continue;
 		if (worst.ref)

@@ -18,12 +18,13 @@
  * a flood of names asked once turns YOUNG over and leaves MAIN as it is. */
 enum shared_region { REGION_MAIN, REGION_YOUNG, REGION_COUNT };
 
-enum { SHARED_WAYS = 16, SHARED_AGE_FULL = 1024 };
+enum { SHARED_WAYS = 16 };
 
 struct shared_log {
 	uint8_t *base;
 	uint64_t size;
-	struct shared_line *line; /* tail and counts, in the segment */
+	uint64_t inverse, age_scale; /* for dividing by the size */
+	struct shared_line *line;    /* tail and counts, in the segment */
 };
 
 /* Only a test defines it: called at each step of the protocol, to stop or die there. */
@@ -63,7 +64,16 @@ struct shared_found {
 	uint64_t ref;
 };
 
-/* All candidates for a hash, live ones only; usually none or one. */
+/* A look-up will follow. */
+void shared_prefetch(const struct shared *s, uint64_t hash);
+/* In the bucket's other line, too. */
+void shared_prefetch_other(const struct shared *s, uint64_t hash);
+/* Its head and name. */
+void shared_prefetch_entry(const struct shared *s, uint64_t ref);
+/* All candidates for a hash, live ones only; usually none or one. `home`: only those in
+ * the bucket's line where most are. */
+unsigned shared_find_home(const struct shared *s, uint64_t hash,
+	struct shared_found out[static SHARED_WAYS / 2]);
 unsigned shared_find(const struct shared *s, uint64_t hash,
 	struct shared_found out[static SHARED_WAYS]);
 
@@ -78,8 +88,8 @@ bool shared_head(const struct shared *s, uint64_t ref, union entry *out);
  * not long ago and is asked again. */
 bool shared_ghost(const struct shared *s, uint64_t hash, struct shared_found *out);
 
-/* How far towards being overwritten: 0 new .. SHARED_AGE_FULL; more: gone. */
-unsigned shared_age(const struct shared *s, uint64_t ref);
+/* Has it come so many eighths of the way to being written over? Also when it was. */
+bool shared_older(const struct shared *s, uint64_t ref, unsigned eighths);
 enum shared_region shared_region(uint64_t ref);
 
 /* Writes a copy of the entry (its position and check are filled in); its ref, or 0 if
@@ -92,9 +102,11 @@ uint64_t shared_append(struct shared *s, enum shared_region region, union entry 
 bool shared_may_move(const struct shared *s);
 bool shared_main_full(const struct shared *s);
 /* What the next `size` bytes into MAIN would be written over: the entries there one by
- * one, whole and verified, but perhaps no longer in the index. Start with *from = 0. */
+ * one, head and name, not verified. Start with *from = 0. */
 bool shared_next_victim(
 	const struct shared *s, size_t size, uint64_t *from, union entry *out);
+/* All of such a one, verified; false: damaged, or written over. */
+bool shared_victim(const struct shared *s, union entry *e);
 /* Is this verified copy from MAIN still what the index names for the hash? */
 bool shared_named(const struct shared *s, uint64_t hash, const union entry *e,
 	struct shared_found *out);

@@ -58,16 +58,24 @@ static inline bool segment_usable(struct cache *c, const struct now *now)
 
 /* --- judge.c ----------------------------------------------------- */
 
-/* A key as it is hashed and compared. */
+/* A key as it is hashed and compared: by words, zeros behind the name. No wire name is the
+ * beginning of another, so the zeros do not make two names equal. */
 struct lookup {
 	uint64_t hash;
-	uint8_t name_len;
 	struct {
 		uint64_t domain;
-		uint16_t type, rclass;
-		uint8_t kind, flags;
-		uint8_t name[NAME_MAX_LEN];
-	} __attribute__((packed)) k;
+		union {
+			struct {
+				uint16_t type, rclass;
+				uint8_t kind, flags, name_len, zero;
+			};
+			uint64_t first;
+		};
+		union {
+			uint8_t name[NAME_MAX_LEN];
+			uint64_t words[(NAME_MAX_LEN + 7) / 8];
+		};
+	} k;
 };
 
 enum verdict { VERDICT_LIVE, VERDICT_EXPIRED, VERDICT_DEAD, VERDICT_CLEARED };
@@ -89,6 +97,8 @@ enum verdict judge(struct cache *c, const union entry *e, const struct now *now)
 
 void stay_start(struct cache *c); /* with each new segment */
 void stay_free(struct cache *c);
+/* A look-up is under way that may end in stay_read. */
+void stay_prefetch(const struct cache *c, uint64_t hash);
 /* c->copy was read. */
 void stay_read(struct cache *c, const struct lookup *l, const struct shared_found *at,
 	const struct now *now);

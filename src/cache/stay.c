@@ -13,11 +13,11 @@
 
 enum {
 	MOVE_MIN_LIFE_S = 2, /* what ends sooner is not worth moving */
-	MOVE_AGE_MAIN = SHARED_AGE_FULL * 7 / 8,
-	PART_AGE_YOUNG = SHARED_AGE_FULL / 2,
-	RESCUE_MAX = 16, /* entries saved for one written: bounds a write's time */
-	MOVE_AGE_YOUNG =
-		SHARED_AGE_FULL / 4, /* younger: asked again by the same resolution */
+	/* eighths of the way to being written over */
+	MOVE_AGE_MAIN = 7,
+	PART_AGE_YOUNG = 4,
+	RESCUE_MAX = 16,    /* entries saved for one written: bounds a write's time */
+	MOVE_AGE_YOUNG = 2, /* younger: asked again by the same resolution */
 };
 
 void stay_free(struct cache *c)
@@ -44,6 +44,13 @@ static uint64_t seen_bit(const struct cache *c, uint64_t hash, uint64_t *mask)
 	const uint64_t bit = (hash >> 16 & UINT32_MAX) * c->seen_bits >> 32;
 	*mask = UINT64_C(1) << bit % 64;
 	return bit / 64;
+}
+
+void stay_prefetch(const struct cache *c, uint64_t hash)
+{
+	uint64_t mask;
+	if (c->seen[0])
+		__builtin_prefetch(&c->seen[0][seen_bit(c, hash, &mask)], 1);
 }
 
 static void seen_set(struct cache *c, uint64_t hash)
@@ -87,7 +94,8 @@ void stay_rescue(struct cache *c, size_t size, const struct now *now)
 		struct lookup l;
 		struct shared_found at;
 		lookup_init(&l, c, &key);
-		if (!seen_get(c, l.hash) ||
+		if (!seen_get(c, l.hash) || !shared_victim(&c->shared, &c->victim) ||
+			!lookup_is(&l, &c->victim) ||
 			!shared_named(&c->shared, l.hash, &c->victim, &at) ||
 			judge(c, &c->victim, now) != VERDICT_LIVE)
 			continue;
@@ -106,7 +114,7 @@ static void move(struct cache *c, const struct lookup *l, const struct shared_fo
 {
 	const bool young = shared_region(at->ref) == REGION_YOUNG;
 	const struct entry_head *h = &c->copy.head;
-	if (shared_age(&c->shared, at->ref) < (young ? MOVE_AGE_YOUNG : MOVE_AGE_MAIN))
+	if (!shared_older(&c->shared, at->ref, young ? MOVE_AGE_YOUNG : MOVE_AGE_MAIN))
 		return;
 	if ((!young && !shared_may_move(&c->shared)) ||
 		(int64_t)h->stored_s + h->life_s < now_wall_s(now) + MOVE_MIN_LIFE_S)
@@ -131,7 +139,7 @@ bool stay_part(struct cache *c, uint64_t ref, uint64_t hash)
 {
 	seen_set(c, hash);
 	return shared_region(ref) == REGION_MAIN ||
-	       shared_age(&c->shared, ref) < PART_AGE_YOUNG;
+	       !shared_older(&c->shared, ref, PART_AGE_YOUNG);
 }
 
 /* What is known already, by more than a burst, belongs to MAIN; also what was forgotten
@@ -151,7 +159,7 @@ enum shared_region stay_region(
 		return shared_ghost(&c->shared, l->hash, old) ? REGION_MAIN
 							      : REGION_YOUNG;
 	return shared_region(old->ref) == REGION_MAIN ||
-			       shared_age(&c->shared, old->ref) > MOVE_AGE_YOUNG
+			       shared_older(&c->shared, old->ref, MOVE_AGE_YOUNG)
 		       ? REGION_MAIN
 		       : REGION_YOUNG;
 }

@@ -234,7 +234,12 @@ void name_lower(uint8_t *name)
 size_t name_copy_lower(uint8_t *to, const uint8_t *from)
 {
 	const size_t len = name_len(from);
-	for (size_t i = 0; i < len; i++)
+	size_t i = 0;
+	for (; i + 8 <= len; i += 8) {
+		const uint64_t word = lower_word(load_word(from + i));
+		memcpy(to + i, &word, sizeof(word));
+	}
+	for (; i < len; i++)
 		to[i] = lower_table[from[i]];
 	return len;
 }
