@@ -23,6 +23,8 @@
 	X(queries_not_allowed, COUNTER,                                                \
 		"Queries refused because of the client's address")                     \
 	X(queries_shed, COUNTER, "Queries given up because too many were under way")   \
+	X(queries_over_rate, COUNTER,                                                  \
+		"Queries over the client's net.rate_limit: dropped, or answered TC")   \
 	X(queries_poison, COUNTER,                                                     \
 		"Queries answered SERVFAIL: the question ended a process")             \
 	X(queries_joined, COUNTER, "Queries that joined a resolution under way")       \

@@ -26,6 +26,10 @@
 		"EDNS size told to servers")                                           \
 	X(U32, tcp_pipeline, "net.tcp_pipeline", LIMIT_TCP_PIPELINE, 1, 65535,         \
 		"unanswered queries of one TCP connection")                            \
+	X(U32, rate_limit, "net.rate_limit", 0, 0, 100000,                             \
+		"queries a second of one client over UDP; 0: as many as come")         \
+	X(U32, rate_limit_slip, "net.rate_limit_slip", 2, 0, 100,                      \
+		"of those over it one in so many gets TC; 0: none")                    \
 	X(MS, tcp_in_idle_ms, "net.tcp_in_idle", 10000, 100, 3600000,                  \
 		"idle TCP connections of clients are closed after this")               \
 	X(MS, tls_handshake_timeout_ms, "net.tls_handshake_timeout", 6000, 100,        \

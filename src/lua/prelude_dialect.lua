@@ -119,6 +119,8 @@ function net.bufsize(down, up)
 end
 
 net.tcp_pipeline = core.option_call('net.tcp_pipeline')
+net.rate_limit = core.option_call('net.rate_limit')
+net.rate_limit_slip = core.option_call('net.rate_limit_slip')
 net.tcp_in_idle = core.option_call('net.tcp_in_idle')
 net.tls_handshake_timeout = core.option_call('net.tls_handshake_timeout')
 

@@ -14,6 +14,7 @@
 #include "worker/keep.h"
 #include "worker/poison.h"
 #include "worker/prefetch.h"
+#include "worker/rate.h"
 #include "worker/tally.h"
 
 enum {
@@ -354,6 +355,17 @@ enum server_outcome server_query(struct worker *w, const struct client *client,
 	if (!policy_allows(w->conf, &client->peer.from)) {
 		counter_up(w->counters, queries_not_allowed);
 		return refuse(&a, EDE_PROHIBITED, NULL);
+	}
+	if (a.via == TRANSPORT_UDP) {
+		switch (rate_judge(w, &client->peer.from)) {
+		case RATE_DROP:
+			return SERVER_SILENT;
+		case RATE_TRUNCATE:
+			return verdict == QUERY_OK ? answer_truncated(&a)
+						   : SERVER_SILENT;
+		case RATE_SERVE:
+			break;
+		}
 	}
 	if (cut)
 		verdict = QUERY_FORMERR;

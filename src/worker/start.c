@@ -22,6 +22,7 @@
 #include "worker/poison.h"
 #include "worker/prefetch.h"
 #include "worker/prime.h"
+#include "worker/rate.h"
 #include "worker/rights.h"
 #include "worker/secure.h"
 #include "worker/server.h"
@@ -172,6 +173,8 @@ static bool open_memory(
 		w->snapshot = snapshot_open(w->cache, w->conf->cache_storage, &now);
 	}
 	w->infra = infra_open(w->run_folder, &w->random);
+	if (!rate_open(w))
+		return say(error, "out of memory");
 	w->arena = arena_new(POLICY_ARENA);
 	w->keep_seen = calloc(KEEP_SLOTS, sizeof(*w->keep_seen));
 	w->scratch = malloc(SCRATCH_LEN);
@@ -351,6 +354,7 @@ static void close_all(struct worker *w, bool stopped)
 	verifier_fini(&w->verifier);
 	if (w->infra)
 		infra_close(w->infra);
+	rate_close(w);
 	if (w->snapshot && stopped) {
 		const struct now now = clock_read();
 		snapshot_last(w->snapshot, LAST_SNAPSHOT_US, &now);

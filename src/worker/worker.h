@@ -80,6 +80,8 @@ struct worker {
 	struct anchor_files *anchor_files;
 	struct snapshot *snapshot; /* NULL: no folder for one */
 	struct infra *infra;
+	struct tokens *tokens; /* NULL: clients are not limited */
+	uint32_t over_rate;    /* of these some get TC */
 	struct verifier verifier;
 	struct poison *poison;
 	struct upstream *upstream;
