@@ -12,7 +12,7 @@
 
 #include <libzscanner/scanner.h>
 
-#include "dnssec/rfc5011.h"
+#include "dnssec/dnskey.h"
 #include "wire/codes.h"
 
 enum { TEXT_RECORD_MAX = 128 * 1024 }; /* one record in text form */
@@ -207,8 +207,9 @@ static bool anchor_on_record(void *ctx, const struct zone_record *rr)
 		snprintf(a->error, 256, "the keys of this zone are in %.160s", f->path);
 		return false;
 	}
-	if (!trust_point_add(&(struct trust_point){ 0 }, rr->type, rr->rdata,
-		    rr->rdata_len, KEY_VALID, 0)) {
+	struct dnskey key;
+	if (rr->type == TYPE_DNSKEY && (!dnskey_read(&key, rr->rdata, rr->rdata_len) ||
+					       !dnskey_is_usable(&key))) {
 		snprintf(a->error, 256, "this record cannot be a trust anchor");
 		return false;
 	}

@@ -57,10 +57,13 @@ static void add_configured(struct worker *w, struct anchor_set *set, int64_t now
 	const struct conf *c = w->conf;
 	for (size_t i = 0; i < c->anchor_count; i++) {
 		const struct conf_anchor *a = &c->anchors[i];
-		if (!anchor_set_add(set, a->owner, a->type, a->rdata, a->rdata_len))
+		struct ds ds;
+		anchor_set_add(set, a->owner, a->type, a->rdata, a->rdata_len);
+		if (a->type == TYPE_DS && !w->anchors &&
+			!ds_read(&ds, a->rdata, a->rdata_len))
 			log_warning(TA,
-				"%s:%d: a record of %s cannot be a trust anchor: not "
-				"used",
+				"%s:%d: the digest has not the length of its type: it "
+				"vouches for no key of %s",
 				a->where.file ? a->where.file : c->file, a->where.line,
 				name_to_text(a->owner, name));
 	}

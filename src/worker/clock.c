@@ -15,7 +15,8 @@
 
 enum {
 	JUMP_MS = 10 * 60 * 1000,
-	RETRY_FIRST_MS = 2000,  /* doubled up to the next */
+	RETRY_FIRST_MS = 2000, /* doubled up to the next */
+	TRIES = 5,
 	AGAIN_MS = 60 * 1000,   /* while it is wrong, too */
 	WRITTEN_S = 1767225600, /* 2026-01-01: this program is not older */
 };
@@ -112,8 +113,10 @@ static void answered(void *ctx, const struct resolve_result *result)
 		return;
 	if (a->rcode != RCODE_NOERROR || !a->record_count) {
 		int64_t wait_ms = AGAIN_MS;
-		if (w->clock_tries < 5)
+		if (w->clock_tries < TRIES)
 			wait_ms = RETRY_FIRST_MS << w->clock_tries++;
+		else
+			w->clock_unchecked = false; /* a network without the root */
 		check_in(w, wait_ms);
 		return;
 	}
