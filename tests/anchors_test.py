@@ -116,6 +116,35 @@ def test_another_instance_takes_over_the_file(shoals, zone):
 	assert until(lambda: states(path).get(B.tag) == 'Valid', 30)
 
 
+def test_a_file_that_cannot_be_kept_is_said_and_answers_go_on(shoals, zone):
+	folder = shoals.folder()
+	path = os.path.join(folder, 'managed.keys')
+	write(path, A.ds(ZONE))
+	os.symlink('elsewhere', path + '.lock')    # not followed: nobody picks the file for us
+	shoal = shoals("trust_anchors.add_file('%s')\n" % path + zone.forward() + FAST)
+	assert until(lambda: 'are not kept up to date' in shoal.log())
+	assert is_secure(shoal.ask(next(zone.fresh), do=True))
+	assert not os.path.exists(os.path.join(folder, 'elsewhere'))
+	os.unlink(path + '.lock')
+	assert until(lambda: states(path) == {A.tag: 'Valid'})
+
+
+def test_a_file_that_is_damaged_while_it_is_kept_is_not_written_over(shoals, zone):
+	shoal, path = managed(shoals, zone, 2)
+	assert until(lambda: states(path) == {A.tag: 'Valid'})
+	with open(path) as source:
+		good = source.read()
+	write(path, good[:100])
+	assert until(lambda: shoal.log().count('the keys known before stay') == 2)
+	time.sleep(2.5)
+	with open(path) as source:
+		assert source.read().strip() == good[:100].strip()
+	assert is_secure(shoal.ask(next(zone.fresh), do=True))
+	write(path, good.strip())
+	zone.show([A, B], [A])
+	assert until(lambda: states(path).get(B.tag) == 'Valid')
+
+
 def test_a_thief_of_a_key_that_is_not_trusted_changes_nothing(shoals, zone):
 	shoal, path = managed(shoals, zone, 1)
 	assert until(lambda: states(path) == {A.tag: 'Valid'})
