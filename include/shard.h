@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -75,6 +76,8 @@ struct shard_socket {
 	uint64_t inode; /* as fstat(2) shows it: tells one's own */
 	enum shard_relation relation;
 	int parked; /* a connected UDP socket: outside the group */
+	uint64_t
+		cookie; /* as SO_COOKIE shows it: never used again while the system runs */
 };
 /* All of them, of all users, by sock_diag(7). How many there are (perhaps more than max), or -errno. */
 SHARD_API int shard_list(const struct sockaddr *addr, socklen_t len, int type,
@@ -164,6 +167,102 @@ SHARD_API void shard_ring_count(
 
 /* Is this UDP socket parked (connected)? 1 or 0. */
 SHARD_API int shard_parked(int fd);
+
+/* --- steering by BPF ------------------------------------------------------------------
+ *
+ * A program of the kernel chooses the member of a group by the flow's hash; leaving is taking no new flows and
+ * can be taken back; handshakes of a listener that closes move to another (SELECT_OR_MIGRATE). One set of
+ * program and maps serves all groups of a service. It is loaded once, with CAP_BPF and CAP_NET_ADMIN (or as root), and pinned
+ * in a folder of bpffs; whoever may open the pins uses it without any right. Where no bpffs is mounted the descriptors
+ * are passed by SCM_RIGHTS. Since Linux 5.14, without rights since 5.19. */
+struct shard_steer;
+struct shard_member;
+
+/* Options of loading. */
+enum {
+	SHARD_STEER_GUARD =
+		1
+		<< 0, /* sk_lookup in front of everything: other sockets of the addresses get nothing */
+	SHARD_STEER_STRICT =
+		1
+		<< 1, /* no member can be chosen: drop; else the kernel's hash chooses */
+};
+
+/* Where the pins of this network namespace and run folder stand: in $SHARD_BPFFS, else /sys/fs/bpf. 0 or -errno. */
+SHARD_API int shard_steer_path(char *out, size_t cap, const char *run_folder);
+/* Load and pin; `gid` may use it (folder 0750, maps 0660, program 0640). 0, 1: a set of this version is there already, or
+ * -errno: ENOSYS built without programs, EPERM no right, ENOENT no bpffs. */
+SHARD_API int shard_steer_load(const char *folder, gid_t gid, unsigned flags);
+/* Remove the pins; who has the set open goes on. 0 or -errno. */
+SHARD_API int shard_steer_unload(const char *folder);
+
+/* The pinned set. NULL with errno: ENOENT not loaded, EACCES, EPROTO of another version, ECANCELED: SHARD_DISABLE. */
+SHARD_API struct shard_steer *shard_steer_open(const char *folder);
+/* A set without pins, for this process and those that get it by shard_steer_send(). NULL with errno as shard_steer_load(). */
+SHARD_API struct shard_steer *shard_steer_new(unsigned flags);
+/* Over a connected Unix socket; blocking as the socket is. 0 or -errno. */
+SHARD_API int shard_steer_send(const struct shard_steer *s, int sock);
+SHARD_API struct shard_steer *shard_steer_receive(int sock);
+SHARD_API unsigned shard_steer_flags(const struct shard_steer *s);
+/* Leaves nothing: members stay in their slots as long as their sockets live. */
+SHARD_API void shard_steer_close(struct shard_steer *s);
+
+/* Put a socket of shard_open() or shard_adopt() into a slot of its group, or take over the slot that it has. It takes new flows
+ * from now on. `slot`: 0..127, or -1: any. The group is steered as soon as all its sockets are members, or after
+ * five seconds of shard_steer_tick(). NULL with errno (ENOSPC: more than 127 groups, or 128 members: that group is left to the
+ * kernel's hash; EBUSY: the slot has two members already, or the socket is in another map). */
+SHARD_API struct shard_member *shard_steer_join(
+	struct shard_steer *s, int fd, int slot);
+/* Take no new flows, and wait one RCU grace period: then drain. -EBUSY: nobody else takes them, nothing was changed. */
+SHARD_API int shard_member_leave(struct shard_member *m);
+/* Forget it; the socket stays the caller's. The slot is free when the socket is closed by all who have it. */
+SHARD_API void shard_member_close(struct shard_member *m);
+SHARD_API int shard_member_slot(const struct shard_member *m);
+/* Around each receiving call: how many came, and whether the queue was empty then. It tells the program how many wait. */
+SHARD_API void shard_member_mark(struct shard_member *m);
+SHARD_API void shard_member_took(struct shard_member *m, unsigned count, int emptied);
+
+struct shard_member_numbers {
+	uint64_t steered; /* datagrams or connections sent here by the program */
+	uint64_t waiting; /* of them not taken yet (UDP) */
+	uint64_t spread;  /* the group's: datagrams of flows vouched for */
+	uint64_t missed;  /* the group's: the chosen member was gone, another took it */
+	uint64_t passed;  /* the group's: no member, left to the kernel's hash */
+	uint64_t dropped; /* the group's: no member, dropped (SHARD_STEER_STRICT) */
+	uint64_t
+		migrated; /* the group's: handshakes and connections moved from closed listeners */
+	int taking; /* does it take new flows? */
+	int armed;  /* is the group steered yet? */
+};
+SHARD_API void shard_member_count(
+	const struct shard_member *m, struct shard_member_numbers *out);
+
+/* Every half second, by each process with members: shows that it lives, and takes out who stands still for a second
+ * (never more than half of a group, never the last one). What happened: */
+struct shard_steer_news {
+	unsigned out;  /* members of others taken out */
+	unsigned back; /* of our own: were taken out, are in again */
+	unsigned
+		bypassed; /* of our own: datagrams came, but not by the program: it was replaced. Attached anew */
+	unsigned armed; /* groups steered from now on */
+};
+SHARD_API void shard_steer_tick(struct shard_steer *s, struct shard_steer_news *news);
+/* This process died, or must be passed by: its members take no new flows, but where they are the last. How many. */
+SHARD_API unsigned shard_steer_out(struct shard_steer *s, pid_t pid);
+/* The other processes with members in our groups, for pidfd_open(2). How many (perhaps more than max). */
+SHARD_API int shard_steer_siblings(const struct shard_steer *s, pid_t *out, int max);
+
+/* This client's flow (address and port) is heavy, and not forged: for so many seconds each of its datagrams goes to
+ * the less loaded of two members at random. 0: no more. Others stay on one member each. 0 or -errno. */
+SHARD_API int shard_vouch(struct shard_steer *s, const struct sockaddr *client,
+	socklen_t len, unsigned seconds);
+
+/* Sockets that are sent what comes to fd's address and whose cookie is not among these: members and more specific ones, parked ones
+ * not. How many (perhaps more than max), or -errno. */
+SHARD_API int shard_strangers(int fd, const uint64_t *known, int known_count,
+	struct shard_socket *out, int max);
+/* Is this name in $SHARD_DISABLE (bpf, membarrier, io_uring, ... separated by commas)? 1 or 0. */
+SHARD_API int shard_disabled(const char *feature);
 
 /* What this kernel and these rights allow. */
 enum {

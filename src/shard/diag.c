@@ -54,6 +54,7 @@ static struct diag_socket diag_socket_of(const struct inet_diag_msg *m)
 		.uid = m->idiag_uid,
 		.inode = m->idiag_inode,
 		.ifindex = m->id.idiag_if,
+		.cookie = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0],
 	};
 	s.local.sa.sa_family = m->idiag_family;
 	if (m->idiag_family == AF_INET) {
@@ -211,6 +212,7 @@ static bool list_add(void *ctx, const struct diag_socket *s)
 			.inode = s->inode,
 			.relation = relation,
 			.parked = l->type == SOCK_DGRAM && s->state != TCP_CLOSE,
+			.cookie = s->cookie,
 		};
 	l->count++;
 	return true;

@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 #include <linux/io_uring.h>
 #include <linux/membarrier.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -85,22 +86,36 @@ static bool can_membarrier(void)
 	return commands > 0 && commands & MEMBARRIER_CMD_GLOBAL;
 }
 
+int shard_disabled(const char *feature)
+{
+	const char *at = getenv("SHARD_DISABLE");
+	const size_t len = strlen(feature);
+	while (at && *at) {
+		const size_t word = strcspn(at, ",");
+		if (word == len && memcmp(at, feature, len) == 0)
+			return 1;
+		at += word + (at[word] == ',');
+	}
+	return 0;
+}
+
 unsigned shard_features(void)
 {
 	static const struct {
 		unsigned bit;
+		const char *name;
 		bool (*can)(void);
 	} features[] = {
-		{ SHARD_CAN_REUSEPORT, can_reuseport },
-		{ SHARD_CAN_BPF, can_bpf },
-		{ SHARD_CAN_MIGRATE_REQ, can_migrate_req },
-		{ SHARD_CAN_RCVBUFFORCE, can_rcvbufforce },
-		{ SHARD_CAN_IO_URING, can_io_uring },
-		{ SHARD_CAN_MEMBARRIER, can_membarrier },
+		{ SHARD_CAN_REUSEPORT, "reuseport", can_reuseport },
+		{ SHARD_CAN_BPF, "bpf", can_bpf },
+		{ SHARD_CAN_MIGRATE_REQ, "migrate_req", can_migrate_req },
+		{ SHARD_CAN_RCVBUFFORCE, "rcvbufforce", can_rcvbufforce },
+		{ SHARD_CAN_IO_URING, "io_uring", can_io_uring },
+		{ SHARD_CAN_MEMBARRIER, "membarrier", can_membarrier },
 	};
 	unsigned found = 0;
 	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++)
-		if (features[i].can())
+		if (!shard_disabled(features[i].name) && features[i].can())
 			found |= features[i].bit;
 	return found;
 }

@@ -23,9 +23,10 @@ enum {
 			  seen */
 };
 
-static void wait_grace_period(void)
+void shard_wait_grace_period(void)
 {
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0)
+	if (!shard_disabled("membarrier") &&
+		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0)
 		return;
 	struct timespec left = { .tv_nsec = GRACE_MS * 1000000L };
 	while (nanosleep(&left, &left) < 0 && errno == EINTR)
@@ -72,7 +73,7 @@ int shard_park(int fd)
 		return -errno;
 	/* a softirq that chose this socket before may still be putting its datagram
 	 * here */
-	wait_grace_period();
+	shard_wait_grace_period();
 	return 0;
 }
 

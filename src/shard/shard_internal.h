@@ -24,6 +24,7 @@ struct diag_socket {
 	uint32_t uid;
 	uint32_t inode;
 	uint32_t ifindex; /* SO_BINDTODEVICE, or 0 */
+	uint64_t cookie;  /* SO_COOKIE */
 };
 
 /* Return false to stop. */
@@ -49,6 +50,9 @@ bool shard_name_same_ip(const union shard_name *a, const union shard_name *b);
 
 /* Options that can be set before and after bind(2). 0 or -errno. */
 int shard_socket_set_options(int fd, int family, int type, const char **what);
+
+/* Until no softirq works any more with what it saw before. */
+void shard_wait_grace_period(void);
 
 /* Start time of a process (0: none, or dead), and whether that very one is alive. */
 uint64_t shard_process_start(uint32_t pid);
