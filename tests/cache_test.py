@@ -78,20 +78,39 @@ def test_clear_by_name_type_subtree_and_all(two, lab):
 
 def test_export_and_import_into_another(two, shoals, lab, tmp_path):
 	names = ['h%04d.big5.dev.' % i for i in range(10, 40)] + ['txt.types.lab.']
+	denied = ['none.big5.dev.', 'nothing.types.lab.']
 	for name in names:
 		two.ask(name)
+	for name in denied:
+		assert helpers.rcode_of(two.ask(name)) == 'NXDOMAIN'
+	assert not two.ask(names[0], 'TXT').answer
 	path = str(tmp_path / 'lines')
 	two.tool('cache', 'export', path)
 	with open(path) as source:
 		lines = source.read().splitlines()
 	assert len(lines) > 30
 	assert any(line.startswith(names[0] + '\t') for line in lines)
+	for head in ('@nxdomain\t' + denied[0], '@nodata\t' + names[0], '@cut\tbig5.dev.'):
+		assert any(line.startswith(head + '\t') for line in lines), head
 	two.tool('cache', 'clear', '--all')
 	two.tool('cache', 'import', path)
 	lab.reset()
 	for name in names[:30]:
 		assert helpers.rcode_of(two.ask(name)) == 'NOERROR'
 	assert not asked(lab) & set(names[:30])
+	# denials are there, and what lies below a cut is asked for at its servers alone
+	for name in denied:
+		assert helpers.rcode_of(two.ask(name)) == 'NXDOMAIN'
+	assert not two.ask(names[0], 'TXT').answer
+	assert not asked(lab) & {*denied, names[0]}
+	assert helpers.rcode_of(two.ask('h0045.big5.dev.')) == 'NOERROR'
+	assert asked(lab) <= {'h0045.big5.dev.', '.'}, asked(lab)
+	# what was taken is written again
+	again = str(tmp_path / 'again')
+	two.tool('cache', 'export', again)
+	with open(again) as source:
+		heads = {line.split('\t')[1] for line in source if line[0] == '@'}
+	assert {*denied, 'big5.dev.'} <= heads
 	with open(path, 'a') as out:
 		out.write('a.b.\tnonsense\n')
 	done = two.tool('cache', 'import', path)

@@ -15,6 +15,7 @@
 #include "cache/bundle.h"
 #include "cache/cache.h"
 #include "cli/cacheline.h"
+#include "cli/carry.h"
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "wire/codes.h"
@@ -323,109 +324,26 @@ static int resize(struct view *v)
 
 /* --- export, import ---------------------------------------------- */
 
-struct carry {
-	struct view *v;
-	FILE *file;
-	uint64_t lines, skipped;
-};
-
-static bool export_one(void *ctx, const struct cache_key *key,
-	const struct cache_meta *m, const uint8_t *value, size_t len)
-{
-	struct carry *x = ctx;
-	struct bundle_item items[BUNDLE_MAX];
-	if (key->kind != CACHE_RRSET)
-		return true;
-	/* with proofs it is a wildcard's: without them it would not be believed */
-	if (bundle_read(value, len, key->name, items) != 1) {
-		x->skipped++;
-		return true;
-	}
-	char *line = cacheline_write(&items[0].rr, m->expire_s, key->domain, m->rank);
-	if (line)
-		x->lines += fprintf(x->file, "%s\n", line) > 0;
-	else
-		x->skipped++;
-	free(line);
-	return !ferror(x->file);
-}
-
-static bool import_one(
-	struct carry *x, const struct cacheline *l, uint64_t generation, uint32_t epoch)
-{
-	static uint8_t value[CACHE_VALUE_MAX];
-	const struct bundle_item item = { .section = SECTION_ANSWER, .rr = l->rr };
-	const int64_t now_s = now_wall_s(&x->v->now);
-	const size_t len = bundle_write(value, sizeof(value), l->name, &item, 1);
-	const struct cache_key key = { .kind = CACHE_RRSET,
-		.type = l->rr.type,
-		.rclass = CLASS_IN,
-		.domain = l->domain,
-		.name = l->name };
-	const struct cache_meta meta = { .stored_s = now_s,
-		.expire_s = l->expire_s,
-		.generation = generation,
-		.epoch = epoch,
-		.status = CACHE_UNCHECKED,
-		.rank = l->rank,
-		.ede = -1 };
-	return len && l->expire_s > now_s &&
-	       cache_put(x->v->cache, &key, &x->v->now, &meta, value, len);
-}
-
-static bool import_lines(struct carry *x)
-{
-	static struct cacheline l;
-	char *line = malloc(CACHELINE_MAX);
-	const uint64_t generation = cache_generation(x->v->cache);
-	const uint32_t epoch = cache_epoch(x->v->cache);
-	bool fine = line != NULL;
-	for (uint64_t n = 1; fine && fgets(line, CACHELINE_MAX, x->file); n++) {
-		char *end = strchr(line, '\n');
-		const char *wrong = end || feof(x->file) ? NULL : "too long";
-		if (end)
-			*end = 0;
-		if (!wrong && *line && *line != '#')
-			wrong = cacheline_read(line, now_wall_s(&x->v->now), &l);
-		else if (!wrong)
-			continue;
-		if (wrong) {
-			fprintf(stderr, "shoal: line %" PRIu64 ": %s\n", n, wrong);
-			fine = false;
-		} else if (import_one(x, &l, generation, epoch)) {
-			x->lines++;
-		} else {
-			x->skipped++;
-		}
-	}
-	fine = fine && !ferror(x->file);
-	free(line);
-	return fine;
-}
-
 static int carry(struct view *v, bool out)
 {
 	const char *path = v->words->plain[0];
 	const bool standard = strcmp(path, "-") == 0;
-	struct carry x = { .v = v };
-	x.file = standard ? (out ? stdout : stdin) : fopen(path, out ? "we" : "re");
-	if (!x.file) {
+	FILE *file = standard ? (out ? stdout : stdin) : fopen(path, out ? "we" : "re");
+	if (!file) {
 		fprintf(stderr, "shoal: %s: %s\n", path, strerror(errno));
 		return 1;
 	}
-	bool fine = true;
-	if (out)
-		cache_walk(v->cache, &v->now, export_one, &x);
-	else
-		fine = import_lines(&x);
-	if (out && (ferror(x.file) || fflush(x.file) != 0)) {
+	struct carry_count count = { 0 };
+	bool fine = out ? carry_out(v->cache, &v->now, file, &count)
+			: carry_in(v->cache, &v->now, file, &count);
+	if (out && (ferror(file) || fflush(file) != 0)) {
 		fprintf(stderr, "shoal: %s: %s\n", path, strerror(errno));
 		fine = false;
 	}
 	if (!standard)
-		fclose(x.file);
-	fprintf(stderr, "%" PRIu64 " RRsets %s, %" PRIu64 " not\n", x.lines,
-		out ? "written" : "taken", x.skipped);
+		fclose(file);
+	fprintf(stderr, "%" PRIu64 " entries %s, %" PRIu64 " not\n", count.done,
+		out ? "written" : "taken", count.skipped);
 	return fine ? 0 : 1;
 }
 

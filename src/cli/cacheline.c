@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "cache/bundle.h"
 #include "conf/conf.h"
 #include "wire/codes.h"
 #include "wire/rdata.h"
@@ -23,7 +24,35 @@ const char *cacheline_rank_name(uint8_t rank)
 	return rank < sizeof(ranks) / sizeof(*ranks) ? ranks[rank] : "unknown";
 }
 
+static const char *const kinds[] = { [CACHE_RRSET] = "rrset",
+	[CACHE_NODATA] = "nodata",
+	[CACHE_NXDOMAIN] = "nxdomain",
+	[CACHE_CUT] = "cut" };
+static const char *const sections[] = { "answer", "authority", "additional" };
+
+const char *cacheline_kind_name(uint8_t kind)
+{
+	return kind < sizeof(kinds) / sizeof(*kinds) ? kinds[kind] : NULL;
+}
+
+const char *cacheline_section_name(enum msg_section section)
+{
+	return sections[section];
+}
+
 /* --- writing ----------------------------------------------------- */
+
+char *cacheline_head_write(const struct cacheline_head *h)
+{
+	char *line = NULL, name[NAME_TEXT_MAX], type[16];
+	const bool all = h->kind == CACHE_NXDOMAIN;
+	if (asprintf(&line, "@%s\t%s\t%" PRId64 "\t%s\t%s\t%016" PRIx64 "\t%u",
+		    cacheline_kind_name(h->kind), name_to_text(h->name, name),
+		    h->expire_s, all ? "-" : type_to_text(h->type, type),
+		    cacheline_rank_name(h->rank), h->domain, h->items) < 0)
+		return NULL;
+	return line;
+}
 
 char *cacheline_write(
 	const struct rrset *rr, int64_t expire_s, uint64_t domain, uint8_t rank)
@@ -158,5 +187,61 @@ const char *cacheline_read(char *line, int64_t now_s, struct cacheline *out)
 		out->expire_s = now_s + CACHELINE_LIFE_MAX_S;
 	if (out->expire_s > now_s)
 		out->rr.ttl = (uint32_t)(out->expire_s - now_s);
+	return NULL;
+}
+
+bool cacheline_section_read(char **line, enum msg_section *out)
+{
+	const char *word = field(line);
+	for (unsigned i = 0; word && *line && i <= SECTION_ADDITIONAL; i++) {
+		*out = (enum msg_section)i;
+		if (*word == '+' && strcmp(word + 1, sections[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool kind_read(const char *text, uint8_t *out)
+{
+	for (uint8_t i = 0; text && *text == '@' && i < sizeof(kinds) / sizeof(*kinds);
+		i++) {
+		*out = i;
+		if (kinds[i] && strcmp(text + 1, kinds[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+const char *cacheline_head_read(char *line, int64_t now_s, struct cacheline_head *out)
+{
+	char *at = line;
+	uint64_t expire = 0, items = 0;
+	*out = (struct cacheline_head){ 0 };
+	if (!kind_read(field(&at), &out->kind))
+		return "an unknown kind of entry";
+	const char *owner = field(&at);
+	if (!owner || !name_from_text(out->name, owner))
+		return "no owner name";
+	name_lower(out->name);
+	if (!number(field(&at), 10, INT64_C(1) << 33, &expire))
+		return "no time at which it expires";
+	const char *type = field(&at);
+	if (!type ||
+		(out->kind == CACHE_NXDOMAIN ? strcmp(type, "-") != 0
+					     : !type_from_text(&out->type, type) ||
+						       !type_fits(out->type, 1) ||
+						       (out->kind == CACHE_CUT &&
+							       out->type != TYPE_NS)))
+		return "a type that it cannot have";
+	if (!rank_read(field(&at), &out->rank))
+		return "an unknown rank";
+	if (!number(field(&at), 16, UINT64_MAX, &out->domain))
+		return "no domain";
+	if (!number(field(&at), 10, BUNDLE_MAX, &items) || at)
+		return "a number of sets that cannot be";
+	out->items = (unsigned)items;
+	out->expire_s = (int64_t)expire;
+	if (out->expire_s > now_s + CACHELINE_LIFE_MAX_S)
+		out->expire_s = now_s + CACHELINE_LIFE_MAX_S;
 	return NULL;
 }
