@@ -121,6 +121,8 @@
 	X(ns_truncated, COUNTER, "Delegations with more name servers than are used")   \
 	X(rrset_too_large, COUNTER, "RRsets over the limit, not used")                 \
 	/* DNSSEC */                                                                   \
+	X(dnssec_hot_keys, GAUGE, "P-256 keys with tables of their own")               \
+	X(dnssec_hot_checks, GAUGE, "Signatures checked by means of such tables")      \
 	X(dnssec_checks, COUNTER, "Signatures checked")                                \
 	X(dnssec_failures, COUNTER, "Signatures that did not fit, and malformed keys") \
 	X(dnssec_spared, COUNTER,                                                      \

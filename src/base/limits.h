@@ -37,8 +37,10 @@ enum {
 				   * budget_sha1_exhausted */
 	LIMIT_BOGUS_TRIES = 4, /* servers asked for one question after bogus answers */
 	/* DNSSEC, one RRset or proof */
-	LIMIT_ZONE_KEYS = 64,    /* DNSKEY records looked at: colliding key tags */
-	LIMIT_ZONE_DS = 32,      /* usable DS records looked at */
+	LIMIT_ZONE_KEYS = 64,        /* DNSKEY records looked at: colliding key tags */
+	LIMIT_HOT_KEYS = 16,         /* with tables of 150 KB each: dnssec_hot_keys */
+	LIMIT_HOT_KEY_CHECKS = 1000, /* before a key gets them */
+	LIMIT_ZONE_DS = 32,          /* usable DS records looked at */
 	LIMIT_TRACKED_KEYS = 32, /* of a trust point, RFC 5011: anchors_keys_refused */
 	LIMIT_TRACKED_KEY_BYTES = 1100, /* RDATA of one: RSA of 8192 bits */
 	LIMIT_ANCHOR_FILE_BYTES = 256 * 1024,

@@ -20,9 +20,15 @@
 #include <openssl/rsa.h>
 
 #include "base/limits.h"
+#include "dnssec/hotkey.h"
 #include "wire/cursor.h"
 
-enum { WAYS = 4, HASH_LEN_MAX = 64, DER_MAX = 80 };
+enum {
+	WAYS = 4,
+	HASH_LEN_MAX = 64,
+	DER_MAX = 80,
+	HOT_IDLE_TURNS = 65536, /* not looked up for so long: its tables may go */
+};
 
 struct key {
 	uint8_t *bytes; /* NULL: free */
@@ -34,6 +40,8 @@ struct key {
 	EVP_PKEY_CTX *ctx;
 	EVP_MD_CTX *ed448;      /* a context stays with its first key */
 	struct ecc_point point; /* P-384 */
+	uint32_t checks;        /* P-256, without tables */
+	struct hotkey *hot;     /* P-256 */
 };
 
 struct crypto {
@@ -42,7 +50,8 @@ struct crypto {
 	uint64_t turn;
 	struct crypto_stats stats;
 	EVP_MD *sha256, *sha512;
-	EVP_MD_CTX *md; /* for hashing */
+	EVP_MD_CTX *md;             /* for hashing */
+	struct hotkey_maker *maker; /* NULL: no tables */
 	struct key keys[];
 };
 
@@ -55,6 +64,9 @@ static void key_clear(struct crypto *c, struct key *k)
 	EVP_PKEY_free(k->pkey);
 	if (k->has_point)
 		ecc_point_clear(&k->point);
+	if (k->hot)
+		c->stats.hot--;
+	hotkey_free(k->hot);
 	free(k->bytes);
 	*k = (struct key){ 0 };
 	c->stats.kept--;
@@ -75,6 +87,8 @@ struct crypto *crypto_new(unsigned keys, unsigned flags, const struct hash_key *
 	c->sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
 	c->sha512 = EVP_MD_fetch(NULL, "SHA2-512", NULL);
 	c->md = EVP_MD_CTX_new();
+	if (flags & CRYPTO_HOT)
+		c->maker = hotkey_maker_new();
 	if (c->sha256 && c->sha512 && c->md)
 		return c;
 	crypto_free(c);
@@ -85,6 +99,7 @@ void crypto_free(struct crypto *c)
 {
 	if (!c)
 		return;
+	hotkey_maker_free(c->maker);
 	for (unsigned i = 0; i < c->sets * WAYS; i++)
 		key_clear(c, &c->keys[i]);
 	EVP_MD_CTX_free(c->md);
@@ -278,22 +293,34 @@ static bool key_make(struct key *k, const struct algorithm *row)
 	return k->ctx != NULL;
 }
 
+/* Where it is, or where it would be put: *oldest. */
+static struct key *key_find(struct crypto *c, uint8_t algorithm, const uint8_t *bytes,
+	size_t len, struct key **oldest)
+{
+	const uint64_t hash = hash_sip13(&c->secret, bytes, len) ^ algorithm;
+	struct key *set = &c->keys[(hash & (c->sets - 1)) * WAYS];
+	*oldest = set;
+	for (struct key *k = set; k < set + WAYS; k++) {
+		if (k->bytes && k->algorithm == algorithm && k->len == len &&
+			memcmp(k->bytes, bytes, len) == 0)
+			return k;
+		if (k->used < (*oldest)->used)
+			*oldest = k;
+	}
+	return NULL;
+}
+
 /* NULL: malformed, or no memory. */
 static struct key *key_get(struct crypto *c, uint8_t algorithm,
 	const struct algorithm *row, const uint8_t *bytes, size_t len)
 {
-	const uint64_t hash = hash_sip13(&c->secret, bytes, len) ^ algorithm;
-	struct key *set = &c->keys[(hash & (c->sets - 1)) * WAYS], *oldest = set;
+	struct key *oldest;
+	struct key *k = key_find(c, algorithm, bytes, len, &oldest);
 	c->turn++;
-	for (struct key *k = set; k < set + WAYS; k++) {
-		if (k->bytes && k->algorithm == algorithm && k->len == len &&
-			memcmp(k->bytes, bytes, len) == 0) {
-			k->used = c->turn;
-			c->stats.found++;
-			return k;
-		}
-		if (k->used < oldest->used)
-			oldest = k;
+	if (k) {
+		k->used = c->turn;
+		c->stats.found++;
+		return k;
 	}
 	/* only what is good takes a place */
 	struct key fresh = { .bytes = malloc(len),
@@ -312,6 +339,61 @@ static struct key *key_get(struct crypto *c, uint8_t algorithm,
 	key_clear(c, oldest);
 	*oldest = fresh;
 	return oldest;
+}
+
+/* --- keys with tables ------------------------------------------------------------ */
+
+/* A thread has ended: the tables go to their key, if it is still here. */
+static void hot_take(struct crypto *c)
+{
+	struct hotkey *made;
+	struct key *oldest;
+	uint8_t bytes[HOTKEY_LEN];
+	if (!hotkey_maker_take(c->maker, &made, bytes))
+		return;
+	struct key *k = key_find(c, ALGORITHM_P256, bytes, sizeof(bytes), &oldest);
+	if (!k || k->hot || !made) {
+		hotkey_free(made);
+		return;
+	}
+	k->hot = made;
+	c->stats.hot++;
+}
+
+/* The tables of a key that is not in use any more make room. */
+static bool hot_has_room(struct crypto *c)
+{
+	struct key *idle = NULL;
+	if (c->stats.hot < LIMIT_HOT_KEYS)
+		return true;
+	for (struct key *k = c->keys; k < c->keys + (size_t)c->sets * WAYS; k++)
+		if (k->hot && k->used + HOT_IDLE_TURNS < c->turn &&
+			(!idle || k->used < idle->used))
+			idle = k;
+	if (!idle)
+		return false;
+	hotkey_free(idle->hot);
+	idle->hot = NULL;
+	idle->checks = 0;
+	c->stats.hot--;
+	return true;
+}
+
+/* Has this P-256 key tables? If it is used that much, have them made. */
+static bool key_is_hot(struct crypto *c, struct key *k)
+{
+	if (!c->maker)
+		return false;
+	if (!k->hot && ++k->checks >= LIMIT_HOT_KEY_CHECKS) {
+		hot_take(c);
+		/* what does not work now is tried again after as many checks */
+		if (!k->hot) {
+			k->checks = LIMIT_HOT_KEY_CHECKS / 2;
+			if (hot_has_room(c))
+				hotkey_maker_start(c->maker, k->bytes);
+		}
+	}
+	return k->hot != NULL;
 }
 
 /* --- checks ------------------------------------------------------------------- */
@@ -393,6 +475,10 @@ static bool key_check(struct crypto *c, struct key *k, const struct algorithm *r
 	if (row->kind == ALGORITHM_KIND_P384)
 		return p384_check(k, hash, sig, sig_len / 2);
 	if (row->kind == ALGORITHM_KIND_P256) {
+		if (key_is_hot(c, k)) {
+			c->stats.hot_checks++;
+			return hotkey_check(k->hot, hash, sig);
+		}
 		sig_len = der_signature(der, sig, sig_len / 2);
 		sig = der;
 	}

@@ -13,7 +13,10 @@
 
 struct crypto;
 
-enum { CRYPTO_SHA1 = 1 }; /* algorithms 5 and 7, digest 1: RFC 9905 */
+enum {
+	CRYPTO_SHA1 = 1, /* algorithms 5 and 7, digest 1: RFC 9905 */
+	CRYPTO_HOT = 2,  /* tables for P-256 keys in much use, made by a thread */
+};
 
 enum crypto_verdict {
 	CRYPTO_GOOD,
@@ -46,5 +49,7 @@ size_t crypto_digest(const struct crypto *c, uint8_t digest_type, const uint8_t 
 struct crypto_stats {
 	uint64_t found, parsed; /* look-ups of keys */
 	unsigned kept;
+	unsigned hot;        /* keys with tables of their own */
+	uint64_t hot_checks; /* by them */
 };
 struct crypto_stats crypto_stats(const struct crypto *c);

@@ -240,7 +240,7 @@ static bool open_verifier(
 	struct hash_key secret;
 	(void)o;
 	random_fill(&w->random, &secret, sizeof(secret));
-	return verifier_init(&w->verifier, KEPT_KEYS, CRYPTO_SHA1, &secret)
+	return verifier_init(&w->verifier, KEPT_KEYS, CRYPTO_SHA1 | CRYPTO_HOT, &secret)
 		       ? true
 		       : say(error, "out of memory");
 }

@@ -46,6 +46,9 @@ static void gauges(struct worker *w)
 		counter_set(w->counters, cpu_system_us, time_us(&usage.ru_stime));
 	}
 	counter_set(w->counters, memory_rss, resident_bytes());
+	const struct crypto_stats keys = crypto_stats(w->verifier.crypto);
+	counter_set(w->counters, dnssec_hot_keys, keys.hot);
+	counter_set(w->counters, dnssec_hot_checks, keys.hot_checks);
 	listen_gauges(w);
 }
 
