@@ -22,10 +22,10 @@ LAB = os.path.join(HERE, '..', 'tests', 'lab', 'lab.py')
 sys.path.insert(0, os.path.join(HERE, '..', 'tests'))
 
 
-def dnsperf(shoal, names, rate, seconds=None, clients=100):
+def dnsperf(shoal, names, rate, seconds=None, clients=100, options=()):
 	limit = ['-l', str(seconds)] if seconds else ['-n', '1']
 	return subprocess.Popen(['dnsperf', '-s', '127.0.0.1', '-p', str(shoal.port), '-d', names,
-		'-c', str(clients), '-q', '2000', '-Q', str(rate), *limit], stdout=subprocess.PIPE,
+		'-c', str(clients), '-q', '2000', '-Q', str(rate), *limit, *options], stdout=subprocess.PIPE,
 		stderr=subprocess.DEVNULL, text=True)
 
 

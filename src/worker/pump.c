@@ -17,6 +17,7 @@ enum {
 	PUMP_STEPS = 64,    /* steps of one resolution without waiting */
 	FETCH_TICK_US = 50 * 1000,
 	LEASE_MIN_US = 1000 * 1000,
+	ALONE_US = 2000 * 1000, /* of the time: what is left for asking alone */
 	LEASE_MAX_US = 5000 * 1000,
 };
 
@@ -175,11 +176,15 @@ static int64_t lease_us(const struct iter_ask *a)
 	return want > LEASE_MAX_US ? LEASE_MAX_US : want;
 }
 
-/* Until when another's fetch is waited for: no longer than the question itself has. */
+/* Until when another's fetch is waited for, as long as its owner lives (if not, we take it
+ * over): until little is left of the question's own time. Instances that ask beside a slow
+ * owner would give an attacker as many equal questions to guess at. */
 static int64_t patience_end(const struct resolution *s, int64_t now_us)
 {
 	const int64_t end_us = s->begun_us + LIMIT_QUERY_TIME_MS * INT64_C(1000);
 	const int64_t lease_end_us = now_us + lease_us(&s->wish.ask);
+	if (lease_end_us < end_us - ALONE_US)
+		return end_us - ALONE_US;
 	return lease_end_us < end_us ? lease_end_us : end_us;
 }
 
