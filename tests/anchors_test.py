@@ -252,14 +252,21 @@ def test_the_sentinel_is_silent_about_what_is_not_secure(shoals, zone):
 FAKETIME = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1'
 
 
-@pytest.mark.skipif(not os.path.exists(FAKETIME), reason='libfaketime is not installed')
-def test_a_wrong_clock_is_noticed_and_time_servers_are_found(shoals, zone, monkeypatch):
+@pytest.fixture
+def set_clock(shoals, monkeypatch):
+	"""set_clock('-20d'): of shoals that are started from now on, and later of running ones."""
+	if not os.path.exists(FAKETIME):
+		pytest.skip('libfaketime is not installed')
 	stamp = os.path.join(shoals.folder(), 'offset')
-	write(stamp, '-20d')
 	monkeypatch.setenv('LD_PRELOAD', FAKETIME)
 	monkeypatch.setenv('FAKETIME_TIMESTAMP_FILE', stamp)
 	monkeypatch.setenv('FAKETIME_DONT_FAKE_MONOTONIC', '1')
 	monkeypatch.setenv('FAKETIME_NO_CACHE', '1')
+	return lambda offset: write(stamp, offset)
+
+
+def test_a_wrong_clock_is_noticed_and_time_servers_are_found(shoals, zone, set_clock):
+	set_clock('-20d')
 	shoal = shoals("trust_anchors.add('%s')\n" % A.ds(ZONE) + zone.forward() +
 		"trust_anchors.set_time_servers{ 'n7.%s' }\n" % ZONE)
 	assert until(lambda: 'not valid yet' in shoal.log())
@@ -268,9 +275,32 @@ def test_a_wrong_clock_is_noticed_and_time_servers_are_found(shoals, zone, monke
 	assert helpers.rcode_of(shoal.ask('n8.' + ZONE, do=True)) == 'SERVFAIL'
 	reply = shoal.ask('n7.' + ZONE, do=True)
 	assert helpers.rcode_of(reply) == 'NOERROR' and not reply.flags & dns.flags.AD
-	write(stamp, '+0d')
+	set_clock('+0d')
 	assert until(lambda: shoal.stats()['total']['clock_jumps'] == 1)
 	assert until(lambda: shoal.stats()['total']['clock_wrong'] == 0)
 	assert is_secure(shoal.ask('n7.' + ZONE, do=True))
 	assert is_secure(shoal.ask('n9.' + ZONE, do=True))
 	assert 'the clock is right again' in shoal.log()
+
+
+@pytest.mark.parametrize('offset', ['-20d', '+800d'])
+def test_time_servers_are_found_through_signed_zones(shoals, set_clock, offset):
+	"""Nothing on the way from the root validates now."""
+	set_clock(offset)
+	shoal = shoals("trust_anchors.set_time_servers{ 'about.nic.com' }\n")
+	assert until(lambda: shoal.stats()['total']['clock_wrong'] == 1)
+	reply = shoal.ask('about.nic.com', 'TXT', do=True)
+	assert helpers.rcode_of(reply) == 'NOERROR' and reply.answer and not reply.flags & dns.flags.AD
+	assert helpers.ede_codes(reply) == [33]
+	assert helpers.rcode_of(shoal.ask('about.nic.net', 'TXT', do=True)) == 'SERVFAIL'
+	set_clock('+0d')
+	assert until(lambda: shoal.stats()['total']['clock_wrong'] == 0)
+	assert is_secure(shoal.ask('about.nic.com', 'TXT', do=True))
+	assert is_secure(shoal.ask('about.nic.net', 'TXT', do=True))
+
+
+def test_a_clock_before_this_program_is_wrong_without_any_question(shoals, set_clock):
+	set_clock('@2020-01-01 00:00:00')
+	shoal = shoals("modules.unload('detect_time_skew')\n")
+	assert 'before this program was made' in shoal.log()
+	assert shoal.stats()['total']['clock_wrong'] == 1

@@ -9,5 +9,16 @@
 
 #include "worker/worker.h"
 
+/* Is it the name of a time server, and the clock wrong? Then nothing that its
+ * resolution meets is validated: not the zones above it either, nor what its aliases
+ * lead to. */
+static inline bool clock_spares(const struct worker *w, const uint8_t *name)
+{
+	for (size_t i = 0; w->clock_wrong && i < w->conf->time_server_count; i++)
+		if (name_within(name, w->conf->time_servers[i]))
+			return true;
+	return false;
+}
+
 void clock_start(struct worker *w);
 void clock_tick(struct worker *w); /* once a second */

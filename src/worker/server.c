@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "worker/server.h"
-#include "worker/sentinel.h"
 
 #include <assert.h>
 #include <string.h>
@@ -10,11 +9,13 @@
 #include "policy/policy.h"
 #include "wire/codes.h"
 #include "wire/name.h"
+#include "worker/clock.h"
 #include "worker/fast.h"
 #include "worker/keep.h"
 #include "worker/poison.h"
 #include "worker/prefetch.h"
 #include "worker/rate.h"
+#include "worker/sentinel.h"
 #include "worker/tally.h"
 
 enum {
@@ -179,7 +180,8 @@ static enum server_outcome resolve(const struct asked *a, const struct route *ro
 			.name = q->name,
 			.type = q->qtype,
 			.rclass = q->qclass,
-			.checking_disabled = q->flags & FLAG_CD,
+			.checking_disabled =
+				q->flags & FLAG_CD || clock_spares(w, q->name),
 			.no_cache = route->flags & CONF_NO_CACHE,
 			.route = *route,
 		},
@@ -406,14 +408,17 @@ void server_deliver(
 		return;
 	}
 	const char *reason = NULL;
-	if (answer->ede == EDE_NEGATIVE_ANCHOR && w->anchors)
+	int ede = answer->ede;
+	if (ede == EDE_NONE && clock_spares(w, q->name))
+		ede = EDE_NEGATIVE_ANCHOR;
+	if (ede == EDE_NEGATIVE_ANCHOR && w->anchors)
 		reason = anchor_reason(
 			w->anchors, q->name, now_wall_s(loop_now(w->loop)));
 	const struct respond_what what = {
 		.rcode = answer->rcode,
 		.ad = answer->status == CACHE_SECURE &&
 		      (q->dnssec_ok || q->flags & FLAG_AD),
-		.ede = answer->ede,
+		.ede = ede,
 		.ede_text = answer->ede_text ? answer->ede_text : reason,
 		.ede_origin = answer->ede_origin > 0 ? answer->ede_origin : 0,
 		.records = answer->records,
