@@ -52,6 +52,7 @@ struct crypto {
 	EVP_MD *sha256, *sha512;
 	EVP_MD_CTX *md;             /* for hashing */
 	struct hotkey_maker *maker; /* NULL: no tables */
+	unsigned hot_max;
 	struct key keys[];
 };
 
@@ -89,6 +90,7 @@ struct crypto *crypto_new(unsigned keys, unsigned flags, const struct hash_key *
 	c->md = EVP_MD_CTX_new();
 	if (flags & CRYPTO_HOT)
 		c->maker = hotkey_maker_new();
+	c->hot_max = sets < LIMIT_HOT_KEYS ? sets : LIMIT_HOT_KEYS; /* a quarter */
 	if (c->sha256 && c->sha512 && c->md)
 		return c;
 	crypto_free(c);
@@ -364,7 +366,7 @@ static void hot_take(struct crypto *c)
 static bool hot_has_room(struct crypto *c)
 {
 	struct key *idle = NULL;
-	if (c->stats.hot < LIMIT_HOT_KEYS)
+	if (c->stats.hot < c->hot_max)
 		return true;
 	for (struct key *k = c->keys; k < c->keys + (size_t)c->sets * WAYS; k++)
 		if (k->hot && k->used + HOT_IDLE_TURNS < c->turn &&

@@ -17,7 +17,10 @@
 #include <openssl/err.h>
 #include <openssl/obj_mac.h>
 
-enum { HALF = 32 };
+enum {
+	HALF = 32,
+	NICE = 10, /* soon, but never before the loop */
+};
 
 struct hotkey {
 	EC_GROUP *plain, *own; /* the curve; the same with the key as generator */
@@ -152,7 +155,8 @@ struct hotkey_maker {
 static void *make(void *ctx)
 {
 	struct hotkey_maker *m = ctx;
-	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), 19); /* of this thread alone */
+	(void)setpriority(
+		PRIO_PROCESS, (id_t)gettid(), NICE); /* of this thread alone */
 	m->made = hotkey_new(m->key);
 	atomic_store_explicit(&m->ended, true, memory_order_release);
 	return NULL;

@@ -20,7 +20,7 @@ void hotkey_free(struct hotkey *h); /* NULL is fine */
 bool hotkey_check(struct hotkey *h, const uint8_t hash[static HOTKEY_HASH_LEN],
 	const uint8_t sig[static HOTKEY_SIG_LEN]);
 
-/* One at a time is made in a thread of its own, at the lowest priority. */
+/* One at a time is made in a thread of its own, at a low priority. */
 struct hotkey_maker;
 struct hotkey_maker *hotkey_maker_new(void);
 void hotkey_maker_free(struct hotkey_maker *m); /* waits for the thread */
