@@ -268,7 +268,8 @@ static bool rotate_records(
 {
 	static uint8_t before[UINT16_MAX];
 	const size_t span = (size_t)(h->count - 1) * h->stride + h->rdata_len;
-	if (h->rdata_len > RDATA_MAX || h->stride < h->rdata_len || h->at + span > len)
+	if (h->at < HEADER || h->rdata_len > RDATA_MAX || h->stride < h->rdata_len ||
+		h->at + span > len)
 		return false;
 	memcpy(before, msg + h->at, span);
 	unsigned from = by % h->count;

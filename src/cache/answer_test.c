@@ -153,12 +153,11 @@ static void senseless_values_are_misses(void **state)
 	for (unsigned i = 0; i < 20000; i++) {
 		const size_t len = random_below(&h->rnd, i % 4 ? 40 : sizeof(value));
 		random_fill(&h->rnd, value, sizeof(value));
-		if (i % 2 && len > 10) { /* few TTLs, few records to rotate */
-			memset(value, 0, 10);
-			value[1] = value[0] % 8;
-			value[7] = 3;
-			value[5] = 20;
-			value[9] = 4;
+		if (i % 2 && len > 14) { /* few TTLs, few records to rotate, few cuts */
+			const uint8_t few = value[0] % 8;
+			const uint16_t head[7] = { few, few, value[1], 20, 3,
+				(uint16_t)(4 | i % 3 << 8), (uint16_t)(i % 5) };
+			memcpy(value, head, sizeof(head));
 		}
 		assert_true(cache_put(h->cache, &key, &h->now, &meta, value, len));
 		answer_get(h->cache, &key, &h->now, 1, 0, key.name, 1, got, sizeof(got),
