@@ -21,6 +21,8 @@ struct codec_owner {
 	/* Bytes to send, behind those before. False: out of memory. */
 	bool (*send)(void *ctx, const void *head, size_t head_len, const void *data,
 		size_t len);
+	/* An answer ends with what was sent last. */
+	void (*mark)(void *ctx);
 	void *ctx;
 	struct counters *counters;
 	unsigned max_requests; /* at a time */

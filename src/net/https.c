@@ -120,6 +120,8 @@ static int body_send(nghttp2_session *session, nghttp2_frame *frame,
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	x->sent += len;
 	h->held -= len;
+	if (x->sent == x->len)
+		h->owner.mark(h->owner.ctx);
 	return 0;
 }
 

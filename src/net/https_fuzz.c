@@ -53,6 +53,12 @@ static bool play_send(
 	return true;
 }
 
+static void play_mark(void *ctx)
+{
+	const struct play *p = ctx;
+	must(p->sent > 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct counters counters;
@@ -61,7 +67,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct play p = { 0 };
 	if (!size)
 		return 0;
-	const struct codec_owner owner = { play_message, play_send, &p, &counters, 10 };
+	const struct codec_owner owner = { play_message, play_send, play_mark, &p,
+		&counters, 10 };
 	p.codec = codec_https_new(&owner);
 	must(p.codec);
 	const size_t cut = 1 + (size_t)data[0] * 4;

@@ -36,6 +36,10 @@ struct layer_ops {
 struct stream_layer {
 	const struct layer_ops *ops;
 	int fd;
+	/* Where records should end in what is written next, offsets from its first byte, in
+	 * order; a layer without records takes no notice. */
+	const size_t *ends;
+	unsigned end_count;
 };
 
 /* Plain TCP; NULL when out of memory. */

@@ -42,6 +42,7 @@ enum {
 	OUT_PAUSE_BYTES = 64 * 1024, /* unsent answers: no further queries are read */
 	OUT_START = 2048,
 	BUCKETS = 256,
+	MARKS = 32,             /* answers in records of their own */
 	CODEC_READ = 16 * 1024, /* at most this is handed out at once */
 };
 
@@ -97,6 +98,8 @@ struct conn {
 	struct frame in;
 	uint8_t *out;
 	size_t out_start, out_end, out_cap;
+	size_t marks[MARKS]; /* ends of answers in `out`, of a codec */
+	unsigned mark_count;
 	struct stream_codec *codec; /* NULL: two-byte framing */
 	size_t counted;             /* of server->unsent */
 	unsigned pending;           /* unanswered queries */
@@ -279,8 +282,7 @@ static void conn_close(struct conn *c)
 		c->layer->ops->goodbye(c->layer);
 	c->layer->ops->free(c->layer);
 	loop_timer_clear(s->loop, &c->timer);
-	loop_unwatch(s->loop, &c->watch);
-	fd_close(&c->fd);
+	loop_unwatch_close(s->loop, &c->watch, &c->fd);
 	frame_fini(&c->in);
 	if (c->codec)
 		c->codec->ops->free(c->codec);
@@ -440,6 +442,7 @@ static void conn_timeout(void *ctx)
 }
 
 static void conn_message(void *ctx, uint32_t request, const uint8_t *msg, size_t len);
+static void conn_mark(void *ctx);
 static bool conn_send(
 	void *ctx, const void *head, size_t head_len, const void *data, size_t len);
 
@@ -448,6 +451,7 @@ static struct stream_codec *codec_of(struct stream_server *s, struct conn *c)
 	const struct codec_owner owner = {
 		.message = conn_message,
 		.send = conn_send,
+		.mark = conn_mark,
 		.ctx = c,
 		.counters = s->counters,
 		.max_requests = s->conf.pipeline,
@@ -590,6 +594,25 @@ static bool conn_read(struct conn *c)
 
 /* --- writing --------------------------------------------------------------- */
 
+/* The first `len` bytes of `out` are gone. */
+static void marks_shift(struct conn *c, size_t len)
+{
+	unsigned kept = 0;
+	for (unsigned i = 0; i < c->mark_count; i++)
+		if (c->marks[i] > len)
+			c->marks[kept++] = c->marks[i] - len;
+	c->mark_count = kept;
+}
+
+/* An answer ends here. Each of a codec goes into a record of its own, all in one write:
+ * dnsperf takes what comes in one record for one answer. */
+static void conn_mark(void *ctx)
+{
+	struct conn *c = ctx;
+	if (c->mark_count < MARKS)
+		c->marks[c->mark_count++] = c->out_end;
+}
+
 /* Room for `len` more bytes of answers. */
 static bool conn_out_room(struct conn *c, size_t len)
 {
@@ -598,6 +621,7 @@ static bool conn_out_room(struct conn *c, size_t len)
 	const size_t unsent = conn_unsent(c);
 	if (c->out_start) {
 		memmove(c->out, c->out + c->out_start, unsent);
+		marks_shift(c, c->out_start);
 		c->out_start = 0;
 		c->out_end = unsent;
 	}
@@ -635,7 +659,15 @@ static bool conn_write(struct conn *c)
 	if (c->codec)
 		c->codec->ops->output(c->codec);
 	const size_t before = conn_unsent(c);
+	if (c->mark_count && c->out_start) { /* the rest of a write before */
+		marks_shift(c, c->out_start);
+		memmove(c->out, c->out + c->out_start, before);
+		c->out_start = 0;
+		c->out_end = before;
+	}
 	while (conn_unsent(c)) {
+		c->layer->ends = c->marks;
+		c->layer->end_count = c->out_start ? 0 : c->mark_count;
 		const ssize_t n = c->layer->ops->write(
 			c->layer, c->out + c->out_start, conn_unsent(c));
 		if (n == LAYER_BROKEN) {
@@ -652,6 +684,7 @@ static bool conn_write(struct conn *c)
 		conn_touch(c);
 	if (!conn_unsent(c)) {
 		c->out_start = c->out_end = 0;
+		c->mark_count = 0;
 		if (!c->pending) { /* idle connections cost no buffers */
 			free(c->out);
 			c->out = NULL;
@@ -729,7 +762,8 @@ static void conn_ready(void *ctx, unsigned events)
 		conn_close(c); /* both ways are shut: nobody waits for an answer */
 		return;
 	}
-	conn_settle(c);
+	if (!c->dirty) /* else at the end of the turn, when it is known what is left */
+		conn_settle(c);
 }
 
 static void conn_flush(struct conn *c)

@@ -20,10 +20,10 @@
 #include "net/tls_internal.h"
 
 enum {
-	IN_LEN = 32 * 1024,     /* from one receive */
-	RECORD_LEN = 16 * 1024, /* RFC 8446 section 5.1 */
-	RECORDS_A_WRITE = 4,
-	OUT_MAX = 256 * 1024, /* more than any handshake or write makes */
+	IN_LEN = 32 * 1024,         /* from one receive */
+	RECORD_LEN = 16 * 1024,     /* RFC 8446 section 5.1 */
+	WRITE_MAX = 4 * RECORD_LEN, /* at once */
+	OUT_MAX = 256 * 1024,       /* more than any handshake or write makes */
 	PROTOCOLS_MAX = 4,
 	WARNINGS_MAX = 8, /* alerts in one read that end nothing */
 };
@@ -295,8 +295,14 @@ static ssize_t encrypt(struct tls_layer *y, const uint8_t *data, size_t len)
 		if (gnutls_session_ticket_send(y->session, 1, 0) < 0)
 			return -1;
 	}
-	for (unsigned i = 0; i < RECORDS_A_WRITE && done < len; i++) {
-		const size_t some = len - done < RECORD_LEN ? len - done : RECORD_LEN;
+	if (len > WRITE_MAX)
+		len = WRITE_MAX;
+	for (unsigned i = 0; done < len;) {
+		size_t some = len - done < RECORD_LEN ? len - done : RECORD_LEN;
+		while (i < y->base.end_count && y->base.ends[i] <= done)
+			i++;
+		if (i < y->base.end_count && y->base.ends[i] - done < some)
+			some = y->base.ends[i] - done;
 		const ssize_t n = gnutls_record_send(y->session, data + done, some);
 		if (n <= 0)
 			return -1;
