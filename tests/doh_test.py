@@ -374,3 +374,35 @@ def test_idle_connection_is_told_goodbye(shoals, tmp_path):
 			pass
 		assert [e.error_code for e in http.terminated()] == [0]
 	assert secure.counter('doh_timeouts') == 1
+
+
+def test_stop_sends_goaway_and_answers(shoals, tmp_path):
+	secure = Secure(shoals, tmp_path, kind='doh2')
+	with H2(secure) as http:
+		http.wait(http.request(get_path(helpers.make_query(KNOWN))))
+		secure.shoal.process.terminate()
+		while not http.terminated():
+			assert http.step()
+		assert http.terminated()[0].error_code == 0
+		assert http.terminated()[0].last_stream_id == 2**31 - 1    # what is on its way is still taken
+		while http.step():
+			pass
+		assert http.terminated()[-1].last_stream_id == 1
+	secure.shoal.process.wait(10)
+
+
+@pytest.mark.seconds(100)
+def test_rolling_restart_under_h2load(shoals, tmp_path):
+	secure = Secure(shoals, tmp_path, kind='doh2', count=2)
+	path = 'https://127.0.0.1:%d%s' % (secure.port, get_path(helpers.make_query(KNOWN)))
+	done = []
+	restart = subprocess.Popen([helpers.program('shoal'), 'restart'], env=secure.shoal.env())
+	while restart.poll() is None or len(done) < 3:    # new connections all the time: a client that reconnects
+		run = subprocess.run(['h2load', '-n', '40', '-c', '4', '-m', '5', path], capture_output=True, text=True,
+			timeout=30)
+		done.append(re.search(r'requests: 40 total.*', run.stdout).group(0))
+	assert restart.wait() == 0
+	for line in done:    # what was asked is answered; after GOAWAY h2load asks no more
+		started, succeeded = (int(re.search(r'(\d+) %s' % word, line).group(1)) for word in ('started', 'succeeded'))
+		assert started == succeeded, line
+	assert sum('40 succeeded' in line for line in done) >= len(done) - 4

@@ -36,6 +36,8 @@ enum {
 	MESSAGES_A_SHARE = 32, /* of one connection, then others have their turn */
 	ACCEPT_PAUSE_MS = 100,
 	DRAIN_IDLE_MS = 500,
+	DRAIN_BUSY_MS =
+		1000, /* then a busy one ends when all that it asked is answered */
 	DRAIN_HANDSHAKE_MS = 1500,
 	HANDSHAKES_A_TURN = 8,       /* a third of a millisecond each */
 	YOUNG_SHARE = 4,             /* a quarter of the places is left to handshakes */
@@ -140,6 +142,7 @@ struct stream_server {
 	bool flushing;
 
 	bool draining;
+	int64_t drain_us; /* since */
 	struct defer drained;
 	void (*drained_fn)(void *ctx);
 	void *drained_ctx;
@@ -701,12 +704,22 @@ static unsigned wants_event(int wants)
 	return wants == LAYER_WANT_WRITE ? LOOP_WRITE : LOOP_READ;
 }
 
+/* While draining. Right after an answer is the moment at which a client is least likely to
+ * have the next question on its way. */
+static bool conn_may_leave(const struct conn *c)
+{
+	const struct stream_server *s = c->server;
+	return s->draining && !c->handshaking && !c->pending && !conn_owed(c) &&
+	       !c->stalled && !frame_held(&c->in) && c->active_us > s->drain_us &&
+	       loop_now(s->loop)->mono_us > s->drain_us + DRAIN_BUSY_MS * 1000;
+}
+
 /* Closed when all is said, else waiting for the right things. */
 static void conn_settle(struct conn *c)
 {
 	const bool done = c->read_closed && !c->stalled && !c->pending && !conn_owed(c);
 	const bool over = c->codec && !conn_unsent(c) && c->codec->ops->over(c->codec);
-	if (done || over) {
+	if (done || over || conn_may_leave(c)) {
 		conn_close(c);
 		return;
 	}
@@ -1023,6 +1036,7 @@ void stream_server_drain(struct stream_server *s, void (*fn)(void *ctx), void *c
 	for (int i = 0; s->fd >= 0 && i < ACCEPTS_A_DRAIN && server_accept(s); i++)
 		;
 	s->draining = true;
+	s->drain_us = loop_now(s->loop)->mono_us;
 	server_stop_listening(s);
 	for (unsigned i = 0; i < s->conf.max_clients; i++) {
 		struct conn *c = &s->conns[i];
