@@ -55,10 +55,10 @@ ROWS = (
 	('unit-kill', 'SIGKILL under systemd', sides.SocketUnits, 0, kill, True, 5),
 	('single', 'shoal restart, one instance', sides.Shoal, 1, roll, True, 5),
 	('hand', 'SIGTERM, start by hand', sides.Bare, 0, one, True, 5),
-	('kresd', 'SIGTERM, start, rolling', sides.Kresd, 0, roll, True, 1),
-	('kresd-kill', 'SIGKILL of an instance', sides.Kresd, 0, kill, False, 1),
-	('unbound', 'SIGTERM, start', sides.Unbound, 0, roll, True, 1),
-	('unbound-kill', 'SIGKILL', sides.Unbound, 0, kill, False, 1),
+	('kresd', 'SIGTERM, start, rolling', sides.Kresd, 0, roll, True, 5),
+	('kresd-kill', 'SIGKILL of an instance', sides.Kresd, 0, kill, False, 5),
+	('unbound', 'SIGTERM, start', sides.Unbound, 0, roll, True, 5),
+	('unbound-kill', 'SIGKILL', sides.Unbound, 0, kill, False, 5),
 )
 
 
@@ -233,7 +233,7 @@ def parse(argv):
 	parser.add_argument('rows', nargs='*', metavar='ROW',
 		help='of: ' + ' '.join(row[0] for row in ROWS))
 	parser.add_argument('--events', type=int, default=20,
-		help='of each row (default 20); a fifth of them where a start takes long')
+		help='of each row (default 20); a fifth of them where a start takes long, and for the peers')
 	parser.add_argument('--quick', action='store_true', help='low rates, few events, 2 minutes')
 	parser.add_argument('--instances', type=int, default=4)
 	parser.add_argument('--udp', type=int, default=20000, help='queries a second')

@@ -96,6 +96,8 @@
 	X(fetches_damaged, COUNTER, "Shared results dropped as damaged")               \
 	X(upstream_answers, COUNTER, "Answers accepted from servers")                  \
 	X(upstream_timeouts, COUNTER, "Queries that no server answered in time")       \
+	X(upstream_late, COUNTER, "Answers that came after their time-out")            \
+	X(upstream_late_shed, COUNTER, "Late answers no longer waited for: too many")  \
 	X(upstream_unreachable, COUNTER, "Queries that could not be sent")             \
 	X(upstream_bytes, COUNTER, "Bytes received from servers")                      \
 	X(upstream_mismatch, COUNTER, "Answers ignored: wrong id or question")         \

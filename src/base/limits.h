@@ -63,6 +63,7 @@ enum {
 	LIMIT_PREFETCHES = 256,          /* refreshes under way: prefetches_shed */
 	LIMIT_WAITERS_PER_CLIENT = 1024, /* by address */
 	LIMIT_ASKS = 16384,              /* upstream sockets */
+	LIMIT_ASKS_LATE = 1024,          /* that timed out: upstream_late_shed */
 	LIMIT_TCP_CLIENTS = 1024,        /* tcp_clients_shed: oldest idle goes first */
 	LIMIT_TCP_CLIENTS_PER_ADDRESS = 128,
 	LIMIT_TCP_PIPELINE = 100, /* net.tcp_pipeline says otherwise */

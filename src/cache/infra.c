@@ -496,7 +496,9 @@ bool infra_is_lame(struct infra *i, const struct addr *server, const uint8_t *zo
 int64_t infra_timeout_us(const struct infra_server *s)
 {
 	const int64_t least = s->known ? 50000 : 400000, most = 2 * US_PER_S;
-	int64_t us = s->srtt_us + 4 * (int64_t)s->rttvar_us;
+	/* a steady server has hardly a variance, until it is loaded */
+	const int64_t spread = 4 * (int64_t)s->rttvar_us;
+	int64_t us = s->srtt_us + (spread > s->srtt_us / 2 ? spread : s->srtt_us / 2);
 	if (us < least)
 		us = least;
 	us <<= s->timeouts < 2 ? s->timeouts : 2;

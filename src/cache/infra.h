@@ -59,6 +59,6 @@ bool infra_family_broken(struct infra *i, uint8_t family, const struct now *now)
 /* A change of the network (interface, route): all penalties are forgotten, round trips
  * stay. */
 void infra_network_changed(struct infra *i);
-/* Retransmission time for a server: srtt + 4 rttvar, bounded 50 ms..2 s (unknown: 400
- * ms..). */
+/* Retransmission time for a server: srtt + the greater of 4 rttvar and srtt / 2, bounded
+ * 50 ms..2 s (unknown: 400 ms..). */
 int64_t infra_timeout_us(const struct infra_server *s);

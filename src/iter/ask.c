@@ -8,6 +8,7 @@
 enum {
 	TIMEOUT_MAX_US = 3000 * 1000,
 	TIMEOUT_TCP_MIN_US = 1500 * 1000,
+	LONE_US = 3000 * 1000, /* until the only server that is left is given up */
 };
 
 /* --- what is asked -------------------------------------------------------------- */
@@ -69,6 +70,15 @@ static bool sends_cd(const struct iter *it, const struct frame *f)
 	return f->cut->forward && (it->q.checking_disabled || f->server->wants_cd);
 }
 
+/* Would it be the same message, to the letter? */
+static bool is_repeat(const struct iter *it, const struct frame *f)
+{
+	const struct server *s = f->server;
+	return it->late == s && !f->tcp && name_equal(it->sent_name, f->ask_name) &&
+	       f->sent_type == f->ask_type &&
+	       f->check_case == (!s->same_case && !iter_flag(it, CONF_NO_0X20));
+}
+
 static size_t write_question(struct iter *it, struct frame *f)
 {
 	const struct server *s = f->server;
@@ -77,6 +87,10 @@ static size_t write_question(struct iter *it, struct frame *f)
 		flags |= FLAG_RD;
 	if (sends_cd(it, f))
 		flags |= FLAG_CD;
+	if (is_repeat(it, f))
+		return it->msg_len;
+	it->late = NULL;
+	f->sent_type = f->ask_type;
 	f->id = random_u16(it->env.random);
 	name_copy_lower(it->sent_name, f->ask_name);
 	f->check_case = !f->tcp && !s->same_case && !iter_flag(it, CONF_NO_0X20);
@@ -115,6 +129,17 @@ static struct fetch_key key_of(struct iter *it, const struct frame *f)
 	return key;
 }
 
+/* Nobody else can be asked. */
+static bool is_lone(const struct frame *f)
+{
+	for (unsigned i = 0; i < f->cut->server_count; i++) {
+		const struct server *s = &f->cut->servers[i];
+		if (s != f->server && !s->failed && s->tries < LIMIT_TRIES_PER_SERVER)
+			return false;
+	}
+	return !nsaddr_possible(f->cut);
+}
+
 static int64_t timeout_for(const struct iter *it, const struct frame *f)
 {
 	int64_t us = infra_timeout_us(&f->server->infra);
@@ -123,6 +148,10 @@ static int64_t timeout_for(const struct iter *it, const struct frame *f)
 		us = TIMEOUT_TCP_MIN_US;
 	if (us > TIMEOUT_MAX_US)
 		us = TIMEOUT_MAX_US;
+	if (!f->tcp && is_lone(f) && f->server->tries + 1 >= LIMIT_TRIES_PER_SERVER) {
+		const int64_t rest = LONE_US - (it->now.mono_us - f->server->first_us);
+		us = us > rest ? us : rest;
+	}
 	const int64_t left =
 		LIMIT_QUERY_TIME_MS * 1000LL - (it->now.mono_us - it->begin_us);
 	return us < left ? us : left;
@@ -139,7 +168,11 @@ enum step ask_send(struct iter *it, struct frame *f)
 	arena_reset(it->scratch);
 	choose_question(it, f);
 	f->tcp = f->server->tcp || iter_flag(it, CONF_TCP);
-	const size_t len = write_question(it, f);
+	const size_t len = it->msg_len = write_question(it, f);
+	const bool again = it->late != NULL;
+	it->late = NULL;
+	if (!f->server->tries)
+		f->server->first_us = it->now.mono_us;
 	it->packets++;
 	it->asks++;
 	f->state = STATE_WAIT;
@@ -149,6 +182,7 @@ enum step ask_send(struct iter *it, struct frame *f)
 		.msg = it->msg,
 		.len = len,
 		.timeout_us = timeout_for(it, f),
+		.again = again,
 		.joinable = !f->alone,
 		.key = key_of(it, f) };
 	if (log_wants(LOG_ITERAT, LOG_LEVEL_DEBUG)) {

@@ -70,7 +70,8 @@ struct iter_event {
 	bool shared;
 	const uint8_t *msg;
 	size_t len;
-	int64_t rtt_us; /* ITER_MESSAGE, not shared: since it was sent */
+	int64_t rtt_us;   /* ITER_MESSAGE, not shared: since it was sent */
+	int64_t first_us; /* since the same message was sent first */
 };
 
 enum iter_want {
@@ -88,6 +89,8 @@ struct iter_ask {
 	const uint8_t *msg; /* lives until the next step */
 	size_t len;
 	int64_t timeout_us;
+	bool again; /* the same message to the same server as the last one, which timed
+			  out */
 	bool joinable; /* may be joined with an equal fetch under way, by key */
 	struct fetch_key key;
 };

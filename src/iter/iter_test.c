@@ -819,8 +819,60 @@ static void after_nothing_but_wrong_ids_tcp_is_used(void **state)
 	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
 	answered(&r, "www.example.com. A 10.9.9.1\n");
 	assert_int_equal(world_asked(w, "10.0.0.1 tcp"), 1);
+	/* one may be a late answer to another question: the server is not marked */
+	world_manner(w, "10.0.0.1", 0);
+	assert_int_equal(world_ask(w, "zero.example.com.", TYPE_A).packets, 1);
+	assert_int_equal(world_asked(w, "10.0.0.1 tcp zero"), 0);
+}
+
+static void after_several_wrong_ids_others_ask_by_tcp_too(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.0.1", MANNER_WRONG_IDS);
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	answered(&r, "www.example.com. A 10.9.9.1\n");
 	assert_int_equal(world_ask(w, "zero.example.com.", TYPE_A).packets, 1);
 	assert_int_equal(world_asked(w, "10.0.0.1 tcp zero"), 1);
+}
+
+/* Wrong ids must not keep us from a server that has no TCP. */
+static void after_wrong_ids_without_tcp_it_is_udp_again(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.0.0.1", MANNER_WRONG_IDS | MANNER_TC_GARBLED);
+	world_ask(w, "www.example.com.", TYPE_A);
+	world_manner(w, "10.0.0.1", MANNER_TC_GARBLED);
+	world_forget_log(w);
+	assert_int_equal(
+		world_ask(w, "zero.example.com.", TYPE_A).rcode, RCODE_NOERROR);
+	assert_string_equal(w->log, "10.0.0.1 zero.example.com. A\n");
+}
+
+static void the_only_server_is_not_given_up_before_three_seconds(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "www.example.com.", TYPE_A); /* a round trip of 10 ms */
+	world_manner(w, "10.0.0.1", MANNER_SILENT);
+	const struct world_result r = world_ask(w, "zero.example.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_in_range(r.took_ms, 3000, 10000);
+}
+
+static void a_late_answer_to_the_first_try_is_taken_and_teaches(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "www.example.com.", TYPE_A); /* a round trip of 10 ms */
+	world_manner(w, "10.0.0.1", MANNER_LATE);
+	struct world_result r = world_ask(w, "zero.example.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_NOERROR);
+	assert_in_range(r.took_ms, 300, 310);
+	assert_in_range(r.packets, 2, 4);
+	struct addr server;
+	struct infra_server known;
+	assert_true(addr_from_text(&server, "10.0.0.1", 53));
+	infra_get(w->infra, &server, &w->now, &known);
+	assert_true(known.srtt_us > 40 * 1000);
+	assert_int_equal(known.timeouts, 0);
 }
 
 static void half_a_message_does_not_end_the_wait(void **state)
@@ -1166,6 +1218,10 @@ int main(void)
 		T(truncation_without_tcp_fails_within_few_tries),
 		T(a_wrong_id_is_ignored_and_the_right_one_taken),
 		T(after_nothing_but_wrong_ids_tcp_is_used),
+		T(after_several_wrong_ids_others_ask_by_tcp_too),
+		T(after_wrong_ids_without_tcp_it_is_udp_again),
+		T(the_only_server_is_not_given_up_before_three_seconds),
+		T(a_late_answer_to_the_first_try_is_taken_and_teaches),
 		T(half_a_message_does_not_end_the_wait),
 		T(a_server_that_changes_the_case_is_asked_by_tcp_then_marked),
 		T(without_tcp_either_its_case_is_forgiven),

@@ -56,7 +56,7 @@ static enum step ask_alone(struct iter *it, struct frame *f)
 static enum step try_tcp(struct iter *it, struct frame *f)
 {
 	struct server *s = f->server;
-	if (s->miss_seen)
+	if (s->misses >= SPOOF_MISSES)
 		flag(it, s, INFRA_WANTS_TCP, SPOOF_S);
 	s->tcp = true;
 	return go(f, STATE_ASK);
@@ -69,6 +69,19 @@ static void forgive_case(struct iter *it, struct server *s)
 	s->same_case = true;
 	s->tcp = false;
 	flag(it, s, INFRA_NO_0X20, FLAG_S);
+}
+
+/* No TCP there, and only suspicion led to it: UDP is better than nothing. */
+static void forgive_misses(struct iter *it, struct server *s)
+{
+	s->tcp = false;
+	s->no_tcp = true;
+	flag(it, s, INFRA_NO_TCP, SPOOF_S);
+}
+
+static bool only_suspected(const struct server *s)
+{
+	return s->tcp && !s->truncated && !s->case_seen;
 }
 
 static enum step on_timeout(struct iter *it, struct frame *f)
@@ -85,10 +98,14 @@ static enum step on_timeout(struct iter *it, struct frame *f)
 		return out_of_timeouts(it);
 	if (f->minimised && ++f->min_timeouts >= MINIMISE_TIMEOUTS)
 		f->min_off = true;
-	if (!f->tcp && (s->case_seen || s->miss_seen))
+	if (!f->tcp)
+		it->late = s;
+	if (!f->tcp && (s->case_seen || (s->misses && !s->no_tcp)))
 		return try_tcp(it, f);
 	if (f->tcp && s->case_seen)
 		forgive_case(it, s);
+	else if (f->tcp && only_suspected(s))
+		forgive_misses(it, s);
 	return go(f, STATE_SELECT);
 }
 
@@ -98,6 +115,10 @@ static enum step on_closed(struct iter *it, struct frame *f)
 	s->tries++;
 	it->other_trouble++;
 	iter_trouble(it, &s->addr, "closed TCP");
+	if (only_suspected(s)) {
+		forgive_misses(it, s);
+		return go(f, STATE_SELECT);
+	}
 	if (!s->case_seen)
 		return s->tries < 2 ? go(f, STATE_SELECT)
 				    : drop_server(it, f, "closed TCP again");
@@ -129,7 +150,8 @@ static enum step on_misfit(struct iter *it, struct frame *f)
 			counter_up(it->env.counters, upstream_mismatch);
 		else
 			counter_up(it->env.counters, upstream_malformed);
-		f->server->miss_seen = true;
+		if (f->server->misses < SPOOF_MISSES)
+			f->server->misses++;
 	}
 	if (f->tcp) /* nobody but the server itself can have sent it */
 		return drop_server(it, f, "malformed reply");
@@ -199,7 +221,7 @@ static enum step on_referral(struct iter *it, struct frame *f)
 static enum step on_truncated(struct iter *it, struct frame *f)
 {
 	(void)it;
-	f->server->tcp = true;
+	f->server->tcp = f->server->truncated = true;
 	if (f->minimised)
 		f->min_count--;
 	return go(f, STATE_ASK);
@@ -334,6 +356,15 @@ static void read_reply(struct iter *it, struct frame *f)
 	reply_read(&it->reply, &q, msg, it->event->len, it->scratch, it->env.counters);
 }
 
+/* After repeats of the message nobody can tell which one was answered. Since the first:
+ * too long for a lost packet, which the next samples mend; too short would make a slow
+ * server's every answer late. */
+static uint32_t rtt_of(const struct iter_event *ev)
+{
+	const int64_t us = ev->first_us > ev->rtt_us ? ev->first_us : ev->rtt_us;
+	return (uint32_t)(us < INT32_MAX ? us : INT32_MAX);
+}
+
 static enum step on_message(struct iter *it, struct frame *f)
 {
 	const struct iter_event *ev = it->event;
@@ -351,9 +382,7 @@ static enum step on_message(struct iter *it, struct frame *f)
 		return kinds[kind].follow(it, f);
 	}
 	if (kinds[kind].fits && !f->tcp && ev->rtt_us >= 0)
-		infra_answered(it->env.infra, &f->server->addr,
-			(uint32_t)(ev->rtt_us < INT32_MAX ? ev->rtt_us : INT32_MAX),
-			&it->now);
+		infra_answered(it->env.infra, &f->server->addr, rtt_of(ev), &it->now);
 	if (kinds[kind].accepted)
 		accept_reply(it, f);
 	f->alone &= !kinds[kind].accepted;

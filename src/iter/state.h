@@ -63,7 +63,9 @@ enum {
 	ANCESTORS_READ = 24,      /* for RFC 8020 and DNAME */
 	LAME_S = 600,
 	FLAG_S = 3600,     /* oddities of a server are tried again after this */
-	SPOOF_S = 60,      /* TCP after a near miss */
+	SPOOF_S = 60,      /* TCP after several near misses */
+	SPOOF_MISSES = 3,  /* of one question: a single one may be a late answer to
+			      another, on the same port by chance */
 	RECORDS_MAX = 128, /* RRsets of one answer */
 };
 
@@ -76,10 +78,13 @@ struct server {
 	bool lame;                 /* known not to serve this zone: last choice */
 	bool failed;               /* answered badly: no more */
 	bool tcp;                  /* next by TCP */
+	bool truncated;            /* a reply was: there is no way around TCP */
+	bool no_tcp;               /* it does not serve TCP, as far as we know */
 	bool plain;                /* without EDNS */
 	bool same_case;            /* without 0x20 */
 	bool case_seen;            /* a reply in the wrong case came */
-	bool miss_seen;            /* a reply with a wrong id, or malformed, came */
+	uint8_t misses;            /* replies with a wrong id, or malformed */
+	int64_t first_us;          /* when it was asked the present question first */
 	bool shy;                  /* failed a minimised question */
 	bool wants_cd;             /* forwarder: SERVFAIL without CD */
 };
@@ -177,6 +182,7 @@ struct frame {
 	const uint8_t
 		*ask_name; /* lower case as far as minimised; sent in `sent_name` */
 	uint16_t ask_type;
+	uint16_t sent_type; /* of the message that went out last */
 	bool minimised;
 	bool alone; /* another's fetch was waited for in vain */
 	bool check_case;
@@ -243,6 +249,10 @@ struct iter {
 	char ede_text[160];
 	uint8_t sent_name[NAME_MAX_LEN];
 	uint8_t msg[512];
+	size_t msg_len;
+	/* who was sent `msg` over UDP and let it time out, nothing else being asked since;
+	 * or NULL */
+	const struct server *late;
 };
 
 /* --- iter.c ------------------------------------------------------------------ */

@@ -482,6 +482,28 @@ static void time_out(struct world *w, struct iter *it, const struct iter_ask *as
 	step(w, it, ITER_TIMEOUT, false, wish);
 }
 
+/* The answer comes 300 ms after the message was sent first: in time, or not. */
+static void deliver_late(struct world *w, struct iter *it, const struct iter_ask *ask,
+	const uint8_t *msg, size_t len, struct iter_wish *wish)
+{
+	enum { LATE_US = 300 * 1000 };
+	if (!ask->again)
+		w->late_us = w->now.mono_us + LATE_US;
+	const int64_t wait_us = w->late_us - w->now.mono_us;
+	if (wait_us > ask->timeout_us) {
+		time_out(w, it, ask, wish);
+		return;
+	}
+	const struct iter_event ev = { .kind = ITER_MESSAGE,
+		.msg = msg,
+		.len = len,
+		.rtt_us = wait_us,
+		.first_us = LATE_US };
+	w->now.mono_us += wait_us;
+	w->now.wall_ms += wait_us / 1000;
+	iter_step(it, &ev, &w->now, wish);
+}
+
 /* What another resolution would have published. */
 static void deliver_shared(struct world *w, struct iter *it, const struct iter_ask *ask,
 	struct iter_wish *wish)
@@ -519,7 +541,9 @@ static void serve(struct world *w, struct iter *it, struct iter_wish *wish)
 	}
 	uint8_t msg[4096];
 	const size_t len = world_reply(w, &ask, msg, sizeof(msg));
-	if (len && !ask.tcp && manner & (MANNER_WRONG_ID | MANNER_SPOOF_FIRST)) {
+	unsigned wrong = manner & MANNER_WRONG_IDS ? 3 : 0;
+	wrong += (manner & (MANNER_WRONG_ID | MANNER_SPOOF_FIRST)) != 0;
+	for (; len && !ask.tcp && wrong; wrong--) {
 		msg[1] ^= 1;
 		deliver(w, it, msg, len, wish);
 		assert(wish->want == ITER_WAIT);
@@ -529,8 +553,12 @@ static void serve(struct world *w, struct iter *it, struct iter_wish *wish)
 		deliver(w, it, msg, 17, wish);
 		assert(wish->want == ITER_WAIT);
 	}
-	if (!len || (!ask.tcp && manner & MANNER_WRONG_ID)) {
+	if (!len || (!ask.tcp && manner & (MANNER_WRONG_ID | MANNER_WRONG_IDS))) {
 		time_out(w, it, &ask, wish);
+		return;
+	}
+	if (manner & MANNER_LATE && !ask.tcp) {
+		deliver_late(w, it, &ask, msg, len, wish);
 		return;
 	}
 	deliver(w, it, msg, len, wish);

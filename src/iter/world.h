@@ -36,6 +36,8 @@ enum manner { /* of a server; several may be set */
 	MANNER_GLUE_LATE = 1 << 18,   /* glue for questions of type A only */
 	MANNER_STRIPS = 1 << 19,      /* no DNSSEC records in any answer */
 	MANNER_NO_PROOF = 1 << 20,    /* no NSEC in any answer */
+	MANNER_WRONG_IDS = 1 << 21,   /* three wrong ids, over UDP nothing else */
+	MANNER_LATE = 1 << 22,        /* its answer takes 300 ms */
 };
 
 /* How a zone is signed. */
@@ -88,6 +90,7 @@ struct world {
 	struct anchor_set *anchors; /* NULL: nothing is validated */
 	unsigned checks_most;       /* signatures checked in one step, at most */
 	unsigned agains;
+	int64_t late_us; /* when the answer of MANNER_LATE to the message sent last comes */
 };
 
 /* Root hints: 192.0.2.1, a.root. The root zone is the test's to make. */

@@ -61,7 +61,9 @@ struct ask {
 	enum ask_event at_timer; /* what the timer's end means */
 	ask_fn *fn;
 	void *ctx;
-	struct conn *conn; /* TCP */
+	struct conn *conn;     /* TCP */
+	struct late_mark mark; /* UDP */
+	int64_t sent_us;
 	struct ask *next_free;
 };
 
@@ -75,6 +77,7 @@ struct upstream {
 	struct upstream_conf conf;
 	struct random *rnd;
 	struct counters *counters;
+	struct late *late;
 	struct ask_chunk *chunks;
 	struct ask *free;
 	size_t in_flight;
@@ -163,6 +166,13 @@ static void ask_finish(struct ask *a, enum ask_event what)
 static void ask_timer(void *ctx)
 {
 	struct ask *a = ctx;
+	struct upstream *u = a->upstream;
+	if (a->at_timer == ASK_TIMEOUT && a->fd >= 0) {
+		const int fd = a->fd;
+		loop_unwatch(u->loop, &a->watch);
+		a->fd = -1;
+		late_keep(u->late, fd, &a->server, &a->mark, a->sent_us);
+	}
 	ask_finish(a, a->at_timer);
 }
 
@@ -241,7 +251,9 @@ static int socket_connect(int fd, const struct addr *server)
 static int socket_new(struct upstream *u, const struct addr *server, int type)
 {
 	const int family = server->family == 6 ? AF_INET6 : AF_INET;
-	const int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE) && late_shed(u->late))
+		fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
 		const int e = -errno;
 		if (e == -EMFILE || e == -ENFILE)
@@ -276,11 +288,17 @@ static int socket_new(struct upstream *u, const struct addr *server, int type)
 static int udp_start(struct ask *a, const uint8_t *msg, size_t len)
 {
 	struct upstream *u = a->upstream;
-	const int fd = socket_new(u, &a->server, SOCK_DGRAM);
-	if (fd < 0)
-		return fd;
+	int e = 0;
+	late_mark(u->late, msg, len, &a->mark);
+	int fd = late_take(u->late, &a->server, &a->mark);
+	if (fd < 0) {
+		fd = socket_new(u, &a->server, SOCK_DGRAM);
+		if (fd < 0)
+			return fd;
+		e = socket_connect(fd, &a->server);
+	}
 	a->fd = fd;
-	int e = socket_connect(fd, &a->server);
+	a->sent_us = loop_now(u->loop)->mono_us;
 	if (!e)
 		e = loop_watch(u->loop, &a->watch, fd, LOOP_READ, udp_ready, a);
 	if (e)
@@ -614,6 +632,13 @@ size_t upstream_in_flight(const struct upstream *u)
 	return u->in_flight;
 }
 
+static void late_answer(void *ctx, const struct addr *server, int64_t rtt_us)
+{
+	struct upstream *u = ctx;
+	if (u->conf.late)
+		u->conf.late(u->conf.late_ctx, server, rtt_us);
+}
+
 struct upstream *upstream_new(struct loop *l, const struct upstream_conf *conf,
 	struct random *rnd, struct counters *counters)
 {
@@ -624,7 +649,11 @@ struct upstream *upstream_new(struct loop *l, const struct upstream_conf *conf,
 	u->conf = *conf;
 	u->rnd = rnd;
 	u->counters = counters;
-	return u;
+	u->late = late_new(l, rnd, counters, late_answer, u);
+	if (u->late)
+		return u;
+	free(u);
+	return NULL;
 }
 
 void upstream_free(struct upstream *u)
@@ -637,6 +666,7 @@ void upstream_free(struct upstream *u)
 				upstream_cancel(u, &chunk->asks[i]);
 	while (u->idle_first)
 		conn_expire(u->idle_first);
+	late_free(u->late);
 	while (u->chunks) {
 		struct ask_chunk *next = u->chunks->next;
 		free(u->chunks);

@@ -15,10 +15,11 @@
 #include "base/counters.h"
 #include "base/random.h"
 #include "loop/loop.h"
+#include "net/late.h"
 
 enum ask_event {
 	ASK_MESSAGE, /* a datagram, or one whole message over TCP; the ask stays open */
-	ASK_TIMEOUT, /* the ask is over */
+	ASK_TIMEOUT, /* the ask is over; the same message asked again now goes out by the same socket, to which a late answer still comes */
 	ASK_UNREACHABLE, /* could not be sent: no route, family, descriptors; the ask is over: a local failure */
 	ASK_CLOSED, /* TCP refused, reset or closed without an answer; the ask is over */
 };
@@ -30,6 +31,9 @@ typedef void ask_fn(
 struct upstream_conf {
 	struct addr outgoing_v4, outgoing_v6; /* family 0: any */
 	size_t max_asks;                      /* LIMIT_ASKS */
+	late_fn *
+		late; /* a server answered after the time-out, and nobody waits any more */
+	void *late_ctx;
 };
 
 struct upstream;

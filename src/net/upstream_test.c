@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "base/fd.h"
+#include "base/limits.h"
 
 enum { EVENTS_MAX = 32 };
 
@@ -36,6 +37,8 @@ struct world {
 	struct ask *asks[EVENTS_MAX];
 	size_t len[EVENTS_MAX];
 	uint8_t first[EVENTS_MAX];
+	int late; /* late answers told */
+	int64_t late_us;
 };
 
 #define UNTIL(w, condition)                                                            \
@@ -68,12 +71,22 @@ static void event_note(
 		assert_int_equal(w->first[i], len ? msg[0] : 0);
 }
 
+static void late_note(void *ctx, const struct addr *server, int64_t rtt_us)
+{
+	struct world *w = ctx;
+	assert_true(addr_equal(server, &w->at));
+	w->late++;
+	w->late_us = rtt_us;
+}
+
 static int world_setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	w->loop = loop_new();
 	random_init(&w->rnd);
-	const struct upstream_conf conf = { .max_asks = 100 };
+	const struct upstream_conf conf = {
+		.max_asks = 100, .late = late_note, .late_ctx = w
+	};
 	w->up = upstream_new(w->loop, &conf, &w->rnd, &w->counters);
 	w->server = -1;
 	*state = w;
@@ -212,6 +225,74 @@ static void port_unreachable_does_not_end_the_wait(void **state)
 	assert_int_equal(w->what[0], ASK_TIMEOUT);
 	assert_true(loop_now(w->loop)->mono_us - began >= 50000);
 	assert_int_equal(upstream_in_flight(w->up), 0);
+}
+
+/* "a. A", id 0x1234 */
+static const uint8_t message[] = { 0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 'a', 0,
+	0, 1, 0, 1 };
+
+static void ask_message(struct world *w, int timeout_ms)
+{
+	upstream_ask(w->up, &w->at, false, message, sizeof(message), timeout_ms * 1000,
+		event_note, w);
+}
+
+static void a_repeat_goes_out_by_the_same_socket(void **state)
+{
+	struct world *w = *state;
+	server_open(w, SOCK_DGRAM, "127.0.0.1");
+	ask_message(w, 30);
+	const struct addr first = server_hear(w, sizeof(message));
+	UNTIL(w, w->events == 1);
+	assert_int_equal(w->what[0], ASK_TIMEOUT);
+	ask_message(w, 5000);
+	const struct addr second = server_hear(w, sizeof(message));
+	assert_true(addr_equal(&first, &second));
+	say(w->server, &first, "late", 4);
+	UNTIL(w, w->events == 2);
+	assert_int_equal(w->what[1], ASK_MESSAGE);
+	assert_int_equal(w->late, 0);
+}
+
+static void a_late_answer_tells_how_slow_the_server_is(void **state)
+{
+	struct world *w = *state;
+	uint8_t answer[sizeof(message)];
+	memcpy(answer, message, sizeof(answer));
+	server_open(w, SOCK_DGRAM, "127.0.0.1");
+	ask_message(w, 30);
+	const struct addr client = server_hear(w, sizeof(message));
+	UNTIL(w, w->events == 1);
+	say(w->server, &client, answer, sizeof(answer)); /* no response */
+	answer[2] = 0x81;
+	answer[1] ^= 1;
+	say(w->server, &client, answer, sizeof(answer)); /* another's */
+	for (int i = 0; i < 10; i++)
+		loop_turn(w->loop, 2);
+	assert_int_equal(w->late, 0);
+	answer[1] ^= 1;
+	say(w->server, &client, answer, sizeof(answer));
+	UNTIL(w, w->late == 1);
+	assert_true(w->late_us >= 30000);
+	assert_int_equal(w->events, 1);
+	assert_int_equal(w->counters.upstream_late, 1);
+}
+
+static void late_answers_are_waited_for_by_so_many_only(void **state)
+{
+	struct world *w = *state;
+	uint8_t asked[sizeof(message)];
+	server_open(w, SOCK_DGRAM, "127.0.0.1");
+	memcpy(asked, message, sizeof(asked));
+	for (int i = 0; i < LIMIT_ASKS_LATE + 10; i++) {
+		asked[0] = (uint8_t)(i >> 8);
+		asked[1] = (uint8_t)i;
+		w->events = 0;
+		assert_non_null(upstream_ask(
+			w->up, &w->at, false, asked, sizeof(asked), 0, event_note, w));
+		UNTIL(w, w->events == 1);
+	}
+	assert_int_equal(w->counters.upstream_late_shed, 10);
 }
 
 static void ipv6_is_asked_too(void **state)
@@ -482,6 +563,9 @@ int main(void)
 		T(an_ask_in_the_place_of_a_cancelled_one_is_another),
 		T(a_stranger_is_not_heard),
 		T(port_unreachable_does_not_end_the_wait),
+		T(a_repeat_goes_out_by_the_same_socket),
+		T(a_late_answer_tells_how_slow_the_server_is),
+		T(late_answers_are_waited_for_by_so_many_only),
 		T(ipv6_is_asked_too),
 		T(ports_come_from_the_whole_range),
 		T(what_can_not_be_sent_is_told_by_the_loop),

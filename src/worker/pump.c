@@ -140,14 +140,12 @@ static void ask_event(
 	assert(s->ask == a);
 	if (what != ASK_MESSAGE)
 		s->ask = NULL; /* over by itself */
-	pump_run(s, (struct iter_event){
-			    .kind = kinds[what],
-			    .msg = msg,
-			    .len = len,
-			    .rtt_us = what == ASK_MESSAGE
-					      ? resolve_now_us(s->r) - s->sent_us
-					      : 0,
-		    });
+	struct iter_event ev = { .kind = kinds[what], .msg = msg, .len = len };
+	if (what == ASK_MESSAGE) {
+		ev.rtt_us = resolve_now_us(s->r) - s->sent_us;
+		ev.first_us = resolve_now_us(s->r) - s->first_us;
+	}
+	pump_run(s, ev);
 }
 
 /* False: the table of asks is full, or no memory. */
@@ -156,6 +154,8 @@ static bool ask_send(struct resolution *s)
 	const struct resolve_env *env = &s->r->env;
 	const struct iter_ask *a = &s->wish.ask;
 	s->sent_us = resolve_now_us(s->r);
+	if (!a->again)
+		s->first_us = s->sent_us;
 	s->ask = env->ask(env->ask_ctx, &a->server, a->tcp, a->msg, a->len,
 		a->timeout_us, ask_event, s);
 	return s->ask;

@@ -41,7 +41,7 @@ struct resolution {
 	struct iter *iter;
 	struct iter_wish wish;
 	struct ask *ask;
-	int64_t begun_us, sent_us;
+	int64_t begun_us, sent_us, first_us;
 	struct timer timer; /* patience with another's fetch */
 
 	struct fetch *fetch;

@@ -105,7 +105,7 @@ static bool raise_limits(
 {
 	(void)w, (void)o, (void)error;
 	const size_t fds = fd_raise_limit();
-	if (fds < LIMIT_ASKS + LIMIT_TCP_CLIENTS)
+	if (fds < LIMIT_ASKS + LIMIT_ASKS_LATE + LIMIT_TCP_CLIENTS)
 		log_info(SYSTEM, "%zu descriptors at most: fewer queries at a time",
 			fds);
 	return true;
@@ -191,6 +191,13 @@ static struct ask *ask_upstream(void *ctx, const struct addr *server, bool tcp,
 	return upstream_ask(ctx, server, tcp, msg, len, timeout_us, fn, fn_ctx);
 }
 
+/* Nobody waits for it any more, but how slow the server is, is known now. */
+static void late_answer(void *ctx, const struct addr *server, int64_t rtt_us)
+{
+	struct worker *w = ctx;
+	infra_answered(w->infra, server, (uint32_t)rtt_us, loop_now(w->loop));
+}
+
 static void cancel_upstream(void *ctx, struct ask *a)
 {
 	upstream_cancel(ctx, a);
@@ -204,6 +211,8 @@ static bool open_resolver(
 		.outgoing_v4 = w->conf->outgoing_v4,
 		.outgoing_v6 = w->conf->outgoing_v6,
 		.max_asks = LIMIT_ASKS,
+		.late = late_answer,
+		.late_ctx = w,
 	};
 	w->upstream = upstream_new(w->loop, &up, &w->random, w->counters);
 	if (!w->upstream || !anchors_open(w))
