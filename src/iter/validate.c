@@ -362,12 +362,24 @@ void validate_guard(struct iter *it, struct frame *f)
 		f->guard = GUARD_CHECK;
 }
 
+/* On the way to a name below a negative anchor it does not matter whether the zones
+ * above it are bogus: what they delegate is taken unchecked, as for CD. */
+static bool leads_below_negative(const struct iter *it, const struct frame *f)
+{
+	const enum reply_kind kind = it->reply.kind;
+	if (kind != REPLY_REFERRAL && !(f->minimised && kind == REPLY_NODATA))
+		return false;
+	const struct anchor *a = anchor_find_type(
+		it->env.anchors, f->name, f->type, now_wall_s(&it->now));
+	return a && a->kind == ANCHOR_NEGATIVE;
+}
+
 enum step validate_begin(struct iter *it, struct frame *f, enum iter_state then)
 {
 	struct reply *r = &it->reply;
 	f->check = (struct check){ .then = then, .ede = EDE_NONE };
 	r->note = EDE_NONE;
-	if (f->guard == GUARD_CHECK)
+	if (f->guard == GUARD_CHECK && !leads_below_negative(it, f))
 		return go_on(f, STATE_VALIDATE);
 	r->status = f->guard == GUARD_OPEN ? CACHE_INSECURE : CACHE_UNCHECKED;
 	for (size_t i = 0; i < r->count; i++)

@@ -53,11 +53,12 @@ static int begin(void **state)
 {
 	struct world *w = world_new();
 	const unsigned count = sizeof(zones) / sizeof(*zones);
-	char com[8192];
+	char com[8192], kid[512];
 	size_t len = 0;
 	for (unsigned i = 0; i < count; i++)
 		len += delegate(com + len, sizeof(com) - len, zones[i].name, i + 1);
 	len += delegate(com + len, sizeof(com) - len, "plain.com.", 100);
+	delegate(kid, sizeof(kid), "kid.wrong.com.", 101);
 	world_zone(w, ".", "192.0.2.1",
 		". 518400 NS a.root.\na.root. 518400 A 192.0.2.1\n"
 		"com. 172800 NS a.nic.com.\na.nic.com. 172800 A 192.0.2.2\n"
@@ -67,17 +68,20 @@ static int begin(void **state)
 		"org. 3600 NS a.nic.org.\nwww.org. 300 A 10.9.9.50\n");
 	for (unsigned i = 0; i < count; i++)
 		leaf(w, zones[i].name, i + 1,
-			i ? ""
-			  : "*.wild.example.com. 300 A 10.9.9.77\n"
-			    "alias.example.com. 300 CNAME www.example.com.\n"
-			    "away.example.com. 300 CNAME www.plain.com.\n"
-			    "lost.example.com. 300 CNAME no.example.com.\n"
-			    "a.ent.example.com. 300 A 10.9.9.78\n"
-			    "old.example.com. 300 DNAME new.example.com.\n"
-			    "x.new.example.com. 300 A 10.9.9.79\n");
+			strcmp(zones[i].name, "wrong.com.") == 0 ? kid
+			: i                                      ? ""
+			    : "*.wild.example.com. 300 A 10.9.9.77\n"
+			      "alias.example.com. 300 CNAME www.example.com.\n"
+			      "away.example.com. 300 CNAME www.plain.com.\n"
+			      "lost.example.com. 300 CNAME no.example.com.\n"
+			      "a.ent.example.com. 300 A 10.9.9.78\n"
+			      "old.example.com. 300 DNAME new.example.com.\n"
+			      "x.new.example.com. 300 A 10.9.9.79\n");
 	leaf(w, "plain.com.", 100, "");
+	leaf(w, "kid.wrong.com.", 101, "");
 	for (unsigned i = 0; i < count; i++)
 		world_sign(w, zones[i].name, zones[i].how);
+	world_sign(w, "kid.wrong.com.", SIGN_WELL);
 	world_sign(w, "com.", SIGN_WELL);
 	world_sign(w, ".", SIGN_WELL);
 	world_trust(w, ".");
@@ -305,6 +309,42 @@ static void below_a_negative_anchor_nothing_is_validated(void **state)
 	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
 }
 
+/* The zones above it may be as broken as they like. */
+static void a_negative_anchor_is_reached_through_a_bogus_zone(void **state)
+{
+	struct world *w = *state;
+	struct world_result r = world_ask(w, "www.kid.wrong.com.", TYPE_A);
+	is_bogus(&r, EDE_BOGUS);
+	w->now.wall_ms += 600 * 1000; /* failures are forgotten */
+	w->now.mono_us += 600 * INT64_C(1000000);
+	w->insecure = "kid.wrong.com.";
+	world_trust(w, ".");
+	for (int i = 0; i < 2; i++) {
+		r = world_ask(w, "www.kid.wrong.com.", TYPE_A);
+		is(&r, CACHE_INSECURE, "www.kid.wrong.com. A 10.9.9.101\n");
+		assert_int_equal(r.ede, EDE_NEGATIVE_ANCHOR);
+	}
+	/* its own delegation and what is beside it are judged as before */
+	r = world_ask(w, "kid.wrong.com.", TYPE_DS);
+	is_bogus(&r, EDE_BOGUS);
+	r = world_ask(w, "www.wrong.com.", TYPE_A);
+	is_bogus(&r, EDE_BOGUS);
+	r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+}
+
+static void a_negative_anchor_is_reached_when_nothing_above_is_valid(void **state)
+{
+	struct world *w = *state;
+	w->now.wall_ms += 800 * (int64_t)DAY_MS;
+	w->insecure = "ent.example.com.";
+	world_trust(w, ".");
+	struct world_result r = world_ask(w, "a.ent.example.com.", TYPE_A);
+	is(&r, CACHE_INSECURE, "a.ent.example.com. A 10.9.9.78\n");
+	r = world_ask(w, "www.example.com.", TYPE_A);
+	is_bogus(&r, EDE_SIGNATURE_EXPIRED);
+}
+
 static void an_island_is_validated_from_its_own_anchor(void **state)
 {
 	struct world *w = *state;
@@ -408,6 +448,8 @@ int main(void)
 		TEST(one_broken_server_of_two_is_not_enough),
 		TEST(without_checking_the_data_is_had_and_not_believed),
 		TEST(below_a_negative_anchor_nothing_is_validated),
+		TEST(a_negative_anchor_is_reached_through_a_bogus_zone),
+		TEST(a_negative_anchor_is_reached_when_nothing_above_is_valid),
 		TEST(an_island_is_validated_from_its_own_anchor),
 		TEST(nothing_outlives_its_signature),
 		TEST(wrong_signatures_are_tried_so_many_times),
