@@ -95,6 +95,7 @@ bool adopt_ds(struct iter *it, struct frame *f, enum step *step)
 	for (int i = 0; fine && i < s.count; i++) {
 		const struct bundle_item *item = &s.items[i];
 		if (item->section == SECTION_AUTHORITY &&
+			store_left(it, &s, item->rr.ttl) &&
 			(ds ? item->rr.type == TYPE_DS
 			    : store_is_denial(item->rr.type)))
 			fine = copy(

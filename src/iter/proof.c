@@ -77,7 +77,8 @@ static enum verdict judge(
 {
 	if (d->status == DNSSEC_LIMIT) {
 		counter_up(it->env.counters, budget_sha1_exhausted);
-		iter_give_up(it, EDE_OTHER, "too much NSEC3 hashing");
+		it->frames[0]->bogus = true;
+		iter_give_up(it, EDE_INDETERMINATE, "too much NSEC3 hashing");
 		return CHECK_OVER;
 	}
 	return d->status == DNSSEC_SECURE || d->status == DNSSEC_INSECURE
@@ -91,6 +92,16 @@ static uint8_t status_of(const struct denial_result *d)
 }
 
 /* --- answers made from a wildcard ---------------------------------------------------- */
+
+/* No longer than its proofs does it hold. */
+static uint32_t least_ttl(const struct reply *r)
+{
+	uint32_t ttl = UINT32_MAX;
+	for (size_t i = 0; i < r->count; i++)
+		if (is_proof(&r->rrsets[i]) && r->rrsets[i].rr.ttl < ttl)
+			ttl = r->rrsets[i].rr.ttl;
+	return ttl;
+}
 
 static enum verdict check_expanded(struct iter *it, struct frame *f)
 {
@@ -109,6 +120,8 @@ static enum verdict check_expanded(struct iter *it, struct frame *f)
 			return v;
 		set->status = status_of(&result);
 		set->note = result.ede;
+		if (set->rr.ttl > least_ttl(r))
+			set->rr.ttl = least_ttl(r);
 	}
 	return CHECK_GOOD;
 }

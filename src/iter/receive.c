@@ -375,6 +375,7 @@ static enum step on_message(struct iter *it, struct frame *f)
 	}
 	read_reply(it, f);
 	const enum reply_kind kind = it->reply.kind;
+	f->shared = ev->shared;
 	if (ev->shared) {
 		if (!kinds[kind].accepted)
 			return ask_alone(it, f);

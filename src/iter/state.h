@@ -59,7 +59,7 @@ enum {
 	STALE_RECHECK_S = 30,     /* no new try after a stale answer: section 5 */
 	STALE_MAX_S = 86400,      /* after their end: one to three days, section 5 */
 	TURNS_PER_STEP = 64,      /* then others have their turn: ITER_AGAIN */
-	CHECKS_PER_STEP = 2,      /* signatures, likewise */
+	CHECKS_PER_STEP = 1,      /* signatures, likewise: up to half a millisecond */
 	ANCESTORS_READ = 24,      /* for RFC 8020 and DNAME */
 	LAME_S = 600,
 	FLAG_S = 3600,     /* oddities of a server are tried again after this */
@@ -184,7 +184,8 @@ struct frame {
 	uint16_t ask_type;
 	uint16_t sent_type; /* of the message that went out last */
 	bool minimised;
-	bool alone; /* another's fetch was waited for in vain */
+	bool alone;  /* another's fetch was waited for in vain */
+	bool shared; /* the reply came by another's fetch */
 	bool check_case;
 	bool tcp;
 	uint16_t id;

@@ -77,13 +77,25 @@ static const struct rrset *find_ds(const struct stored *s)
 	return NULL;
 }
 
+/* A delegation may live longer than its DS, or the denial of one. */
+static bool is_alive(const struct iter *it, const struct stored *s)
+{
+	for (int i = 0; i < s->count; i++) {
+		const struct rrset *rr = &s->items[i].rr;
+		if ((rr->type == TYPE_DS || store_is_denial(rr->type)) &&
+			!store_left(it, s, rr->ttl))
+			return false;
+	}
+	return true;
+}
+
 static bool get(struct iter *it, const struct frame *f, const uint8_t *name,
 	enum cache_kind kind, uint16_t type, struct stored *s)
 {
 	struct route route;
 	chain_route(it, f, name, &route);
 	return store_get(it, route.domain, kind, name, type, s) &&
-	       s->meta.status >= CACHE_INSECURE;
+	       s->meta.status >= CACHE_INSECURE && is_alive(it, s);
 }
 
 static void from_cache(struct iter *it, const struct frame *f, struct zone *z)
@@ -269,6 +281,8 @@ void trust_learn(struct iter *it, const uint8_t *zone, const struct rrset *ds, i
 void trust_learn_cut(struct iter *it, const uint8_t *zone, const struct stored *s)
 {
 	const struct rrset *ds = find_ds(s);
+	if (!is_alive(it, s))
+		return;
 	if (s->meta.status == CACHE_INSECURE)
 		trust_learn(it, zone, NULL, s->meta.ede);
 	else if (s->meta.status == CACHE_SECURE && ds)

@@ -127,7 +127,8 @@ static enum verdict out_of_work(struct iter *it)
 		counter_up(it->env.counters, budget_failures_exhausted);
 	else
 		counter_up(it->env.counters, budget_checks_exhausted);
-	iter_give_up(it, EDE_OTHER, "too many signature checks");
+	it->frames[0]->bogus = true; /* nothing expired stands in for it */
+	iter_give_up(it, EDE_INDETERMINATE, "too many signature checks");
 	return CHECK_OVER;
 }
 
@@ -319,8 +320,12 @@ static enum step try_another(struct iter *it, struct frame *f)
 		f->state = STATE_ASK;
 		return STEP_ON;
 	}
-	f->server->failed = true;
 	f->alone = true; /* the host's fetches hold this very reply */
+	if (f->shared) { /* ours may be better */
+		f->state = STATE_ASK;
+		return STEP_ON;
+	}
+	f->server->failed = true;
 	it->other_trouble++;
 	iter_trouble(it, &f->server->addr, text);
 	f->state = STATE_SELECT;

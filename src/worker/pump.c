@@ -13,7 +13,7 @@
 
 enum {
 	READY_A_TURN = 256, /* steps of the ready queue before others have their turn */
-	READY_US = 700,     /* and time: signature checks are made here */
+	READY_US = 500,     /* and time: signature checks are made here */
 	PUMP_STEPS = 64,    /* steps of one resolution without waiting */
 	FETCH_TICK_US = 50 * 1000,
 	LEASE_MIN_US = 1000 * 1000,

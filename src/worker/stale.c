@@ -18,7 +18,8 @@ static bool is_bogus(int ede)
 bool stale_helps(const struct resolution *s, const struct iter_answer *failed)
 {
 	return s->r->env.serve_stale && failed->rcode == RCODE_SERVFAIL &&
-	       !is_bogus(failed->ede) && !is_bogus(failed->ede_origin);
+	       !failed->bogus && !is_bogus(failed->ede) &&
+	       !is_bogus(failed->ede_origin);
 }
 
 struct iter *stale_find(const struct resolution *s)
