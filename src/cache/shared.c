@@ -23,7 +23,8 @@
  * slot and check.
  *
  * A reader writes nothing; it
- *  1 loads the slot (acquire) and compares the tag;
+ *  1 loads the slot (acquire) and compares the tag, in the home line of the bucket first,
+ *    which the hash chooses and where entries go while there is room;
  *  2 loads the tail: a position that is a whole log behind it is dead;
  *  3 copies the head, bounds the length by what it knows, copies the rest (relaxed);
  *  4 verifies position and check on the copy: whoever wrote meanwhile made them wrong;
