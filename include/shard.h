@@ -186,6 +186,10 @@ enum {
 	SHARD_STEER_STRICT =
 		1
 		<< 1, /* no member can be chosen: drop; else the kernel's hash chooses */
+	SHARD_STEER_SPREAD =
+		1
+		<< 2, /* no flow stays on a member: each datagram or connection goes to the
+			 less loaded of two at random, as shard_member_took() tells load */
 };
 
 /* Where the pins of this network namespace and run folder stand: in $SHARD_BPFFS, else /sys/fs/bpf. 0 or -errno. */

@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -128,7 +129,7 @@ def test_a_program_outside_the_tree_serves(compiler, how, flags, tmp_path):
 						assert u.recv(10) == b'hello'
 						break
 					except (ConnectionRefusedError, socket.timeout):
-						pass  # not up yet
+						time.sleep(0.1)  # not up yet
 				else:
 					raise AssertionError('no answer')
 	finally:

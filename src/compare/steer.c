@@ -9,20 +9,26 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "compare/compare.h"
 #include "compare/policy.h"
 #include "shard.h"
 
 struct steer {
 	enum steer_policy policy;
-	struct policy *program; /* ours: STEER_ROUND, STEER_LEAST */
+	struct policy *program;  /* ours: STEER_ROUND, STEER_LEAST */
+	struct shard_steer *set; /* libshard's */
+	struct shard_member *members[WORKERS_MAX];
 };
 
 bool steer_possible(char *why, size_t cap)
 {
-	if (shard_features() & SHARD_CAN_BPF)
-		return true;
-	snprintf(why, cap, "BPF programs may not be loaded here");
-	return false;
+	struct shard_steer *set = shard_steer_new(0);
+	if (!set) {
+		snprintf(why, cap, "no BPF programs here: %s", strerror(errno));
+		return false;
+	}
+	shard_steer_close(set);
+	return true;
 }
 
 /* Member number (CPU modulo count): the order of binding is the order of numbers. */
@@ -38,6 +44,16 @@ static bool attach_cpu(int fd, unsigned count)
 		       sizeof(program)) == 0;
 }
 
+/* Without `fds`: the workers join by themselves. */
+static bool join_all(struct steer *s, unsigned flags, const int *fds, unsigned count)
+{
+	s->set = shard_steer_new(flags);
+	for (unsigned i = 0; s->set && fds && i < count; i++)
+		if (steer_join(s, i, fds[i]))
+			return false;
+	return s->set;
+}
+
 static bool attach(struct steer *s, const int *fds, unsigned count)
 {
 	switch (s->policy) {
@@ -50,11 +66,13 @@ static bool attach(struct steer *s, const int *fds, unsigned count)
 		s->program = policy_new(s->policy, fds, count);
 		return s->program;
 	case STEER_LIBSHARD:
+		return join_all(s, SHARD_STEER_SPREAD, fds, count);
 	case STEER_STRICT:
+		return join_all(s, SHARD_STEER_STRICT, fds, count);
 	case STEER_GUARD:
-		break;
+		return join_all(s, SHARD_STEER_STRICT | SHARD_STEER_GUARD, fds, count);
 	}
-	errno = ENOSYS;
+	errno = EINVAL;
 	return false;
 }
 
@@ -74,8 +92,13 @@ struct steer *steer_new(enum steer_policy policy, const int *fds, unsigned count
 
 void steer_free(struct steer *s)
 {
-	if (s)
-		policy_free(s->program);
+	if (!s)
+		return;
+	policy_free(s->program);
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
+		shard_member_close(s->members[i]);
+	if (s->set)
+		shard_steer_close(s->set);
 	free(s);
 }
 
@@ -83,15 +106,17 @@ void steer_done(struct steer *s, unsigned index)
 {
 	if (s && s->program)
 		policy_done(s->program, index);
+	else if (s && s->members[index])
+		shard_member_took(s->members[index], 1, 0);
 }
 
 int steer_join(struct steer *s, unsigned index, int fd)
 {
-	(void)s, (void)index, (void)fd;
-	return -ENOSYS;
+	s->members[index] = shard_steer_join(s->set, fd, (int)index);
+	return s->members[index] ? 0 : -errno;
 }
 
 void steer_leave(struct steer *s, unsigned index)
 {
-	(void)s, (void)index;
+	shard_member_leave(s->members[index]);
 }

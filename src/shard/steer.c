@@ -99,7 +99,8 @@ void shard_steer_close(struct shard_steer *s)
 unsigned shard_steer_flags(const struct shard_steer *s)
 {
 	return (s->head->flags & STEER_GUARDED ? SHARD_STEER_GUARD : 0u) |
-	       (s->head->flags & STEER_STRICT ? SHARD_STEER_STRICT : 0u);
+	       (s->head->flags & STEER_STRICT ? SHARD_STEER_STRICT : 0u) |
+	       (s->head->flags & STEER_SPREAD ? SHARD_STEER_SPREAD : 0u);
 }
 
 /* --- SCM_RIGHTS ---------------------------------------------------------------------- */

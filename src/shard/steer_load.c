@@ -138,6 +138,8 @@ static int fill_head(int map, unsigned flags)
 	struct steer_head head = { .layout = STEER_LAYOUT };
 	if (flags & SHARD_STEER_GUARD)
 		head.flags |= STEER_GUARDED;
+	if (flags & SHARD_STEER_SPREAD)
+		head.flags |= STEER_SPREAD;
 	if (flags & SHARD_STEER_STRICT)
 		head.flags |= STEER_STRICT;
 	if (getrandom(&head.seed, sizeof(head.seed), 0) != (ssize_t)sizeof(head.seed))

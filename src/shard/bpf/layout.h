@@ -78,6 +78,7 @@ struct steer_record {
 enum {
 	STEER_GUARDED = 1, /* sk_lookup stands in front; `members` is a SOCKMAP */
 	STEER_STRICT = 2,  /* no member: drop, never the kernel's hash */
+	STEER_SPREAD = 4,  /* as if every flow were vouched for, connections too */
 };
 
 /* The one value of `head`. */

@@ -226,8 +226,10 @@ int shard_steer(struct sk_reuseport_md *md)
 	takers_read(&t, g);
 	for (int i = 0; i < TRIES && !is_empty(&t); i++) {
 		__u32 choice;
-		if (!i && counts && key.protocol == IPPROTO_UDP &&
-			comes_vouched(md, h, key.family)) {
+		if (!i && counts &&
+			(h->flags & STEER_SPREAD ||
+				(key.protocol == IPPROTO_UDP &&
+					comes_vouched(md, h, key.family)))) {
 			__sync_fetch_and_add(&g->spread, 1);
 			choice = two_choices(&t, group);
 		} else {
@@ -312,8 +314,9 @@ int shard_guard(struct bpf_sk_lookup *c)
 	takers_read(&t, g);
 	for (int i = 0; i < TRIES && !is_empty(&t); i++) {
 		__u32 choice;
-		if (!i && c->protocol == IPPROTO_UDP && h->vouched_until &&
-			is_vouched(&f)) {
+		if (!i && (h->flags & STEER_SPREAD ||
+				  (c->protocol == IPPROTO_UDP && h->vouched_until &&
+					  is_vouched(&f)))) {
 			__sync_fetch_and_add(&g->spread, 1);
 			choice = two_choices(&t, group);
 		} else {
