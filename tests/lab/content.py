@@ -38,6 +38,7 @@ class Zone:
 		self.records = []         # (owner, ttl, type, rdata)
 		self.glue = {}            # ns name -> addresses in the parent, when they differ
 		self.delegated_only = False
+		self.recipe = None        # ways.Recipe: signed in another way
 
 	def add(self, owner, rtype, *rdatas, ttl=TTL):
 		for rdata in rdatas:
@@ -97,6 +98,8 @@ class Internet:
 		self.bad_addresses = []
 		self.relays = []     # relay.py: listen address, target, delay, loss
 		self.rows = []       # expect.json
+		self.dnssec_rows = [] # dnssec.json, see ways.py
+		self.liar_addresses = []
 		self.load_names = [] # names.txt
 		self.mixed_names = []
 		build_root(self)
@@ -108,6 +111,7 @@ class Internet:
 		build_faults(self)
 		build_bad_zones(self)
 		build_far(self)
+		build_ways(self)
 		self.finish()
 
 	def zone(self, name, servers, ns, signed=None):
@@ -744,6 +748,11 @@ def expect_bad(net, name, behaviour, rcode, more):
 		net.expect('bad', host, 'A', rcode, answer=answer, behaviour=behaviour, **more)
 	else:
 		net.expect('bad', host, 'A', rcode, loose=True, behaviour=behaviour, **more)
+
+
+def build_ways(net):
+	import ways    # it needs this module
+	ways.build(net)
 
 
 def build_far(net):

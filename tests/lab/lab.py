@@ -34,7 +34,7 @@ OUTSIDE4, OUTSIDE6 = '198.51.100.0/24', '2001:db8:99::1'
 def version():
 	"""A hash of what the files are made from."""
 	digest = hashlib.sha256()
-	for name in ('content.py', 'zonefiles.py', 'lab.py'):
+	for name in ('content.py', 'zonefiles.py', 'lab.py', 'signer.py', 'ways.py'):
 		with open(os.path.join(HERE, name), 'rb') as source:
 			digest.update(source.read())
 	return digest.hexdigest()
@@ -60,6 +60,8 @@ def write_lists(net, folder):
 			out.writelines('%s %s\n' % row for row in rows)
 	with open(os.path.join(folder, 'expect.json'), 'w') as out:
 		json.dump(net.rows, out, indent=0)
+	with open(os.path.join(folder, 'dnssec.json'), 'w') as out:
+		json.dump(net.dnssec_rows, out, indent=0)
 	with open(os.path.join(folder, 'bad.json'), 'w') as out:
 		json.dump({'zones': net.bad, 'addresses': net.bad_addresses,
 			'silent': [content.SILENT4, content.SILENT6], 'good': content.GOOD,
@@ -100,7 +102,7 @@ def set_up_addresses(net):
 	lines = ['link set lo up', 'route add local %s dev lo' % OUTSIDE4,
 		'addr add %s/128 dev lo nodad' % OUTSIDE6]
 	own = [content.SILENT4, content.SILENT6, content.CLOSED4] + net.bad_addresses
-	own += [relay['listen'] for relay in net.relays]
+	own += [relay['listen'] for relay in net.relays] + net.liar_addresses
 	for tier in content.TIER_NET:
 		for program in content.PROGRAMS:
 			own += list(servers.leaf_or(tier, program))

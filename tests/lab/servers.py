@@ -58,11 +58,55 @@ def knot_conf(net, tier, folder, zones_dir):
 		'  kasp-db-max-size: 20M', '  timer-db-max-size: 20M',
 		'template:', '  - id: default', '    storage: "%s"' % zones_dir,
 		'    journal-content: none', '    zonefile-sync: -1', '    zonefile-load: whole',
-		'    semantic-checks: off', 'zone:']
-	for zone in zones_of(net, tier, 'knot'):
+		'    semantic-checks: off']
+	zones = zones_of(net, tier, 'knot')
+	signed = [zone for zone in zones if zone.recipe and zone.recipe.by in ('knot', 'online')]
+	lines += ['policy:'] if signed else []
+	for zone in signed:
+		lines += ['  - id: "%s"' % zone.name, '    manual: on', '    rrsig-lifetime: 30d',
+			'    cds-cdnskey-publish: none',
+			'    single-type-signing: %s' % ('off' if zone.recipe.zsks else 'on'),
+			'    nsec3: %s' % ('on' if zone.recipe.more.get('nsec3') else 'off')]
+	lines += ['mod-onlinesign:'] if signed else []
+	lines += ['  - id: "%s"\n    policy: "%s"' % (zone.name, zone.name)
+		for zone in signed if zone.recipe.by == 'online']
+	lines += ['zone:']
+	for zone in zones:
 		lines += ['  - domain: "%s"' % zone.name,
 			'    file: "%s"' % zonefiles.file_name(zone.name)]
+		if zone in signed and zone.recipe.by == 'online':
+			lines += ['    module: "mod-onlinesign/%s"' % zone.name]
+		elif zone in signed:
+			lines += ['    dnssec-signing: on', '    dnssec-policy: "%s"' % zone.name]
 	return lines, ['knotd', '-c']
+
+
+def knot_import(net, tier, conf, keydir):
+	"""The keys of the zones that knotd signs itself, with the times of their lives."""
+	for zone in zones_of(net, tier, 'knot'):
+		if not zone.recipe or zone.recipe.by not in ('knot', 'online'):
+			continue
+		recipe = zone.recipe
+		for keys, state in ((recipe.ksks + recipe.zsks, 'active'),
+				(recipe.published, 'published'), (recipe.more.get('retired', []), 'retired')):
+			for key in keys:
+				stem = key.write(keydir)
+				with open(stem + '.private', 'a') as out:
+					out.write(KNOT_TIMES[state])
+				subprocess.run([program_path('keymgr'), '-c', conf, zone.name, 'import-bind',
+					stem + '.private'], check=True, stdout=subprocess.DEVNULL)
+		if not recipe.zsks:
+			subprocess.run([program_path('keymgr'), '-c', conf, zone.name, 'set',
+				str(recipe.ksks[0].tag), 'zsk=yes'], check=True, stdout=subprocess.DEVNULL)
+
+
+KNOT_TIMES = {
+	'active': 'Created: 20200101000000\nPublish: 20200101000000\nActivate: 20200102000000\n',
+	'published': 'Created: 20200101000000\nPublish: 20200101000000\n'
+		'Activate: 21000101000000\n',
+	'retired': 'Created: 20200101000000\nPublish: 20200101000000\n'
+		'Activate: 20200102000000\nInactive: 20210101000000\nDelete: 21000101000000\n',
+}
 
 
 def named_conf(net, tier, folder, zones_dir):
@@ -123,6 +167,8 @@ class Servers:
 		conf = os.path.join(folder, 'conf')
 		with open(conf, 'w') as out:
 			out.write('\n'.join(lines) + '\n')
+		if program == 'knot':
+			knot_import(self.net, tier, conf, os.path.join(self.folder, 'keys'))
 		self.start_child(name, [program_path(command[0])] + command[1:] + [conf])
 
 	def start(self):

@@ -2,7 +2,8 @@
 """Writes the small internet's zone files, keys and signatures, children first.
 
 Keys are ECDSA P-256 (algorithm 13), one per zone, derived from the zone's name, so
-that the trust anchor is the same in every run; dnssec-signzone signs.
+that the trust anchor is the same in every run; dnssec-signzone signs. Zones with a recipe
+(ways.py) have other keys and other signers.
 """
 
 import base64
@@ -84,31 +85,51 @@ def file_name(zone):
 	return 'root' if zone == '.' else zone.rstrip('.')
 
 
-def zone_text(net, zone, keys):
-	lines = ['%s %d IN SOA %s' % (zone.name, content.TTL, zone.soa())]
-	lines += ['%s %d IN NS %s' % (zone.name, content.TTL, ns) for ns in zone.ns]
-	lines += ['%s %d IN %s %s' % record for record in dict.fromkeys(zone.records)]
+def ds_of(zone, keys):
+	if zone.recipe:
+		return zone.recipe.ds
+	return [keys[zone.name].ds()] if zone.name in keys and zone.name != '.' else []
+
+
+def zone_records(net, zone, keys):
+	"""(owner, ttl, type, rdata) of all that the zone holds but keys."""
+	records = [(zone.name, content.TTL, 'SOA', zone.soa())]
+	records += [(zone.name, content.TTL, 'NS', ns) for ns in zone.ns]
+	records += dict.fromkeys(zone.records)
 	for child in net.zones.values():
-		if child.name == '.' or child.name not in keys:
-			continue
-		if net.enclosing(child.name, strict=True) is zone:
-			lines.append('%s %d IN DS %s' % (child.name, content.TTL,
-				keys[child.name].ds()))
+		for ds in ds_of(child, keys):
+			if net.enclosing(child.name, strict=True) is zone:
+				records.append((child.name, content.TTL, 'DS', ds))
+	return records
+
+
+def zone_text(net, zone, keys):
+	records = zone_records(net, zone, keys)
 	if zone.name in keys:
-		lines.append('%s %d IN DNSKEY %s' % (zone.name, content.TTL,
-			keys[zone.name].dnskey()))
-	return '\n'.join(lines) + '\n'
+		records.append((zone.name, content.TTL, 'DNSKEY', keys[zone.name].dnskey()))
+	elif zone.recipe and zone.recipe.by == 'tool':
+		records += [(zone.name, content.TTL, 'DNSKEY', key.dnskey())
+			for key in zone.recipe.ksks + zone.recipe.zsks + zone.recipe.published]
+	elif zone.recipe and zone.recipe.by == 'made':
+		return zone.recipe.made(records).text()
+	return ''.join('%s %d IN %s %s\n' % record for record in records)
 
 
 SIGN_FLAGS = {'nsec': [], 'nsec3': ['-3', '-', '-H', '0'],
 	'optout': ['-3', 'ab', '-H', '5', '-A']}
 
 
-def sign(folder, zone, stem):
+def sign(folder, keydir, zone, key):
 	plain = os.path.join(folder, file_name(zone.name))
-	command = ['dnssec-signzone', '-q', '-z', '-s', 'now-86400', '-e', 'now+31536000',
-		'-o', zone.name, '-f', plain + '.signed', '-d', folder]
-	command += SIGN_FLAGS[zone.signed] + [plain, stem]
+	times = ('now-86400', 'now+31536000')
+	if zone.recipe:
+		keys, flags = zone.recipe.ksks + zone.recipe.zsks, ['-P'] + zone.recipe.flags
+		times = zone.recipe.more.get('times', times)
+	else:
+		keys, flags = [key], ['-z'] + SIGN_FLAGS[zone.signed]
+	command = ['dnssec-signzone', '-q', '-s', times[0], '-e', times[1], '-o', zone.name,
+		'-f', plain + '.signed', '-d', folder]
+	command += flags + [plain] + [key.write(keydir) for key in keys]
 	done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
 	if done.returncode:
 		raise RuntimeError('signing %s failed: %s' % (zone.name, done.stderr))
@@ -122,13 +143,14 @@ def write_zones(net, folder):
 	os.makedirs(zones, exist_ok=True)
 	os.makedirs(keydir, exist_ok=True)
 	served = [zone for zone in net.zones.values() if zone.servers]
-	keys = {zone.name: Key(zone.name) for zone in served if zone.signed}
+	keys = {zone.name: Key(zone.name) for zone in served if zone.signed and not zone.recipe}
 	for zone in served:
 		with open(os.path.join(zones, file_name(zone.name)), 'w') as out:
 			out.write(zone_text(net, zone, keys))
 	with ThreadPoolExecutor(4) as pool:
-		jobs = [pool.submit(sign, zones, zone, keys[zone.name].write(keydir))
-			for zone in served if zone.signed]
+		jobs = [pool.submit(sign, zones, keydir, zone, keys.get(zone.name))
+			for zone in served if zone.signed and (not zone.recipe or
+				zone.recipe.by == 'tool')]
 		for job in jobs:
 			job.result()
 	return keys['.']
