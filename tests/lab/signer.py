@@ -72,6 +72,8 @@ class Key:
 				hashlib.sha512(seed).digest()[:57])
 		else:    # nobody knows it
 			self.private, self.public = None, hashlib.sha256(seed).digest() * 2
+			if algorithm == 253:    # RFC 4034, appendix A.1.1: a name says which
+				self.public = b'\x03lab\0' + self.public
 		if algorithm in (15, 16):
 			self.public = self.private.public_key().public_bytes(
 				serialization.Encoding.Raw, serialization.PublicFormat.Raw)
@@ -109,7 +111,8 @@ class Key:
 			r, s = utils.decode_dss_signature(der)
 			return r.to_bytes(self.size, 'big') + s.to_bytes(self.size, 'big')
 		if self.private is None:
-			return hashlib.sha512(data).digest()
+			return (b'\x03lab\0' if self.algorithm == 253 else b'') + \
+				hashlib.sha512(data).digest()
 		return self.private.sign(data)
 
 	def private_text(self):
