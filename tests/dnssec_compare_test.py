@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Zones signed in every way, side by side with Unbound, BIND and Knot Resolver.
+
+Each question of dnssec.json (tests/lab/ways.py) and each row of expect.json goes to all.
+Status (AD, bogus, neither), rcode and data are the same, or a row of DIFFER says why not.
+"""
+
+import concurrent.futures
+import json
+import os
+
+import dns.exception
+import dns.flags
+import pytest
+
+import helpers
+import servers
+import validators
+
+PATIENCE = 8    # seconds
+
+# peer -> zone (or name) -> why it says something else than Shoal
+# (RFC 9276, section 3.2: a validator may take a zone of more iterations than it likes as
+# insecure; Shoal does over 50, Unbound 1.17 and BIND 9.18 over 150.)
+ITERATIONS = {'iter51.sec.': 'its limit is higher', 'iter150.sec.': 'its limit is higher'}
+DIFFER = {
+	'unbound': dict(ITERATIONS, **{
+		# RFC 5011, section 2.1: a key with the REVOKE bit must not be used "for any other
+		# purpose except to validate the RRSIG it signed over the DNSKEY RRset".
+		'revokedonly.sec.': 'it trusts a revoked key that a DS names',
+		# RFC 4509, section 3: with a SHA-256 DS, "validator implementations SHOULD ignore
+		# DS RRs containing SHA-1 digests".
+		'dswrong2.sec.': 'it falls back to SHA-1'}),
+	'named': dict(ITERATIONS, **{
+		# RFC 4034, section 2.1.1: without the Zone Key flag the key "MUST NOT be used to
+		# verify RRSIGs that cover RRsets". It is asked for the DNSKEY RRset itself.
+		'nozonekey.sec./dnskey': 'DNSKEY signed by no zone key is secure to it',
+		# RFC 5155, section 7.1 with erratum 3441: an empty non-terminal above nothing but
+		# insecure delegations may have no NSEC3; section 8.9 proves them by opt-out.
+		'cutoptout.sec./data': 'it wants an NSEC3 of the empty non-terminal',
+		'cutoptout.sec./nodata': 'as before', 'cutoptout.sec./nxdomain': 'as before'}),
+	'kresd': {
+		# RFC 4035, section 5.2: the NSEC of the cut, with NS and without DS, is proof enough.
+		'cutnsec.sec./data': 'it fails for a cut below an empty non-terminal',
+		# RFC 4035, section 5.4: denial needs signed NSEC; it takes these now and then.
+		'nonsecsig.sec./ent': 'unsigned denial is insecure to it', },
+}
+SOMETIMES = {'nonsecsig.sec./ent', 'cutnsec.sec./data'}
+
+
+def is_installed(kind):
+	try:
+		return bool(servers.program_path(kind))
+	except RuntimeError:
+		return False
+
+
+@pytest.fixture(scope='module')
+def rows(lab):
+	with open(os.path.join(lab.folder, 'dnssec.json')) as source:
+		return json.load(source)
+
+
+def verdict(resolver, name, rtype):
+	"""(status, rcode, data), what has to be equal."""
+	for _ in range(2):
+		try:
+			reply = resolver.ask(name, rtype, timeout=PATIENCE, do=True)
+			break
+		except dns.exception.Timeout:
+			reply = None
+	if reply is None:
+		return 'no answer', 'SERVFAIL', frozenset()
+	rcode = helpers.rcode_of(reply)
+	secure = bool(reply.flags & dns.flags.AD)
+	status = 'bogus' if rcode == 'SERVFAIL' else 'secure' if secure else 'insecure'
+	data = frozenset(helpers.records_of(reply.answer))
+	return status, rcode, data if status != 'bogus' else frozenset()
+
+
+def ask_all(resolver, questions):
+	with concurrent.futures.ThreadPoolExecutor(48) as pool:
+		found = pool.map(lambda question: verdict(resolver, *question), questions)
+		return dict(zip(questions, found))
+
+
+@pytest.fixture(scope='module')
+def ours(shoal, rows):
+	return ask_all(shoal, [(row['name'], row['type']) for row in rows])
+
+
+@pytest.mark.seconds(120)
+def test_every_way_of_signing_has_the_status_that_the_rfcs_give_it(ours, rows):
+	wrong = []
+	for row in rows:
+		status, rcode, _ = ours[row['name'], row['type']]
+		if (status, rcode) != (row['status'], row['rcode']):
+			wrong.append('%s %s %s: %s %s instead of %s %s' % (row['label'], row['name'],
+				row['type'], status, rcode, row['status'], row['rcode']))
+	assert not wrong, '%d of %d\n%s' % (len(wrong), len(rows), '\n'.join(wrong))
+
+
+@pytest.mark.seconds(120)
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', ['unbound', 'named', 'kresd'])
+def test_status_and_data_are_a_peers(kind, ours, rows, lab, tmp_path):
+	if not is_installed(kind):
+		pytest.skip('%s is not installed' % kind)
+	peer = helpers.Unbound(tmp_path, lab, validate=True) if kind == 'unbound' else \
+		validators.Peer(kind, tmp_path, lab)
+	try:
+		theirs = ask_all(peer, list(ours))
+		# Under 48 questions at once Knot Resolver fails for some that it answers alone.
+		again = [key for key in ours if ours[key] != theirs[key] and theirs[key][1] == 'SERVFAIL']
+		theirs.update((key, verdict(peer, *key)) for key in again)
+	finally:
+		peer.stop()
+	explained, wrong = DIFFER[kind], []
+	met = set()
+	for row in rows:
+		key = row['name'], row['type']
+		if ours[key] == theirs[key]:
+			continue
+		reasons = [known for known in explained
+			if known in (row.get('zone'), row['name'], '%s/%s' % (row.get('zone'), row['label']))]
+		met.update(reasons)
+		if not reasons:
+			wrong.append('%s %s %s: %s, %s has %s' % (row['label'], *key, ours[key][:2], kind,
+				theirs[key][:2] if ours[key][:2] != theirs[key][:2] else 'other data'))
+	assert not wrong, '%d of %d differ\n%s' % (len(wrong), len(rows), '\n'.join(wrong))
+	gone = set(explained) - met - SOMETIMES
+	assert not gone, 'no longer different: %s' % gone
