@@ -7,7 +7,7 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 import authority
 
@@ -21,10 +21,11 @@ class Key:
 		self.private = ed25519.Ed25519PrivateKey.from_private_bytes(bytes([seed] * 32))
 		self.seed, self.flags = seed, flags
 
+	algorithm = dns.dnssec.Algorithm.ED25519
+
 	@property
 	def dnskey(self):
-		return dns.dnssec.make_dnskey(self.private.public_key(),
-			dns.dnssec.Algorithm.ED25519, self.flags)
+		return dns.dnssec.make_dnskey(self.private.public_key(), self.algorithm, self.flags)
 
 	@property
 	def tag(self):
@@ -39,6 +40,15 @@ class Key:
 	def ds(self, zone):
 		return '%s IN DS %s' % (zone, dns.dnssec.make_ds(
 			dns.name.from_text(zone), self.dnskey, 'SHA256').to_text())
+
+
+class P256Key(Key):
+	"""A new ECDSA key."""
+
+	algorithm = dns.dnssec.Algorithm.ECDSAP256SHA256
+
+	def __init__(self, flags=ZONE | SEP):
+		self.private, self.seed, self.flags = ec.generate_private_key(ec.SECP256R1()), 0, flags
 
 
 class SignedZone(authority.Authority):
