@@ -2,7 +2,9 @@
 """DNS over HTTPS: clients that no one here wrote, HTTP errors, floods of HTTP/2."""
 
 import base64
+import json
 import re
+import shutil
 import socket
 import ssl
 import struct
@@ -19,7 +21,7 @@ import pytest
 
 import conftest
 import helpers
-from tls_test import KNOWN, Secure, kdig, until
+from tls_test import KNOWN, Secure, kdig, memory, pin_of, until  # noqa: F401 (a fixture)
 
 TYPE = 'application/dns-message'
 
@@ -406,3 +408,26 @@ def test_rolling_restart_under_h2load(shoals, tmp_path):
 		started, succeeded = (int(re.search(r'(\d+) %s' % word, line).group(1)) for word in ('started', 'succeeded'))
 		assert started == succeeded, line
 	assert sum('40 succeeded' in line for line in done) >= len(done) - 4
+
+
+@pytest.mark.skipif(not shutil.which('chromium'), reason='chromium is not installed (./dev deps browser)')
+def test_chromium_loads_a_page_whose_name_only_shoal_knows(shoals, tmp_path):
+	secure = Secure(shoals, tmp_path, kind='doh2', extra="hints['page.only-shoal.example'] = '127.0.0.1'\n")
+	pages = tmp_path / 'pages'
+	pages.mkdir()
+	(pages / 'index.html').write_text('<body>only shoal knows</body>')
+	profile = tmp_path / 'profile'
+	profile.mkdir()
+	(profile / 'Local State').write_text(json.dumps({'dns_over_https': {'mode': 'secure',
+		'templates': 'https://127.0.0.1:%d/dns-query' % secure.port}}))
+	web = subprocess.Popen(['/usr/bin/python3', '-m', 'http.server', '8099', '--bind', '127.0.0.1'], cwd=pages,
+		stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+	try:
+		run = subprocess.run(['chromium', '--headless', '--no-sandbox', '--disable-gpu',
+			'--user-data-dir=%s' % profile, '--ignore-certificate-errors-spki-list=' + pin_of(secure.cert),
+			'--dump-dom', 'http://page.only-shoal.example:8099/'], capture_output=True, text=True, timeout=45)
+	finally:
+		web.kill()
+		web.wait()
+	assert 'only shoal knows' in run.stdout, run.stderr[-2000:]
+	assert secure.counter('queries_doh') >= 1

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """DNS over TLS: clients that no one here wrote, certificates, tickets, padding, limits."""
 
+import json
 import os
 import re
 import shutil
@@ -409,3 +410,16 @@ def test_clients_that_reconnect_lose_nothing_in_rolling_restarts(shoals, tmp_pat
 				sock, reconnects = None, reconnects + 1
 	assert restart.wait(20) == 0 and reconnects >= 1 and count > 500
 	sock.close()
+
+
+def test_status_tells_connections_by_kind(shoals, tmp_path):
+	secure = Secure(shoals, tmp_path)
+	with secure.connect() as sock:
+		assert ask_on(sock) == 'NOERROR'
+		text = subprocess.run([helpers.program('shoal'), 'status'], env=secure.shoal.env(), capture_output=True,
+			text=True, check=True).stdout
+		assert 'DoT connections: 1 open, 1 accepted, 0 refused' in text and 'DoH' not in text
+		assert 'TLS handshakes: 1, 0 of them resumed; 0 failed, 0 timed out' in text
+		told = json.loads(subprocess.run([helpers.program('shoal'), 'status', '--json'], env=secure.shoal.env(),
+			capture_output=True, text=True, check=True).stdout)['instances']['1']['connections']
+		assert told['dot']['open'] == 1 and told['doh']['accepted'] == 0 and told['handshakes']['done'] == 1

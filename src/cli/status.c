@@ -83,6 +83,85 @@ static void json_sockets(struct json *j, const char *text)
 	json_close(j, ']');
 }
 
+/* Connections of one kind, summed over those that live. */
+struct connections {
+	const char *kind;
+	uint64_t now, accepted, shed, timeouts, slow;
+};
+
+enum { TCP, DOT, DOH, KINDS };
+
+static void connections_add(
+	struct connections kinds[static KINDS], const struct counters *c)
+{
+#define ADD(i, name)                                                                   \
+	kinds[i].now += c->name##_clients;                                             \
+	kinds[i].accepted += c->name##_accepted;                                       \
+	kinds[i].shed += c->name##_clients_shed;                                       \
+	kinds[i].timeouts += c->name##_timeouts;                                       \
+	kinds[i].slow += c->name##_slow_readers
+	ADD(TCP, tcp);
+	ADD(DOT, tls);
+	ADD(DOH, doh);
+#undef ADD
+}
+
+/* Kinds that nobody came by are left out. */
+static void print_connections(const struct fleet *f)
+{
+	struct connections kinds[KINDS] = { { .kind = "TCP" }, { .kind = "DoT" },
+		{ .kind = "DoH" } };
+	uint64_t handshakes = 0, resumed = 0, failed = 0, late = 0;
+	for (size_t i = 0; i < f->count; i++) {
+		const struct counters *c = &f->members[i].b.counters;
+		if (!f->members[i].alive)
+			continue;
+		connections_add(kinds, c);
+		handshakes += c->tls_handshakes;
+		resumed += c->tls_resumed;
+		failed += c->tls_handshakes_failed;
+		late += c->tls_handshake_timeouts;
+	}
+	for (size_t i = 0; i < KINDS; i++) {
+		const struct connections *k = &kinds[i];
+		if (k->accepted)
+			printf("%s connections: %" PRIu64 " open, %" PRIu64
+			       " accepted, %" PRIu64 " refused or closed to make room, "
+			       "%" PRIu64 " timed out, %" PRIu64
+			       " closed as slow readers\n",
+				k->kind, k->now, k->accepted, k->shed, k->timeouts,
+				k->slow);
+	}
+	if (handshakes + failed + late)
+		printf("TLS handshakes: %" PRIu64 ", %" PRIu64
+		       " of them resumed; %" PRIu64 " failed, %" PRIu64 " timed out\n",
+			handshakes, resumed, failed, late);
+}
+
+static void json_connections(struct json *j, const struct counters *c)
+{
+	struct connections kinds[KINDS] = { { .kind = "tcp" }, { .kind = "dot" },
+		{ .kind = "doh" } };
+	connections_add(kinds, c);
+	json_open(j, "connections", '{');
+	for (size_t i = 0; i < KINDS; i++) {
+		json_open(j, kinds[i].kind, '{');
+		json_u64(j, "open", kinds[i].now);
+		json_u64(j, "accepted", kinds[i].accepted);
+		json_u64(j, "refused", kinds[i].shed);
+		json_u64(j, "timed_out", kinds[i].timeouts);
+		json_u64(j, "slow_readers", kinds[i].slow);
+		json_close(j, '}');
+	}
+	json_open(j, "handshakes", '{');
+	json_u64(j, "done", c->tls_handshakes);
+	json_u64(j, "resumed", c->tls_resumed);
+	json_u64(j, "failed", c->tls_handshakes_failed);
+	json_u64(j, "timed_out", c->tls_handshake_timeouts);
+	json_close(j, '}');
+	json_close(j, '}');
+}
+
 static void print_json(
 	const struct fleet *f, const struct fleet *before, int64_t passed_us)
 {
@@ -109,6 +188,7 @@ static void print_json(
 		json_double(&j, "queries_per_second", rate(before, m, passed_us));
 		if (m->b.counters.answers)
 			json_double(&j, "hit_percent", hit_percent(&m->b.counters));
+		json_connections(&j, &m->b.counters);
 		json_u64(&j, "in_flight", m->b.counters.resolutions_in_flight);
 		json_u64(&j, "memory", m->b.counters.memory_rss);
 		json_text(&j, "configuration", hash);
@@ -232,6 +312,7 @@ static bool print_text(
 	table_print(&t);
 	table_fini(&t);
 	print_sockets(f);
+	print_connections(f);
 	print_notes(f);
 	return true;
 }
