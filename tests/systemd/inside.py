@@ -22,11 +22,10 @@ net.ipv6 = false
 option('ALLOW_LOCAL', true)
 trust_anchors.remove('.')
 cache.size = 50*MB
-policy.add(policy.suffix(policy.FORWARD({'127.0.0.1@5397'}), {todname('slow.')}))
 policy.add(policy.all(policy.FORWARD({'127.0.0.1@5398'})))
 """
 SHOAL = os.path.join(BUILD, 'shoal')
-TOOL = os.path.join(BUILD, 'restart-bench')
+TOOL = os.path.join(BUILD, 'bench-restart')
 
 
 def run(*words, check=True):
@@ -58,25 +57,34 @@ def status():
 	return json.loads(run(SHOAL, 'status', '--json'))['instances']
 
 
+def load(rate, ports, cold):
+	"""UDP at a constant rate until its standard input ends."""
+	return subprocess.Popen([TOOL, 'udp', '127.0.0.1', '5399', rate, str(ports), str(cold), '100'],
+		stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def account(process, seconds=0.0):
+	"""What became of the queries."""
+	time.sleep(seconds)
+	return json.loads(process.communicate()[0])
+
+
 def measure(case, event, pause):
-	seconds = EVENTS * pause + 1.5
-	load = subprocess.Popen([TOOL, 'udp', '127.0.0.1', '5399', RATE, str(seconds), '500', '10', '100'],
-		stdout=subprocess.PIPE, text=True)
+	process = load(RATE, 500, 10)
 	time.sleep(0.5)
 	for k in range(EVENTS):
 		begin = time.monotonic()
 		event(NAMES[k % len(NAMES)])
 		time.sleep(max(0, pause - (time.monotonic() - begin)))
-	out = load.communicate()[0]
-	bad, took = {}, None
-	for line in out.splitlines():
-		words = line.split()
-		if words[0] == 'bad':
-			bad[words[2]] = bad.get(words[2], 0) + 1
-		elif words[0] == 'all':
-			everything, took = int(words[1]), words
-	print(json.dumps({'case': case, 'all': everything, 'bad': bad, 'p99_ms': int(took[9]) / 1000,
-		'max_ms': int(took[11]) / 1000, 'events': EVENTS,
+	windows = account(process, 1)['windows']
+	outcomes = {}
+	for window in windows:
+		for kind, count in window['outcomes'].items():
+			outcomes[kind] = outcomes.get(kind, 0) + count
+	good = outcomes.pop('ok', 0)
+	print(json.dumps({'case': case, 'all': sum(w['sent'] for w in windows), 'good': good,
+		'bad': outcomes, 'max_ms': max(w['hot'][4] for w in windows if w['hot']) / 1000,
+		'events': EVENTS,
 		'keeper': sorted({row['keeper'] for row in status().values() if row['alive']})}), flush=True)
 
 
@@ -96,20 +104,19 @@ def main():
 	shutil.copytree(SHARE, BUILD)
 	os.chmod(BUILD, 0o755)
 	install(os.path.join(BUILD, 'units'))
-	authorities = [subprocess.Popen([TOOL, 'authority', port, '200'], stdout=subprocess.DEVNULL,
-		stderr=subprocess.DEVNULL) for port in ('5398', '5397')]
+	authority = subprocess.Popen([TOOL, 'authority', '5398', '200'], stdout=subprocess.DEVNULL,
+		stderr=subprocess.DEVNULL)
 	try:
 		cases()
 	finally:
-		for process in authorities:
-			process.kill()
+		authority.kill()
 
 
 def cases():
 	services = ['shoald@%s.service' % n for n in NAMES]
 	sockets = ['shoald@%s.socket' % n for n in NAMES]
 	run('systemctl', 'start', *services)
-	run(TOOL, 'udp', '127.0.0.1', '5399', '1000', '2', '16', '0', '100')
+	account(load('1000', 16, 0), 1)
 	measure('descriptor store, systemctl restart', restart, 1.0)
 	measure('descriptor store, shoal restart', command, 1.0)
 	run('systemctl', 'stop', *services)
