@@ -298,6 +298,20 @@ int shard_ring_matches(int memfd, const struct sockaddr *addr, socklen_t len)
 	       shard_name_same_ip(&wanted, &have);
 }
 
+/* Batches and states are touched by every datagram: there from the start, and not paged
+ * out where RLIMIT_MEMLOCK allows. The slots are memory only once they are used. */
+static void ring_hold(const struct shard_ring *r)
+{
+	const size_t hot = sizeof(struct ring_head) +
+			   SHARD_RING_OWNERS * sizeof(struct ring_owner) +
+			   states_size(r->slots);
+	if (mlock(r->base, hot) == 0)
+		return;
+#ifdef MADV_POPULATE_WRITE
+	madvise(r->base, hot, MADV_POPULATE_WRITE); /* since Linux 5.14 */
+#endif
+}
+
 static int ring_map(struct shard_ring *r, int memfd)
 {
 	struct ring_head head;
@@ -310,6 +324,7 @@ static int ring_map(struct shard_ring *r, int memfd)
 	r->base = base;
 	r->size = head.size;
 	r->slots = head.slots;
+	ring_hold(r);
 	r->free[SMALL] = calloc(head.slots, sizeof(uint32_t));
 	r->free[LARGE] = calloc(RING_LARGE_SLOTS, sizeof(uint32_t));
 	r->adopted = calloc(ring_slot_count(r), sizeof(uint32_t));
