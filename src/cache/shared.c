@@ -439,6 +439,8 @@ static bool copy_entry(const struct shared *s, const struct shared_log *log,
 	__builtin_prefetch((const uint8_t *)from + 128);
 	__builtin_prefetch((const uint8_t *)from + 176);
 	uint64_t *w = out->words;
+	if (at + HEAD_WORDS * 8 > log->size) /* only a damaged slot leads there */
+		return false;
 	copy_four(w, from);
 	copy_four(w + 4, from + 4);
 	const size_t size = entry_size(&out->head);

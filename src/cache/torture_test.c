@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "base/fd.h"
+#include "cache/shared.h"
 #include "shm/shm.h"
 
 enum { KEYS = 3000, VALUE_MOST = 3000, MB = 1024 * 1024 };
@@ -229,6 +230,39 @@ static void flipped_bits_are_misses(void **state)
 	assert_int_equal(score.wrong, 0);
 	assert_true(score.hits > 1000);
 	assert_true(h->counters.cache_damaged > 10);
+}
+
+/* Every slot names the last units of a log, behind which the mapping may end. */
+static void slots_that_lead_to_the_end_are_misses(void **state)
+{
+	struct help *h = *state;
+	char path[200];
+	struct shared shared;
+	help_path(h, path);
+	const int fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	uint8_t *bytes = mmap(NULL, MB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_true(bytes != MAP_FAILED);
+	close(fd);
+	assert_true(shared_attach(&shared, bytes, MB));
+	for (unsigned region = 0; region < REGION_COUNT; region++) {
+		for (uint32_t k = 0; k < 500; k++)
+			put_version(h, k, 1);
+		const uint64_t size = shared.log[region].size;
+		for (unsigned back = 1; back <= 5; back++) {
+			for (uint64_t i = 0; i < shared_slots(&shared); i++)
+				if (shared.index[i])
+					shared.index[i] = shared.index[i] >> 48 << 48 |
+							  (uint64_t)region << 47 |
+							  (size / 16 - back);
+			struct score score = { 0 };
+			for (uint32_t k = 0; k < 500; k++)
+				check_key(h, k, &score);
+			assert_int_equal(score.hits + score.wrong, 0);
+			put_version(h, 1, 2);
+		}
+	}
+	munmap(bytes, MB);
 }
 
 static void assert_works(struct help *h)
@@ -492,6 +526,7 @@ int main(void)
 		T(killed_and_stopped_writers_leave_nothing_wrong),
 		T(threads_agree_with_the_oracle),
 		T(flipped_bits_are_misses),
+		T(slots_that_lead_to_the_end_are_misses),
 		T(a_file_cut_while_mapped_is_made_anew),
 		T(a_removed_file_is_made_anew_and_found_by_all),
 		T(whatever_lies_there_is_replaced),
