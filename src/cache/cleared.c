@@ -218,8 +218,8 @@ static int void_all(const char *folder)
 
 int cleared_mark(const char *folder, struct cleared_mark *mark)
 {
-	struct record *r;
-	size_t count;
+	struct record *r = NULL;
+	size_t count = 0;
 	*mark = (struct cleared_mark){ 0 };
 	int err = read_all(folder, &r, &count);
 	if (err == -EPROTO || err == -EFBIG) {
@@ -227,12 +227,12 @@ int cleared_mark(const char *folder, struct cleared_mark *mark)
 		if (!err)
 			err = read_all(folder, &r, &count);
 	}
-	if (err || !count)
-		return err;
-	mark->count = count;
-	mark->last = r[count - 1].check;
+	if (!err && count) {
+		mark->count = count;
+		mark->last = r[count - 1].check;
+	}
 	free(r);
-	return 0;
+	return err;
 }
 
 int cleared_drop(const char *folder, const struct cleared_mark *mark)
