@@ -144,7 +144,7 @@ void anchors_renew(struct worker *w, const char *why)
 	set_domain(w);
 	resolve_set_anchors(w->resolve, set);
 	anchor_set_drop(old);
-	if (!changed)
+	if (!changed || !why)
 		return;
 	/* resolutions under way began with the old ones: nothing of them is stored */
 	cache_epoch_raise(w->cache);

@@ -8,7 +8,7 @@
 /* Before the resolver. False: out of memory. */
 bool anchors_open(struct worker *w);
 void anchors_close(struct worker *w);
-/* A file or the clock has changed. */
+/* A file has changed: `why`; or (NULL) the clock is found wrong, or right again. */
 void anchors_renew(struct worker *w, const char *why);
 /* The root's keys: those of dns-root-data where it is installed, else the built-in ones.
  */

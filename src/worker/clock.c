@@ -55,7 +55,7 @@ static void set_wrong(struct worker *w, bool wrong)
 			w->conf->time_server_count);
 	if (!wrong)
 		log_notice(TIMESK, "the clock is right again");
-	anchors_renew(w, "clock");
+	anchors_renew(w, NULL);
 }
 
 static void say_time(const struct worker *w, char out[static 32])
