@@ -45,3 +45,16 @@ def test_a_cold_chain_over_eight_signed_zones_has_ad_at_the_first_ask(shoals):
 	assert 20 < counters['dnssec_checks'] <= 41
 	assert counters['budget_checks_exhausted'] == 0
 	assert counters['budget_packets_exhausted'] == 0
+
+
+def test_what_one_instance_proved_no_other_checks_again(shoals):
+	shoal = shoals(count=2)
+	names = ['www.hoster.net.', 's.sigchain7.dev.', 'no.wild.net.', 'any.wild.net.', 'c.ent.com.']
+	for name in names:
+		assert is_secure(shoal.ask_at('1', name, do=True))
+	before = shoal.instance_counters('dnssec_checks')
+	for name in names:
+		assert is_secure(shoal.ask_at('2', name, do=True))
+	after = shoal.instance_counters('dnssec_checks')
+	assert before['1'] > 10
+	assert after['2'] == before['2']
