@@ -16,6 +16,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct world *world;
 
+/* Within what the signatures last. */
+enum { SIGNED_MS = 20 * 86400 * 1000 };
+static int64_t born_ms;
+
 static void close_world(void)
 {
 	world_free(world);
@@ -145,6 +149,10 @@ static void make_world(void)
 		"y.com. 100 NS ns.y.com.\n"
 		"y.com. 100 NS ns.z.com.\n"
 		"ns.y.com. 100 A 192.0.2.3\n");
+	world_sign(world, "com.", SIGN_WELL);
+	world_sign(world, ".", SIGN_WELL);
+	world_trust(world, ".");
+	born_ms = world->now.wall_ms;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -161,7 +169,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.cache = world->cache,
 		.infra = world->infra,
 		.random = &world->random,
-		.counters = &world->counters };
+		.counters = &world->counters,
+		.verifier = &world->verifier,
+		.anchors = pick & 0x20 ? NULL : world->anchors };
 	struct iter_query q = { .name = (const uint8_t *)names[pick >> 3 & 3],
 		.type = types[pick & 7],
 		.rclass = CLASS_IN,
@@ -169,6 +179,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.no_cache = pick & 0x80 };
 	cache_clear_all(world->cache);
 	world_sleep(world, 100 * 1000);
+	if (world->now.wall_ms > born_ms + SIGNED_MS) /* else all is expired */
+		world->now.wall_ms = born_ms;
 	policy_route(world->conf, q.name, &q.route);
 	struct iter *it = iter_new(&env, &q, &world->now);
 	check(it);
