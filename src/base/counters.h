@@ -155,6 +155,16 @@
 	X(cache_damaged, COUNTER, "Cache entries dropped as damaged")                  \
 	X(cache_cleared, COUNTER, "Cache entries refused as cleared")                  \
 	X(cache_reopened, COUNTER, "Cache files opened anew")                          \
+	X(aggressive_nxdomain, COUNTER, "NXDOMAIN proved by denials of other names")   \
+	X(aggressive_nodata, COUNTER, "NODATA proved by denials of other names")       \
+	X(aggressive_wildcard, COUNTER, "Answers made of a wildcard that was known")   \
+	X(aggressive_too_dear, COUNTER,                                                \
+		"Names not looked for among denials: too many hashes")                 \
+	X(pages_written, COUNTER, "Writes to pages of denials")                        \
+	X(pages_damaged, COUNTER, "Pages of denials found damaged")                    \
+	X(pages_full, COUNTER, "Denials dropped: a zone has too many pages")           \
+	X(zone_names_refused, COUNTER,                                                 \
+		"New names refused: too many of one zone that denies each alone")      \
 	/* the process */                                                              \
 	X(loop_turns, COUNTER, "Turns of the event loop")                              \
 	X(loop_longest_us, GAUGE, "Longest turn of the event loop, microseconds")      \

@@ -93,6 +93,13 @@ enum {
 	/* The shared cache */
 	LIMIT_CLEAR_LINES =
 		1024, /* clears remembered one by one; what is older than all of them is cleared too */
+	LIMIT_PAGES_PER_ZONE =
+		4096, /* of denials, and an eighth of all: pages_full: a zone of endless names */
+	LIMIT_AGGRESSIVE_BLOCKS =
+		1000, /* SHA-1 for one try to answer from pages: aggressive_too_dear */
+	LIMIT_ZONE_NEW_NAMES =
+		200, /* a second, host-wide: unknown names asked of a zone whose denials prove nothing for others: zone_names_refused */
+	LIMIT_ZONE_NEW_NAMES_BURST = 2000,
 	LIMIT_FETCH_RESULTS =
 		8 * 1024 * 1024, /* bytes of results kept a second for late comers */
 };

@@ -233,7 +233,7 @@ static bool publish(struct cache *c, const struct lookup *l, struct shared_found
 bool cache_put(struct cache *c, const struct cache_key *key, const struct now *now,
 	const struct cache_meta *meta, const uint8_t *value, size_t len)
 {
-	assert(key->kind >= CACHE_RRSET && key->kind <= CACHE_MARK);
+	assert(key->kind >= CACHE_RRSET && key->kind <= CACHE_DENIAL);
 	if (!acceptable(meta, len))
 		return false;
 	struct lookup l;
@@ -279,6 +279,16 @@ void cache_host_key(const struct cache *c, unsigned which, struct hash_key *out)
 }
 
 /* --- clearing ---------------------------------------------------- */
+
+bool cache_is_cleared(struct cache *c, const struct cache_key *key, uint64_t generation)
+{
+	struct lookup l;
+	const struct cache_meta meta = { .generation = generation };
+	lookup_init(&l, c, key);
+	build(c, &l, &meta, NULL, 0);
+	clear_follow(&c->clear, &c->shared);
+	return clear_hits(&c->clear, &c->shared, &c->build);
+}
 
 uint64_t cache_generation(const struct cache *c)
 {

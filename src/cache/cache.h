@@ -35,6 +35,9 @@ enum cache_kind {
 	CACHE_CUT = 6,
 	/* no data: one of the host is at work on this name and type */
 	CACHE_MARK = 7,
+	/* a bundle of one NSEC, NSEC3 or SOA that was found secure; the number of labels
+	 * of its zone stands in the key's flags: a delegation has one on each side */
+	CACHE_DENIAL = 8,
 };
 
 enum cache_status { CACHE_UNCHECKED, CACHE_INSECURE, CACHE_SECURE };
@@ -117,6 +120,11 @@ int cache_peek(struct cache *c, const struct cache_key *key, const struct now *n
 bool cache_put(struct cache *c, const struct cache_key *key, const struct now *now,
 	const struct cache_meta *meta, const uint8_t *value, size_t len);
 
+/* Was it cleared since `generation`? Of what has no entry of its own, and is made of others
+ * that are live. */
+bool cache_is_cleared(
+	struct cache *c, const struct cache_key *key, uint64_t generation);
+
 /* To be read at the start of a resolution and handed to cache_put. */
 uint64_t cache_generation(const struct cache *c);
 uint32_t cache_epoch(const struct cache *c);
@@ -142,6 +150,7 @@ struct cache_stats {
 	char path[256];
 };
 void cache_stats(const struct cache *c, struct cache_stats *out);
+size_t cache_size(const struct cache *c, bool *is_private);
 /* Walk over live entries (slow; for cache show and count): fn returns false to stop. */
 void cache_walk(struct cache *c, const struct now *now,
 	bool (*fn)(void *ctx, const struct cache_key *key,

@@ -76,7 +76,8 @@ uint64_t clear_follow(struct clear_index *x, struct shared *s)
 static bool type_concerned(const struct entry_head *h, uint16_t type)
 {
 	return type == 0 || type == h->type || h->kind == CACHE_ANSWER ||
-	       h->kind == CACHE_NXDOMAIN || h->kind == CACHE_FAILURE;
+	       h->kind == CACHE_NXDOMAIN || h->kind == CACHE_FAILURE ||
+	       h->kind == CACHE_DENIAL;
 }
 
 /* Lines at exactly this name. `own`: the entry's key; of a dep the types are not known.

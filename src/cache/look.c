@@ -6,6 +6,12 @@
 
 #include "cache/state.h"
 
+size_t cache_size(const struct cache *c, bool *is_private)
+{
+	*is_private = c->is_private;
+	return c->shm.size;
+}
+
 void cache_stats(const struct cache *c, struct cache_stats *out)
 {
 	struct shared_counts counts;

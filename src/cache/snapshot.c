@@ -295,8 +295,8 @@ static bool restore_entry(
 		return false;
 	memcpy(&h, bytes, sizeof(h));
 	if (entry_size(&h) != len || h.value_len > CACHE_VALUE_MAX ||
-		h.kind < CACHE_RRSET || h.kind > CACHE_CUT || !h.name_len ||
-		name_check(bytes + sizeof(h), h.name_len) != h.name_len)
+		h.kind < CACHE_RRSET || h.kind > CACHE_DENIAL || h.kind == CACHE_MARK ||
+		!h.name_len || name_check(bytes + sizeof(h), h.name_len) != h.name_len)
 		return false;
 	static union entry e;
 	memcpy(e.bytes, bytes, entry_used(&h));

@@ -39,7 +39,7 @@ struct view {
 };
 
 static const char *const kinds[] = { "none", "rrset", "nodata", "nxdomain", "answer",
-	"failure", "cut", "mark" };
+	"failure", "cut", "mark", "denial" };
 static const char *const statuses[] = { "unchecked", "insecure", "secure" };
 
 #define NAME_IN(table, i)                                                              \
