@@ -61,6 +61,7 @@ void answer_build(struct iter *it, struct frame *f)
 		.records = f->records,
 		.record_count = f->count,
 		.ttl = smallest_ttl(f),
+		.made = it->made,
 		.from_cache = it->asks == 0,
 		.packets = it->packets };
 	if (f->failed) {

@@ -27,6 +27,7 @@
 
 struct iter;
 struct anchor_set;
+struct pages;
 struct verifier;
 
 struct iter_env { /* all outlive the resolution */
@@ -39,6 +40,7 @@ struct iter_env { /* all outlive the resolution */
 	 * with. */
 	struct anchor_set *anchors;
 	struct verifier *verifier; /* NULL: nothing is validated, all is insecure */
+	struct pages *pages;       /* NULL: no denial answers for another name */
 };
 
 struct iter_query {
@@ -123,6 +125,7 @@ struct iter_answer {
 	const uint8_t *deps; /* names that it hangs on besides the question: wire names
 				one behind the other */
 	uint16_t deps_len;
+	bool made;        /* of a wildcard: perhaps nobody asked this name before */
 	bool from_cache;  /* no upstream packet was sent */
 	unsigned packets; /* upstream packets sent */
 };

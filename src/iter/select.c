@@ -89,6 +89,8 @@ enum step select_server(struct iter *it, struct frame *f)
 {
 	struct cut *cut = f->cut;
 	uint64_t best;
+	if (!aggressive_may_ask(it, f))
+		return iter_frame_fail(it, f, EDE_OTHER);
 	struct server *s = pick(it, cut, &best);
 	/* lameness is looked up for who was chosen only: for each server at most once
 	 */

@@ -182,7 +182,8 @@ static bool lookup(struct iter *it, struct frame *f, enum step *step)
 {
 	struct stored s;
 	return lookup_checked(it, f, step) || lookup_failure(it, f, &s, step) ||
-	       lookup_ancestors(it, f, &s, step) || lookup_unchecked(it, f, step);
+	       lookup_ancestors(it, f, &s, step) || lookup_unchecked(it, f, step) ||
+	       aggressive_answer(it, f, step);
 }
 
 enum step start_lookup(struct iter *it, struct frame *f)

@@ -171,6 +171,8 @@ struct frame {
 	unsigned cut_labels;  /* look for a cut of at most this many labels */
 	struct cut *given_up; /* before the delegation was fetched anew */
 
+	const struct cut *counted; /* aggressive_may_ask was asked for it */
+
 	unsigned min_labels; /* labels that the next minimised question has at least */
 	unsigned min_count;
 	unsigned min_timeouts;
@@ -245,6 +247,7 @@ struct iter {
 	struct reply reply;
 
 	bool stale; /* something expired was taken */
+	bool made;  /* something was made of a wildcard that lay in the cache */
 	int ede_origin;
 	struct iter_answer answer;
 	char ede_text[160];
@@ -293,6 +296,14 @@ enum step start_take(struct iter *it, struct frame *f, const struct stored *s);
 
 /* Is what lies in the cache good enough for this frame? */
 bool start_accepts(const struct frame *f, const struct cache_meta *meta);
+
+/* --- aggressive.c ------------------------------------------------------------ */
+/* The reply is good: its secure denials and wildcards serve other names too. */
+void aggressive_learn(struct iter *it, struct frame *f);
+/* Is the frame's question answered by denials of other names, or by a wildcard? */
+bool aggressive_answer(struct iter *it, struct frame *f, enum step *step);
+/* False: too many new names of this zone were asked for in vain. */
+bool aggressive_may_ask(struct iter *it, struct frame *f);
 
 /* --- stale.c ----------------------------------------------------------------- */
 /* The last look-up of a stale question: what has expired will do. */

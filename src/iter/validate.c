@@ -342,6 +342,7 @@ enum step validate_run(struct iter *it, struct frame *f)
 {
 	switch (check_all(it, f)) {
 	case CHECK_GOOD:
+		aggressive_learn(it, f);
 		return go_on(f, f->check.then);
 	case CHECK_WRONG:
 		return try_another(it, f);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "iter/world.h"
+#include "cache/pages.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -70,6 +71,7 @@ struct world *world_new(void)
 void world_free(struct world *w)
 {
 	cache_close(w->cache);
+	pages_close(w->pages);
 	infra_close(w->infra);
 	conf_free(w->conf);
 	verifier_fini(&w->verifier);
@@ -360,7 +362,8 @@ static uint16_t answer(struct world *w, struct writer *wr, const struct addr *at
 			name_copy(name, alias->rdata);
 			continue;
 		}
-		if (add_wild(wr, z, name, type))
+		/* an alias without what it leads to */
+		if (add_wild(wr, z, name, type) || add_wild(wr, z, name, TYPE_CNAME))
 			return FLAG_AA;
 		add_set(wr, z, SECTION_AUTHORITY, z->origin, TYPE_SOA);
 		deny(wr, z, name);
@@ -620,6 +623,7 @@ static struct world_result run(
 	const struct iter_env env = { .conf = w->conf,
 		.cache = w->cache,
 		.infra = w->infra,
+		.pages = w->pages,
 		.random = &w->random,
 		.counters = &w->counters,
 		.verifier = &w->verifier,

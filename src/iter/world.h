@@ -72,6 +72,7 @@ struct world {
 	struct conf *conf;
 	struct cache *cache;
 	struct infra *infra;
+	struct pages *pages; /* NULL: no denial answers for another name */
 	char folder[64];
 	struct world_zone *zones;
 	struct world_server *servers;

@@ -32,7 +32,7 @@ static bool asked_before(struct worker *w, const struct query *q, uint64_t domai
  * answers prove that; denials of whole subtrees cover names that nobody ever asked. */
 static bool was_known(const struct iter_answer *a)
 {
-	if (!a->from_cache || a->rcode != RCODE_NOERROR)
+	if (!a->from_cache || a->made || a->rcode != RCODE_NOERROR)
 		return false;
 	for (size_t i = 0; i < a->record_count; i++)
 		if (a->records[i].section == SECTION_ANSWER)

@@ -173,6 +173,8 @@ static bool open_memory(
 		w->snapshot = snapshot_open(w->cache, w->conf->cache_storage, &now);
 	}
 	w->infra = infra_open(w->run_folder, &w->random);
+	if (w->cache)
+		w->pages = pages_open(w->run_folder, w->cache, w->counters, &w->random);
 	if (!rate_open(w))
 		return say(error, "out of memory");
 	w->arena = arena_new(POLICY_ARENA);
@@ -222,6 +224,7 @@ static bool open_resolver(
 		.iter = { .conf = w->conf,
 			.cache = w->cache,
 			.infra = w->infra,
+			.pages = w->pages,
 			.random = &w->random,
 			.counters = w->counters,
 			.anchors = w->anchors,
@@ -361,6 +364,7 @@ static void close_all(struct worker *w, bool stopped)
 	if (w->upstream)
 		upstream_free(w->upstream);
 	verifier_fini(&w->verifier);
+	pages_close(w->pages);
 	if (w->infra)
 		infra_close(w->infra);
 	rate_close(w);

@@ -63,6 +63,8 @@ static void tick(void *ctx)
 		counter_set(w->counters, loop_longest_us, numbers.longest_us);
 	if (w->ticks % TICKS_A_SECOND == 0) {
 		cache_tick(w->cache, now);
+		if (w->pages)
+			pages_tick(w->pages);
 		if (w->snapshot)
 			snapshot_tick(w->snapshot, now);
 		secure_tick(w);

@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "cache/cache.h"
 #include "cache/infra.h"
+#include "cache/pages.h"
 #include "cache/snapshot.h"
 #include "conf/conf.h"
 #include "ctl/control.h"
@@ -80,6 +81,7 @@ struct worker {
 	struct anchor_files *anchor_files;
 	struct snapshot *snapshot; /* NULL: no folder for one */
 	struct infra *infra;
+	struct pages *pages;   /* NULL: no memory for them */
 	struct tokens *tokens; /* NULL: clients are not limited */
 	uint32_t over_rate;    /* of these some get TC */
 	struct verifier verifier;
