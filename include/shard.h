@@ -253,6 +253,8 @@ struct shard_steer_news {
 SHARD_API void shard_steer_tick(struct shard_steer *s, struct shard_steer_news *news);
 /* This process died, or must be passed by: its members take no new flows, but where they are the last. How many. */
 SHARD_API unsigned shard_steer_out(struct shard_steer *s, pid_t pid);
+/* Has this process members, none of which takes new flows? 1 or 0. */
+SHARD_API int shard_steer_is_out(const struct shard_steer *s, pid_t pid);
 /* The other processes with members in our groups, for pidfd_open(2). How many (perhaps more than max). */
 SHARD_API int shard_steer_siblings(const struct shard_steer *s, pid_t *out, int max);
 

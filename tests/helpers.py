@@ -300,6 +300,7 @@ class Shoal:
 		self.log_path = os.path.join(self.folder, 'log')
 		self.process = None
 		self.names = None    # of the instances, instead of 1 to count
+		self.arguments = []    # more of shoal run
 
 	def env(self):
 		env = dict(os.environ, SHOAL_RUN=self.run_folder)
@@ -315,7 +316,8 @@ class Shoal:
 			self.count = len(self.names)
 			command = [program('shoal'), 'run', '-c', self.conf, *self.names]
 		elif self.count:
-			command = [program('shoal'), 'run', '-c', self.conf, '-n', str(self.count)]
+			command = [program('shoal'), 'run', '-c', self.conf, '-n', str(self.count),
+				*self.arguments]
 		else:
 			command = [program('shoald'), '-c', self.conf, '-i', '1']
 		with open(self.log_path, 'a') as log:

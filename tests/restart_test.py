@@ -183,9 +183,13 @@ def test_clients_of_an_instance_that_stands_still_are_served_in_time(shoals):
 	assert shoal.tool('restart').returncode == 0
 
 
-def test_who_stands_still_again_is_parked_and_goes_on_with_a_fresh_socket(shoals):
-	"""One stand-in a minute; then its siblings serve what comes."""
+@pytest.mark.parametrize('disabled', ['bpf', ''])
+def test_who_stands_still_again_is_passed_by_and_goes_on(shoals, monkeypatch, disabled):
+	"""One stand-in a minute; then its siblings serve what comes. Without BPF its socket is
+	parked, which is final: a fresh one takes its place."""
+	monkeypatch.setenv('SHARD_DISABLE', disabled)
 	shoal = shoals(count=2)
+	steered = status(shoal)['1']['steering'] != 'kernel hash'
 	time.sleep(1)
 	first = shoal.pids()['1']
 	os.kill(first, signal.SIGSTOP)
@@ -203,7 +207,7 @@ def test_who_stands_still_again_is_parked_and_goes_on_with_a_fresh_socket(shoals
 		clients.check()
 	finally:
 		os.kill(pid, signal.SIGCONT)
-	wait_for_log(shoal, 'a fresh socket takes its place', 5)
+	wait_for_log(shoal, 'it takes queries again' if steered else 'a fresh socket takes its place', 5)
 	shoal.find_port('1')
 	assert shoal.pids()['1'] == pid
 	assert shoal.tool('restart').returncode == 0

@@ -31,13 +31,13 @@ def test_units_verify(installed, tmp_path):
 	for name in os.listdir(installed):
 		with open(os.path.join(installed, name)) as source:
 			text = source.read()
-		text = re.sub(r'(?m)^(ExecStart=)\S*/(shoald)\b',
+		text = re.sub(r'(?m)^(Exec\w+=-?)/\S*/(shoald?)\b',
 			lambda m: m[1] + helpers.program(m[2]), text)
 		(tmp_path / name).write_text(text)
 	drop_in = tmp_path / 'shoald@1.socket.d'
 	drop_in.mkdir()
 	(drop_in / 'listen.conf').write_text('[Socket]\nListenDatagram=127.0.0.1:53\n')
-	for unit in ('shoald@1.service', 'shoald@1.socket', 'shoal.target'):
+	for unit in ('shoald@1.service', 'shoald@1.socket', 'shoal.target', 'shoal-bpf.service'):
 		done = subprocess.run(['systemd-analyze', 'verify', '--man=no', str(tmp_path / unit)],
 			capture_output=True, text=True, timeout=60)
 		ours = [line for line in (done.stdout + done.stderr).splitlines() if 'shoal' in line]

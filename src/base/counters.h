@@ -178,6 +178,16 @@
 	X(ring_replayed, GAUGE, "Queries of dead predecessors handled again")          \
 	X(ring_stale, GAUGE, "Queries of dead predecessors too old to be answered")    \
 	X(ring_lost, GAUGE, "Queries of dead predecessors lost: no room")              \
+	X(steer_steered, GAUGE,                                                        \
+		"Datagrams and connections that the BPF program sent here")            \
+	X(steer_waiting, GAUGE, "Of these datagrams not taken yet")                    \
+	X(steer_spread, GAUGE, "Datagrams of heavy flows spread over all instances")   \
+	X(steer_missed, GAUGE, "Times that the chosen instance was gone: another one") \
+	X(steer_migrated, GAUGE, "Connections moved from listeners that closed")       \
+	X(steer_out, COUNTER, "Sockets of dead or stuck instances passed by")          \
+	X(steer_back, COUNTER, "Times that this instance was passed by and came back") \
+	X(steer_bypassed, COUNTER, "Alarms: queries not by the BPF program")           \
+	X(strangers, GAUGE, "Alarms: sockets of others that take queries of ours")     \
 	X(sockets_parked, COUNTER,                                                     \
 		"Sockets replaced: parked while this instance stood still")            \
 	X(control_commands, COUNTER, "Lines of Lua run by the control socket")         \

@@ -8,12 +8,16 @@
 
 /* X(name, arguments, options for completion, help) */
 #define COMMANDS(X)                                                                    \
-	X(run, "[-c FILE] [-n N | NAME...]", "-c -n --config --count --help",          \
+	X(run, "[-c FILE] [--guard] [-n N | NAME...]",                                 \
+		"-c -n --config --count --guard --help",                               \
 		"run instances in the foreground, start again what dies")              \
 	X(restart, "[NAME...]", "--help",                                              \
 		"restart instances one after the other, without losing a query")       \
 	X(sockets, "[-c FILE] [-o FOLDER] NAME...", "-c -o --config --output --help",  \
 		"drop-ins for shoald@.socket from a configuration")                    \
+	X(bpf, "load [--guard] [--strict] [-g GROUP] | unload | status",               \
+		"load unload status -g --group --guard --strict --help",               \
+		"load the steering programs once, for instances without rights")       \
 	X(status, "[--json]", "--json --help", "one row per instance")                 \
 	X(stats, "[--json | --prometheus] [-i NAME]",                                  \
 		"--json --prometheus -i --instance --help",                            \

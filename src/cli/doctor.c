@@ -4,6 +4,7 @@
  * One line a finding: "ok", "note" (works, by a weaker way) or "BAD" (clients suffer, or a
  * stranger takes their queries). */
 #include <dirent.h>
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -61,6 +62,34 @@ static long read_number(const char *path)
 	return fine ? strtol(text, NULL, 10) : -1;
 }
 
+/* Pinned, or at least to be had. */
+static void check_steering(unsigned can)
+{
+	char folder[PATH_MAX];
+	struct shard_steer *s = NULL;
+	if (shard_steer_path(folder, sizeof(folder), fd_run_folder()) == 0)
+		s = shard_steer_open(folder);
+	if (s)
+		tell(OK, "steering programs are pinned in %s%s", folder,
+			shard_steer_flags(s) & SHARD_STEER_GUARD ? ", with guard" : "");
+	else if (shard_disabled("bpf"))
+		tell(NOTE, "steering by BPF is switched off by SHARD_DISABLE");
+	else if (errno == EACCES || errno == EPERM)
+		tell(NOTE,
+			"steering programs in %s are not for this user: shoal bpf "
+			"load -g GROUP",
+			folder);
+	else if (can & SHARD_CAN_BPF)
+		tell(OK, "BPF programs can be loaded by this user: `shoal run` does, "
+			 "for "
+			 "systemd's units shoal-bpf.service");
+	else
+		tell(NOTE,
+			"no steering programs: heavy clients stay on one instance, TCP "
+			"handshakes need a keeper; `shoal bpf load` as root, once");
+	shard_steer_close(s);
+}
+
 static void check_kernel(void)
 {
 	const unsigned can = shard_features();
@@ -85,8 +114,7 @@ static void check_kernel(void)
 	else
 		tell(NOTE,
 			"membarrier(2) is refused: leaving a group takes 50 ms longer");
-	tell(can & SHARD_CAN_BPF ? OK : NOTE, "BPF programs %s be loaded by this user",
-		can & SHARD_CAN_BPF ? "can" : "cannot");
+	check_steering(can);
 	tell(can & SHARD_CAN_IO_URING ? OK : NOTE, "io_uring %s be used by this user",
 		can & SHARD_CAN_IO_URING ? "can" : "cannot");
 }

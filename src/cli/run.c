@@ -17,6 +17,7 @@
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "count", required_argument, NULL, 'n' },
+	{ "guard", no_argument, NULL, 'g' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -86,7 +87,7 @@ static bool absolute(char out[static PATH_MAX], const char *path)
 	return false;
 }
 
-static int run(const char *conf, char *const *given, size_t count)
+static int run(const char *conf, char *const *given, size_t count, bool guard)
 {
 	char run_folder[PATH_MAX], shoald[4096];
 	char numbers[STATS_INSTANCES_MAX][8];
@@ -106,6 +107,7 @@ static int run(const char *conf, char *const *given, size_t count)
 		.watchdog = true,
 		.conf = conf,
 		.run_folder = run_folder,
+		.guard = guard,
 		.names = names,
 		.count = count };
 	return super_run(&plan);
@@ -115,6 +117,7 @@ int cli_run(int argc, char **argv)
 {
 	const char *conf = cli_conf_default();
 	size_t count = 0;
+	bool guard = false;
 	for (int o; (o = getopt_long(argc, argv, "c:n:h", options, NULL)) != -1;) {
 		switch (o) {
 		case 'c':
@@ -124,6 +127,9 @@ int cli_run(int argc, char **argv)
 			count = read_count(optarg);
 			if (!count)
 				return EXIT_USAGE;
+			break;
+		case 'g':
+			guard = true;
 			break;
 		case 'h':
 			return cli_explain("run");
@@ -141,5 +147,5 @@ int cli_run(int argc, char **argv)
 		if (!names_are_fine(given, count))
 			return EXIT_USAGE;
 	}
-	return run(conf, given, count ? count : usable_cpus());
+	return run(conf, given, count ? count : usable_cpus(), guard);
 }

@@ -181,6 +181,7 @@ static void print_json(
 		json_u64(&j, "restarts", m->b.restarts);
 		json_text(&j, "version", m->b.version);
 		json_text(&j, "keeper", m->b.keeper);
+		json_text(&j, "steering", m->b.steering);
 		json_text(&j, "engine", m->b.engine);
 		json_sockets(&j, m->b.sockets);
 		json_text(&j, "notes", m->b.notes);
@@ -242,6 +243,34 @@ static void fill_row(
 	amount(text, b->counters.memory_rss);
 	table_set(t, row, MEMORY, "%s", text);
 	table_set(t, row, CONF, "%08" PRIx32, (uint32_t)(b->conf_hash >> 32));
+}
+
+/* Who chooses among the instances, and what is wrong there. */
+static void print_steering(const struct fleet *f)
+{
+	const struct member *first = NULL;
+	bool differ = false;
+	uint64_t bypassed = 0, strangers = 0;
+	for (size_t i = 0; i < f->count; i++) {
+		const struct member *m = &f->members[i];
+		if (!m->alive)
+			continue;
+		first = first ? first : m;
+		differ |= strcmp(m->b.steering, first->b.steering) != 0;
+		bypassed += m->b.counters.steer_bypassed;
+		strangers += m->b.counters.strangers;
+	}
+	if (!first)
+		return;
+	printf("steering: %s%s\n",
+		first->b.steering[0] ? first->b.steering : "kernel hash",
+		differ ? ", not the same on all" : "");
+	if (bypassed)
+		printf("ALARM: the steering program was replaced %" PRIu64
+		       " times and attached anew\n",
+			bypassed);
+	if (strangers)
+		printf("ALARM: sockets of others take queries: see shoal doctor\n");
 }
 
 /* Each different list of sockets once, with who has it. */
@@ -313,6 +342,7 @@ static bool print_text(
 	table_fini(&t);
 	print_sockets(f);
 	print_connections(f);
+	print_steering(f);
 	print_notes(f);
 	return true;
 }

@@ -80,6 +80,7 @@ bool stats_parse(
 		return false;
 	make_printable(b.version, sizeof(b.version));
 	make_printable(b.keeper, sizeof(b.keeper));
+	make_printable(b.steering, sizeof(b.steering));
 	make_printable(b.engine, sizeof(b.engine));
 	make_printable(b.sockets, sizeof(b.sockets));
 	make_printable(b.notes, sizeof(b.notes));

@@ -16,7 +16,7 @@
 #include "shm/shm.h"
 
 #define STATS_MAGIC UINT64_C(0x7374617473686f61)
-enum { STATS_LAYOUT = 1, STATS_INSTANCES_MAX = 256 };
+enum { STATS_LAYOUT = 2, STATS_INSTANCES_MAX = 256, STATS_COOKIES = 128 };
 
 enum stats_state { STATE_STARTING, STATE_READY, STATE_STOPPING, STATE_STOPPED };
 
@@ -39,8 +39,11 @@ struct stats_block {
 	char keeper[24];   /* who keeps the sockets: "none", "shoal run", "socket unit",
 			      "descriptor store" */
 	char engine[24];   /* "recvmmsg", ... */
+	char steering[24]; /* "BPF", "BPF, guarded", "kernel hash" */
 	char sockets[512]; /* one a line: "udp 127.0.0.1@53" */
-	char notes[256];   /* what does not work here, for people */
+	uint64_t
+		cookies[STATS_COOKIES]; /* SO_COOKIE of its sockets, 0 after the last */
+	char notes[256];                /* what does not work here, for people */
 	uint64_t counter_count; /* COUNTER_COUNT of the writer: tells another version */
 	struct counters counters;
 };

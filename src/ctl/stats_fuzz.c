@@ -38,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		__builtin_trap();
 	check_text(out.version, sizeof(out.version));
 	check_text(out.keeper, sizeof(out.keeper));
+	check_text(out.steering, sizeof(out.steering));
 	check_text(out.engine, sizeof(out.engine));
 	check_text(out.sockets, sizeof(out.sockets));
 	check_text(out.notes, sizeof(out.notes));

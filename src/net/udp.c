@@ -83,9 +83,10 @@ struct udp_server {
 	bool busy;  /* in a batch */
 	bool dying; /* freed in a callback */
 
-	struct shard_ring *shard; /* NULL: queries are received into `in` */
-	int at;                   /* entry of the batch under work, -1: none */
-	uint32_t at_slot;         /* the replayed one under work, 0: none */
+	struct shard_member *member; /* NULL: not steered */
+	struct shard_ring *shard;    /* NULL: queries are received into `in` */
+	int at;                      /* entry of the batch under work, -1: none */
+	uint32_t at_slot;            /* the replayed one under work, 0: none */
 	struct timer replay;
 
 	/* Ring of struct waiting; a head never wraps: the rest before the end is
@@ -432,10 +433,15 @@ static int udp_receive(struct udp_server *s)
 static unsigned udp_batch(struct udp_server *s)
 {
 	int n = -1;
+	const bool steered = s->member && s->from == s->fd;
+	if (steered)
+		shard_member_mark(s->member);
 	/* an error is a signal, or what an ICMP message left on a parked socket: read
 	 * on */
 	for (int tries = 0; tries < 4 && n < 0; tries++)
 		n = udp_receive(s);
+	if (steered && n >= 0)
+		shard_member_took(s->member, (unsigned)n, n < BATCH);
 	if (n <= 0)
 		return 0;
 	s->busy = true;
@@ -618,6 +624,11 @@ void udp_server_free(struct udp_server *s)
 void udp_server_use_ring(struct udp_server *s, struct shard_ring *ring)
 {
 	s->shard = ring;
+}
+
+void udp_server_use_member(struct udp_server *s, struct shard_member *m)
+{
+	s->member = m;
 }
 
 int udp_server_fd(const struct udp_server *s)

@@ -36,6 +36,7 @@ struct udp_datagram {
 };
 
 struct shard_ring;
+struct shard_member;
 
 typedef void udp_query_fn(void *ctx, struct udp_server *s, struct udp_datagram *d);
 
@@ -44,6 +45,8 @@ struct udp_server *udp_server_new(struct loop *l, int fd, udp_query_fn *fn, void
 /* Receive into this ring (the caller's, given before the first turn of the loop, closed after the server is freed): no query is
  * lost when the process dies. */
 void udp_server_use_ring(struct udp_server *s, struct shard_ring *ring);
+/* Tell this member's steering how many came; NULL: no more. */
+void udp_server_use_member(struct udp_server *s, struct shard_member *m);
 /* In the callback: keep the datagram at hand until it is answered; peer->slot says where. */
 void udp_server_keep(struct udp_server *s, struct udp_peer *peer);
 /* A kept query gets no answer, on purpose. */

@@ -725,7 +725,9 @@ static void a_dead_and_a_stopped_member_are_out_at_once(void **state)
 	send_flows("127.0.0.1", 100);
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_false(shard_steer_is_out(r.s, pid));
 	assert_int_equal(shard_steer_out(r.s, pid), 1);
+	assert_true(shard_steer_is_out(r.s, pid));
 	const unsigned had = drain(r.fd[0]);
 	assert_int_equal(drain(kept), 100 - had);
 	send_flows("127.0.0.1", 100);

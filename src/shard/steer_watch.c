@@ -66,6 +66,25 @@ unsigned shard_steer_out(struct shard_steer *s, pid_t pid)
 	return out;
 }
 
+int shard_steer_is_out(const struct shard_steer *s, pid_t pid)
+{
+	bool has = false;
+	for (uint32_t group = 0; group < STEER_GROUPS; group++)
+		for (uint32_t i = 0; i < s->states[group].slots * STEER_GENERATIONS;
+			i++) {
+			const uint32_t slot = i / STEER_GENERATIONS,
+				       gen = i % STEER_GENERATIONS;
+			const struct steer_record *r =
+				&s->records[STEER_MEMBER(group, slot, gen)];
+			if (!r->cookie || steer_owner_pid(r->owner) != pid)
+				continue;
+			if (steer_takes(s, group, gen, slot))
+				return 0;
+			has = true;
+		}
+	return has;
+}
+
 int shard_steer_siblings(const struct shard_steer *s, pid_t *out, int max)
 {
 	int count = 0;
@@ -163,8 +182,13 @@ static void tick_own(struct shard_member *m, struct shard_steer_news *news)
 	struct shard_steer *s = m->s;
 	struct steer_record *r = m->record;
 	const bool off = s->states[m->group].flags & STEER_OFF;
-	if (r->owner != s->self || m->leaving)
-		return; /* a successor has the socket now */
+	if (m->leaving)
+		return;
+	if (r->owner != s->self) {
+		if (is_alive(r->owner))
+			return;     /* a successor has the socket now */
+		r->owner = s->self; /* it died: ours again */
+	}
 	__atomic_fetch_add(&r->heart, 1, __ATOMIC_RELAXED);
 	const uint64_t steered = __atomic_load_n(&r->steered, __ATOMIC_RELAXED);
 	__atomic_store_n(&r->base, r->base + (steered - r->base) / 2, __ATOMIC_RELAXED);

@@ -82,7 +82,9 @@ struct super {
 	bool told_ready;
 	int code;
 	struct control *control;
-	struct counters counters; /* the control socket wants some */
+	struct shard_steer *steer; /* NULL: by the kernel's hash */
+	struct watch steer_watch;  /* who asks for it */
+	struct counters counters;  /* the control socket wants some */
 	struct rolling rolling;
 	struct instance *instances;
 	struct pulse *pulses; /* beside the instances */
@@ -103,6 +105,14 @@ void instance_output(void *ctx, unsigned events);
 /* It is ready: told to whoever started us. */
 void instance_became_ready(struct instance *i);
 void end_if_all_ended(struct super *s);
+
+/* --- steer.c: the programs that choose among instances ------------------------------- */
+
+/* The pinned ones, else our own, passed on over <run>/control/.steer. */
+void steer_start(struct super *s);
+/* Its members take no new flows, where others do. False: it has none, or nobody else is there. */
+bool steer_out(struct super *s, pid_t pid);
+void steer_stop(struct super *s);
 
 /* --- restart.c: successor first, then the predecessor goes ----------------------- */
 

@@ -351,6 +351,7 @@ static void died_running(struct instance *i, pid_t pid, int status)
 	struct super *s = i->super;
 	char words[CHILD_WORDS_MAX], when[64];
 	const double lived_s = (double)(now_us(s) - i->started_us) / 1e6;
+	const bool out = steer_out(s, pid);
 	child_words(status, words);
 	if (is_hopeless(s, status)) {
 		say(s, "instance %s cannot start: %s: %s", i->name, words,
@@ -374,7 +375,7 @@ static void died_running(struct instance *i, pid_t pid, int status)
 	say(s, "instance %s (pid %d) died after %.1f s: %s; started again %s%s%s",
 		i->name, (int)pid, lived_s, words, when,
 		i->source.last[0] ? "; last words: " : "", i->source.last);
-	if (delay_us > ORPHAN_US && s->plan->conf && keep_park(&i->keep))
+	if (!out && delay_us > ORPHAN_US && s->plan->conf && keep_park(&i->keep))
 		say(s, "instance %s: its siblings serve its clients meanwhile",
 			i->name);
 	wait_to_start(i, delay_us);
@@ -498,7 +499,7 @@ static void instance_aside(struct instance *i)
 	if (restart_stand_in(i))
 		return;
 	i->parked = true;
-	if (keep_park(&i->keep))
+	if (steer_out(s, i->pid) || keep_park(&i->keep))
 		say(s,
 			"instance %s (pid %d) stands still since %.1f s: its siblings "
 			"serve "
@@ -587,6 +588,7 @@ static bool set_up(struct super *s, const struct super_plan *plan)
 	s->plan = plan;
 	s->count = plan->count;
 	s->notify.fd = -1;
+	s->steer_watch.fd = -1;
 	s->instances = calloc(plan->count, sizeof(*s->instances));
 	s->pulses = calloc(plan->count, sizeof(*s->pulses));
 	if (!s->instances || !s->pulses)
@@ -613,6 +615,7 @@ static void tear_down(struct super *s)
 	if (fd >= 0 && s->notify_path[0] == '/')
 		unlink(s->notify_path);
 	fd_close(&fd);
+	steer_stop(s);
 	if (s->control) {
 		char folder[PATH_MAX];
 		control_close(s->control);
@@ -641,6 +644,7 @@ static int run(struct super *s)
 	signal(SIGPIPE, SIG_IGN);
 	fd_raise_limit();
 	restart_listen(s);
+	steer_start(s);
 	say(s, "starting %zu instance%s with %s, run folder %s", s->count,
 		s->count == 1 ? "" : "s",
 		s->plan->conf ? s->plan->conf : s->plan->program, s->plan->run_folder);

@@ -19,6 +19,7 @@ struct super_plan {
 	const char *run_folder;
 	const char *const *names;
 	size_t count;
+	bool guard;       /* sk_lookup in front of the instances' sockets */
 	const char *conf; /* of shoald: checked before, and its stats are read; NULL:
 			     another program */
 	int settle_ms;    /* ready when it has lived so long, if READY=1 does not come

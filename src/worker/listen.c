@@ -15,6 +15,8 @@
 #include "worker/kept.h"
 #include "worker/poison.h"
 #include "worker/server.h"
+#include "worker/steering.h"
+#include "worker/watchmen.h"
 
 enum {
 	RCVBUF_WANTED =
@@ -47,6 +49,7 @@ static void udp_query(void *ctx, struct udp_server *s, struct udp_datagram *d)
 		.udp = s, .peer = d->peer, .arrived_us = loop_now(l->w->loop)->mono_us
 	};
 	struct reply_slot slot = { .out = d->reply, .cap = d->reply_cap };
+	steering_saw(l->w, &d->peer.from);
 	if (d->tries >= POISON_DEATHS)
 		suspect(l->w, d);
 	switch (server_query(l->w, &client, d->data, d->len, d->cut, &slot)) {
@@ -252,6 +255,7 @@ static int listener_open(struct listener *l, const struct conf_listen *c,
 			addr_to_text(&c->addr, addr), strerror(errno));
 		return -1;
 	}
+	steering_join(l->w, l);
 	log_notice(NET, "listening on %s, %s", addr_to_text(&c->addr, addr),
 		c->kind == KIND_TLS    ? "TLS"
 		: c->kind == KIND_DOH2 ? c->plain ? "HTTP/2" : "HTTPS"
@@ -323,6 +327,8 @@ static void listener_renew(struct listener *l, const struct conf_listen *c)
 			addr_to_text(&l->addr, addr), strerror(-e));
 		return;
 	}
+	steering_rejoin_udp(l->w, l);
+	watchmen_show(l->w);
 	counter_up(l->w->counters, sockets_parked);
 	log_notice(NET, "%s was parked: a fresh socket takes its place",
 		addr_to_text(&l->addr, addr));
@@ -362,6 +368,8 @@ static void stored_drop(struct worker *w, struct kept *k, int i, struct listener
 		parked ? "was parked" : "is no longer listened on");
 	l->w = w;
 	l->addr = addr;
+	if (!parked)
+		steering_drop(w, fd);
 	struct listener *served = listener_of(w, &k->fds[i]);
 	if (parked && served && served->udp) {
 		udp_server_drain_from(served->udp, fd);

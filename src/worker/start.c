@@ -26,9 +26,11 @@
 #include "worker/rights.h"
 #include "worker/secure.h"
 #include "worker/server.h"
+#include "worker/steering.h"
 #include "worker/stop.h"
 #include "worker/ta_signal.h"
 #include "worker/tick.h"
+#include "worker/watchmen.h"
 
 enum {
 	NAME_LEN_MAX = 63,
@@ -116,6 +118,14 @@ static bool wait_if_young(
 {
 	(void)error;
 	backoff_wait(w->run_folder, o->name);
+	return true;
+}
+
+static bool open_steering(
+	struct worker *w, const struct start_options *o, char error[static TEXT])
+{
+	(void)o, (void)error;
+	steering_open(w);
 	return true;
 }
 
@@ -286,6 +296,7 @@ static bool open_sockets(
 	if (!listen_open(w, error))
 		return false;
 	listen_tell(w);
+	watchmen_show(w);
 	rights_give_up(w);
 	return true;
 }
@@ -319,7 +330,8 @@ static const struct {
 	{ read_conf },
 	{ raise_limits },
 	{ wait_if_young },
-	{ take_user }, /* before the first file, for all belong to the user */
+	{ open_steering }, /* the pins may be root's */
+	{ take_user },     /* before the first file, for all belong to the user */
 	{ open_stats },
 	{ open_memory },
 	{ open_verifier },
@@ -357,6 +369,7 @@ static void close_all(struct worker *w, bool stopped)
 	netwatch_stop(w);
 	if (w->control)
 		control_close(w->control);
+	steering_close(w);
 	listen_close(w);
 	secure_close(w);
 	resolve_free(w->resolve);

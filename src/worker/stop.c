@@ -5,6 +5,7 @@
 #include "ctl/notify.h"
 #include "shard.h"
 #include "wire/codes.h"
+#include "worker/steering.h"
 
 enum {
 	PATIENCE_US = 3000 * 1000, /* for what is in flight */
@@ -18,21 +19,24 @@ static void stream_empty(void *ctx)
 	w->streams_open--;
 }
 
-/* Does somebody else read what comes to this very socket from now on: a successor that
- * shares it, or the next one to whom its socket unit gives it? */
-static bool socket_goes_on(const struct listener *l)
+/* Does a successor read what comes to this very socket from now on? */
+static bool has_successor(const struct listener *l)
 {
-	return l->unit || (l->ring && shard_ring_others(l->ring) > 0);
+	return l->ring && shard_ring_others(l->ring) > 0;
 }
 
 /* With a sibling in the group the kernel must choose it before our queue is emptied. */
 static void leave_udp(struct listener *l)
 {
 	const int fd = udp_server_fd(l->udp);
-	const bool goes_on = socket_goes_on(l);
+	bool goes_on = has_successor(l);
 	if (l->ring)
 		shard_ring_leaving(l->ring);
-	if (!goes_on && shard_group_size(fd) > 1) {
+	if (!goes_on && steering_leave_udp(l))
+		l->unit = false; /* siblings have its clients: nobody need wait in it */
+	else if (l->unit)
+		goes_on = true; /* the next one to whom its unit gives it */
+	else if (!goes_on && !steering_chooses(l) && shard_group_size(fd) > 1) {
 		const int e = shard_park(fd);
 		if (e < 0)
 			log_info(NET, "cannot leave the group first: error %d", -e);
@@ -44,6 +48,8 @@ static void leave_udp(struct listener *l)
 
 static void leave(struct worker *w, struct listener *l)
 {
+	if (!has_successor(l))
+		steering_leave_tcp(l);
 	if (l->udp)
 		leave_udp(l);
 	w->streams_open++;

@@ -13,6 +13,8 @@
 #include "worker/clock.h"
 #include "worker/listen.h"
 #include "worker/secure.h"
+#include "worker/steering.h"
+#include "worker/watchmen.h"
 
 enum {
 	TICK_US = 500 * 1000, /* a heart that stands still for a second is seen */
@@ -50,6 +52,7 @@ static void gauges(struct worker *w)
 	counter_set(w->counters, dnssec_hot_keys, keys.hot);
 	counter_set(w->counters, dnssec_hot_checks, keys.hot_checks);
 	listen_gauges(w);
+	steering_gauges(w);
 }
 
 static void tick(void *ctx)
@@ -69,6 +72,7 @@ static void tick(void *ctx)
 			snapshot_tick(w->snapshot, now);
 		secure_tick(w);
 		listen_tick(w);
+		watchmen_tick(w);
 		resolve_check(w->resolve);
 		clock_tick(w);
 		anchor_files_tick(w);
@@ -77,6 +81,7 @@ static void tick(void *ctx)
 			gauges(w);
 		w->busy_queries = w->counters->queries;
 	}
+	steering_tick(w);
 	w->ticks++;
 	loop_timer_set(w->loop, &w->tick_timer, now->mono_us + TICK_US, tick, w);
 }

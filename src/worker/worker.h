@@ -33,15 +33,17 @@ enum {
 	KEPT_KEYS = 4096,        /* public keys, parsed */
 	KEEP_SLOTS = 16384,      /* remembered questions that were asked once */
 	SCRATCH_LEN = 80 * 1024, /* the longest message or cache value */
-	EVENTS_MAX = 256,        /* event.* of the script */
+	STRANGERS_MAX = 16,
+	EVENTS_MAX = 256, /* event.* of the script */
 };
 
 struct listener {
 	struct worker *w;
 	const struct conf_listen *conf;
 	struct addr addr;
-	enum transport transport; /* of its connections */
-	struct udp_server *udp;   /* NULL: a kind that has only connections */
+	enum transport transport;                     /* of its connections */
+	struct shard_member *udp_member, *tcp_member; /* NULL: not steered */
+	struct udp_server *udp; /* NULL: a kind that has only connections */
 	struct stream_server *stream;
 	struct shard_ring *ring; /* NULL: nobody keeps it */
 	bool unit; /* the sockets belong to a socket unit, which holds their queues */
@@ -55,6 +57,13 @@ struct leaver {
 	struct timer timer;
 	unsigned ticks; /* left */
 	struct leaver *next;
+};
+
+/* A socket that is no instance's. */
+struct stranger {
+	uint64_t cookie;
+	unsigned times; /* seen, up to 3 */
+	unsigned seen;  /* 2: at the last look; 0: free */
 };
 
 /* event.after, event.recurrent */
@@ -89,6 +98,9 @@ struct worker {
 	struct upstream *upstream;
 	struct resolve *resolve;
 	struct control *control;
+	struct steering *steering; /* NULL: switched off */
+	struct stranger strangers[STRANGERS_MAX];
+	unsigned watch_seconds;
 
 	/* encrypted listeners: worker/secure */
 	struct secrets *secrets;

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* worker/steering.h - which member of a group gets what comes, by libshard's BPF programs.
+ *
+ * Where they are not to be had everything works by the kernel's hash and connect-parking;
+ * `shoal status` says which. */
+#pragma once
+
+#include <stdbool.h>
+
+struct worker;
+struct listener;
+struct leaver;
+struct addr;
+
+/* The pins, else what the supervisor passes on. While still privileged: the pins may not be the user's. */
+void steering_open(struct worker *w);
+/* The listener's sockets take new flows from now on. */
+void steering_join(struct worker *w, struct listener *l);
+/* Its UDP socket is another one now. */
+void steering_rejoin_udp(struct worker *w, struct listener *l);
+/* Take no new flows. False: not by steering, or nobody else is there. */
+bool steering_leave_udp(struct listener *l);
+bool steering_leave_tcp(struct listener *l);
+/* Is it the program that chooses among the members of this socket's group? */
+bool steering_chooses(const struct listener *l);
+/* A socket that is not served any more. */
+void steering_drop(struct worker *w, int fd);
+/* Every half second. */
+void steering_tick(struct worker *w);
+void steering_gauges(struct worker *w);
+/* A query by UDP: heavy flows that are no forgery are spread over all instances. */
+void steering_saw(struct worker *w, const struct addr *client);
+void steering_close(struct worker *w);

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "worker/watchmen.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "shard.h"
+#include "worker/worker.h"
+
+enum {
+	LOOK_S = 10,
+	FOUND_MAX = 16,
+	KNOWN_MAX = STATS_INSTANCES_MAX * STATS_COOKIES,
+};
+
+static void show(struct worker *w, size_t *at, int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+	if (fd >= 0 && *at < STATS_COOKIES &&
+		getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0)
+		__atomic_store_n(&w->stats->cookies[(*at)++], cookie, __ATOMIC_RELAXED);
+}
+
+void watchmen_show(struct worker *w)
+{
+	size_t at = 0;
+	for (size_t i = 0; i < w->listener_count; i++) {
+		const struct listener *l = &w->listeners[i];
+		show(w, &at, l->udp ? udp_server_fd(l->udp) : -1);
+		show(w, &at, l->stream ? stream_server_fd(l->stream) : -1);
+	}
+}
+
+/* Of the dead too: their sockets are kept for their successors. -1: some cannot be known. */
+static int known_read(const struct worker *w, uint64_t known[static KNOWN_MAX])
+{
+	static char names[STATS_INSTANCES_MAX][64];
+	struct stats_block *b = malloc(sizeof(*b));
+	const size_t count = stats_names(w->run_folder, names, STATS_INSTANCES_MAX);
+	int found = 0;
+	for (size_t i = 0; b && i < count; i++) {
+		if (!stats_read(w->run_folder, names[i], b))
+			continue;
+		for (size_t k = 0; k < STATS_COOKIES && b->cookies[k]; k++)
+			known[found++] = b->cookies[k];
+		if (b->cookies[STATS_COOKIES - 1])
+			found = -KNOWN_MAX; /* it may have more */
+	}
+	free(b);
+	return found < 0 ? -1 : found;
+}
+
+static void tell(
+	const struct listener *l, const char *proto, const struct shard_socket *s)
+{
+	char text[ADDR_TEXT_MAX];
+	log_error(NET,
+		"%s %s: a socket of user id %u that is no instance's %s (inode "
+		"%llu): `shoal doctor` as root tells more",
+		proto, addr_to_text(&l->addr, text), s->uid,
+		s->relation == SHARD_SAME
+			? "is in the group"
+			: "takes the queries of a more specific address",
+		(unsigned long long)s->inode);
+}
+
+/* How many; those that were there at the last look too are told. */
+static unsigned look(struct worker *w, const struct listener *l, int fd,
+	const char *proto, const uint64_t *known, int known_count)
+{
+	struct shard_socket found[FOUND_MAX];
+	unsigned count = 0;
+	const int n = shard_strangers(fd, known, known_count, found, FOUND_MAX);
+	for (int i = 0; i < n && i < FOUND_MAX; i++) {
+		struct stranger *s = NULL, *room = NULL;
+		for (size_t k = 0; k < STRANGERS_MAX; k++) {
+			if (w->strangers[k].cookie == found[i].cookie)
+				s = &w->strangers[k];
+			else if (!w->strangers[k].seen)
+				room = &w->strangers[k];
+		}
+		if (!s && room) {
+			*room = (struct stranger){ .cookie = found[i].cookie };
+			s = room;
+		}
+		if (!s)
+			continue;
+		s->seen = 2;
+		/* a new instance shows its own a moment after it has opened them */
+		if (s->times < 3 && ++s->times == 2)
+			tell(l, proto, &found[i]);
+		count += s->times >= 2;
+	}
+	return count;
+}
+
+void watchmen_tick(struct worker *w)
+{
+	if (w->stopping || ++w->watch_seconds % LOOK_S)
+		return;
+	uint64_t *known = calloc(KNOWN_MAX, sizeof(*known));
+	const int count = known ? known_read(w, known) : -1;
+	unsigned strangers = 0;
+	for (size_t k = 0; k < STRANGERS_MAX; k++) {
+		struct stranger *s = &w->strangers[k];
+		if (s->seen && !--s->seen)
+			*s = (struct stranger){ 0 };
+	}
+	for (size_t i = 0; count >= 0 && i < w->listener_count; i++) {
+		const struct listener *l = &w->listeners[i];
+		if (l->udp)
+			strangers +=
+				look(w, l, udp_server_fd(l->udp), "udp", known, count);
+		if (l->stream)
+			strangers += look(
+				w, l, stream_server_fd(l->stream), "tcp", known, count);
+	}
+	counter_set(w->counters, strangers, strangers);
+	free(known);
+}

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Steering by BPF: who is out is passed by at once, heavy clients are spread, strangers get nothing."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+import helpers
+
+QUERY = helpers.make_query('localhost.').to_wire()
+
+
+@pytest.fixture
+def steered(shoals):
+	"""Starts a shoal whose instances are steered, or skips with the reason."""
+	def start(*arguments, guard=False, **more):
+		shoal = shoals(*arguments, start=False, **more)
+		shoal.arguments = ['--guard'] if guard else []
+		shoal.start()
+		means = {row['steering'] for row in status(shoal).values()}
+		if means == {'kernel hash'}:
+			pytest.skip('no steering programs here: ' +
+				shoal.tool('bpf', 'status').stdout.strip())
+		assert len(means) == 1
+		return shoal
+	return start
+
+
+def status(shoal):
+	return json.loads(shoal.tool('status', '--json').stdout)['instances']
+
+
+def counter(shoal, name):
+	return {k: v for k, v in shoal.instance_counters(name).items()}
+
+
+def wait_for(what, seconds=6):
+	deadline = time.monotonic() + seconds
+	while not what():
+		assert time.monotonic() < deadline
+		time.sleep(0.05)
+
+
+def ask_from_ports(shoal, count, host='127.0.0.1', timeout=2):
+	"""One query from each of COUNT fresh ports; how many were answered."""
+	socks = []
+	for _ in range(count):
+		sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		sock.settimeout(timeout)
+		sock.connect((host, shoal.port))
+		sock.send(QUERY)
+		socks.append(sock)
+	answered = 0
+	for sock in socks:
+		try:
+			answered += len(sock.recv(4096)) > 12
+		except (socket.timeout, ConnectionError):
+			pass
+		sock.close()
+	return answered
+
+
+def ask_by_tcp(shoal, count):
+	answered = 0
+	for _ in range(count):
+		with helpers.Stream(shoal.port, timeout=3) as stream:
+			stream.send(QUERY)
+			answered += helpers.rcode_of(stream.receive()) == 'NOERROR'
+	return answered
+
+
+def test_status_says_who_chooses(steered):
+	shoal = steered(count=2)
+	assert 'steering: BPF\n' in shoal.tool('status').stdout
+	assert ask_from_ports(shoal, 200) == 200
+	wait_for(lambda: sum(counter(shoal, 'steer_steered').values()) >= 200, 12)
+
+
+def test_switched_off_the_kernels_hash_does_it(shoals, monkeypatch):
+	monkeypatch.setenv('SHARD_DISABLE', 'bpf')
+	shoal = shoals(count=2)
+	assert {row['steering'] for row in status(shoal).values()} == {'kernel hash'}
+	assert 'steering: kernel hash\n' in shoal.tool('status').stdout
+	assert ask_from_ports(shoal, 100) == 100
+	assert 'switched off by SHARD_DISABLE' in shoal.tool('doctor').stdout
+
+
+def test_a_stopped_instance_is_passed_by(steered):
+	shoal = steered(count=3)
+	pid = shoal.pids()['2']
+	os.kill(pid, signal.SIGSTOP)
+	try:
+		time.sleep(1.8)
+		assert ask_from_ports(shoal, 200) == 200
+		assert ask_by_tcp(shoal, 50) == 50
+	finally:
+		os.kill(pid, signal.SIGCONT)
+	assert 'stands still: passed by' in shoal.log() or 'stand still: passed by' in shoal.log()
+
+
+def test_a_killed_instance_is_passed_by_at_once(steered):
+	shoal = steered(count=3)
+	for _ in range(3):
+		os.kill(shoal.pids()['1'], signal.SIGKILL)
+		assert ask_from_ports(shoal, 200) == 200
+		time.sleep(0.4)
+	wait_for(lambda: 'passed by' in shoal.log())
+
+
+def test_a_rolling_restart_keeps_the_slots(steered):
+	shoal = steered(count=2)
+	for _ in range(2):
+		assert shoal.tool('restart').returncode == 0
+		assert ask_from_ports(shoal, 200) == 200
+		assert ask_by_tcp(shoal, 30) == 30
+	before = shoal.instance_counters('queries_udp')
+	assert ask_from_ports(shoal, 400) == 400
+	after = shoal.instance_counters('queries_udp')
+	for name in after:
+		assert after[name] - before[name] > 100, (before, after)
+
+
+def test_a_heavy_client_beside_us_is_spread_over_all(steered):
+	shoal = steered(count=4)
+	before = None
+	with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as heavy:
+		heavy.connect(('127.0.0.1', shoal.port))
+		heavy.settimeout(2)
+		for turn in range(100):
+			if turn == 20:
+				before = shoal.instance_counters('queries_udp')
+			for _ in range(10):
+				for _ in range(20):
+					heavy.send(QUERY)
+				for _ in range(20):
+					heavy.recv(4096)
+	after = shoal.instance_counters('queries_udp')
+	shares = [after[name] - before[name] for name in after]
+	assert sum(shares) == 16000
+	assert max(shares) <= 1.05 * sum(shares) / len(shares), shares
+
+
+def test_a_stranger_is_noticed_and_gets_nothing(steered):
+	shoal = steered(count=2)
+	with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+		stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+		stranger.bind(('127.0.0.1', shoal.port))
+		assert ask_from_ports(shoal, 200) == 200
+		wait_for(lambda: sum(counter(shoal, 'strangers').values()) >= 1, 35)
+		assert 'that is no instance\'s is in the group' in shoal.log()
+		assert 'ALARM: sockets of others' in shoal.tool('status').stdout
+
+
+def test_guarded_even_a_more_specific_socket_gets_nothing(steered):
+	port = next(helpers.PORTS)
+	shoal = steered("net.listen('0.0.0.0', %d)\n" % port, count=2, guard=True)
+	assert {row['steering'] for row in status(shoal).values()} == {'BPF, guarded'}
+	with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+		stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+		stranger.bind(('127.0.0.1', port))
+		stranger.setblocking(False)
+		shoal.port = port
+		assert ask_from_ports(shoal, 200) == 200
+		with pytest.raises(BlockingIOError):
+			stranger.recv(1)
+
+
+def test_pins_are_used_by_instances_that_nobody_supervises(shoals, tmp_path, monkeypatch):
+	bpffs = str(tmp_path)
+	if subprocess.run(['mount', '-t', 'bpf', 'bpf', bpffs], capture_output=True).returncode:
+		pytest.skip('no bpffs can be mounted')
+	monkeypatch.setenv('SHARD_BPFFS', bpffs)
+	try:
+		shoal = shoals(start=False)
+		done = shoal.tool('bpf', 'load')
+		if done.returncode:
+			pytest.skip(done.stderr)
+		assert 'loaded: ' in done.stdout
+		assert shoal.tool('bpf', 'load').stdout.startswith('loaded already')
+		shoal.start()
+		assert {row['steering'] for row in status(shoal).values()} == {'BPF'}
+		assert ask_from_ports(shoal, 50) == 50
+		assert 'steering programs are pinned' in shoal.tool('doctor').stdout
+		assert shoal.tool('bpf', 'unload').returncode == 0
+		assert ask_from_ports(shoal, 50) == 50
+		assert shoal.tool('bpf', 'status').returncode == 1
+	finally:
+		subprocess.run(['umount', '-l', bpffs], check=False)
