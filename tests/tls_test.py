@@ -423,3 +423,42 @@ def test_status_tells_connections_by_kind(shoals, tmp_path):
 		told = json.loads(subprocess.run([helpers.program('shoal'), 'status', '--json'], env=secure.shoal.env(),
 			capture_output=True, text=True, check=True).stdout)['instances']['1']['connections']
 		assert told['dot']['open'] == 1 and told['doh']['accepted'] == 0 and told['handshakes']['done'] == 1
+
+
+SNIPPET = """
+local systemd_instance = os.getenv("SYSTEMD_INSTANCE")
+if string.match(systemd_instance, '^dns') then
+	net.listen('127.0.0.1', 53, { kind = 'dns' })
+elseif string.match(systemd_instance, '^tls') then
+	net.listen('127.0.0.1', 853, { kind = 'tls' })
+elseif string.match(systemd_instance, '^doh') then
+	net.listen('127.0.0.1', 443, { kind = 'doh2' })
+else
+	panic("Use kresd@dns*, kresd@tls* or kresd@doh* instance names")
+end
+"""
+
+
+def test_the_documented_instances_serve_each_its_kind(lab, binaries, tmp_path, memory):
+	conf = tmp_path / 'shoal.lua'
+	conf.write_text(SNIPPET)
+	env = dict(os.environ, SHOAL_RUN=memory)
+	shoal = subprocess.Popen([helpers.program('shoal'), 'run', '-c', str(conf), 'dns1', 'tls', 'doh'], env=env,
+		stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+	def asked(port, *arguments):
+		run = subprocess.run(['kdig', '@127.0.0.1', '-p', str(port), *arguments, 'localhost'], capture_output=True,
+			text=True)
+		return 'status: NOERROR' in run.stdout
+	try:
+		until(15, lambda: asked(53))
+		until(5, lambda: asked(853, '+tls'))
+		until(5, lambda: asked(443, '+https'))
+		status = json.loads(subprocess.run([helpers.program('shoal'), 'status', '--json'], env=env,
+			capture_output=True, text=True, check=True).stdout)['instances']
+		assert {name: one['sockets'] for name, one in status.items()} == {
+			'dns1': ['udp 127.0.0.1@53', 'tcp 127.0.0.1@53'], 'tls': ['tls 127.0.0.1@853'],
+			'doh': ['doh2 127.0.0.1@443']}
+	finally:
+		shoal.terminate()
+		shoal.wait(20)
