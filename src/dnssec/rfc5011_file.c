@@ -290,6 +290,12 @@ static void put(struct reader *r, char c)
 		r->too_long = true;
 }
 
+static void keep_comment(struct reader *r, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len && r->comment_len + 1 < sizeof(r->comment); i++)
+		r->comment[r->comment_len++] = text[i] ? text[i] : ' ';
+}
+
 /* One physical line into the record; returns the depth of parentheses after it. */
 static int gather(struct reader *r, const char *line, size_t len, int depth)
 {
@@ -304,9 +310,7 @@ static int gather(struct reader *r, const char *line, size_t len, int depth)
 			quoted = !quoted;
 			put(r, c);
 		} else if (c == ';' && !quoted) {
-			for (i++; i < len && r->comment_len + 1 < sizeof(r->comment);
-				i++)
-				r->comment[r->comment_len++] = line[i] ? line[i] : ' ';
+			keep_comment(r, line + i + 1, len - i - 1);
 			break;
 		} else if (c == '(' && !quoted) {
 			depth++;

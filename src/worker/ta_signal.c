@@ -30,7 +30,7 @@ size_t ta_signal_name(const struct anchor *a, uint8_t out[static NAME_MAX_LEN])
 {
 	uint16_t tags[TAGS_MAX];
 	unsigned count = 0;
-	char label[LABEL_MAX + 1] = "_ta";
+	char *label = (char *)out + 1; /* its NUL is written over */
 	for (unsigned i = 0; i < a->ds.count && count < TAGS_MAX; i++) {
 		struct ds ds;
 		const struct rdata item = rrset_at(&a->ds, i);
@@ -38,16 +38,15 @@ size_t ta_signal_name(const struct anchor *a, uint8_t out[static NAME_MAX_LEN])
 			tags[count++] = ds.tag;
 	}
 	qsort(tags, count, sizeof(*tags), tag_order);
-	size_t len = strlen(label);
+	size_t len = (size_t)snprintf(label, LABEL_MAX + 1, "_ta");
 	for (unsigned i = 0; i < count; i++)
 		if (!i || tags[i] != tags[i - 1]) /* two digests of one key */
 			len += (size_t)snprintf(
-				label + len, sizeof(label) - len, "-%04x", tags[i]);
+				label + len, LABEL_MAX + 1 - len, "-%04x", tags[i]);
 	const size_t owner_len = name_len(a->owner);
 	if (!count || 1 + len + owner_len > NAME_MAX_LEN)
 		return 0;
 	out[0] = (uint8_t)len;
-	memcpy(out + 1, label, len);
 	memcpy(out + 1 + len, a->owner, owner_len);
 	return 1 + len + owner_len;
 }
