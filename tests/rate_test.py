@@ -46,7 +46,8 @@ def flood(shoal, address='127.0.0.1', rate=3000, seconds=SECONDS, ports=64):
 	poll.close()
 	for sock in socks:
 		sock.close()
-	assert sent > rate * seconds * 0.9
+	# a busy machine may not send as fast, but fast enough
+	assert sent > min(rate, 3 * LIMIT) * seconds * 0.9
 	return counts[False], counts[True], sent
 
 
