@@ -48,7 +48,7 @@ class Run:
 		return subprocess.run([SHARD, *arguments], env=self.env, capture_output=True, text=True, timeout=60)
 
 	def status(self):
-		return json.loads(self.ask('status', '--json').stdout)
+		return json.loads(self.ask('status', '--json').stdout)['instances']
 
 	def close(self):
 		if self.process.poll() is None:
@@ -149,6 +149,42 @@ def test_what_waits_in_the_queue_of_a_dead_instance_is_answered_by_its_successor
 		os.kill(pid, signal.SIGKILL)
 		assert {u.recv(10) for _ in range(20)} == {b'%d' % i for i in range(20)}
 	assert run.status()[0]['starts'] == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='BPF programs need root')
+@pytest.mark.parametrize('disabled,steering', [('', 'bpf'), ('bpf', 'hash')])
+def test_while_one_waits_for_its_next_start_its_siblings_serve_where_that_can_be_steered(start, monkeypatch, disabled, steering):
+	monkeypatch.setenv('SHARD_DISABLE', disabled)
+	run = start_echo(start)
+	said = json.loads(run.ask('status', '--json').stdout)['steering']
+	if steering == 'bpf' and said == 'hash':
+		pytest.skip('this kernel takes no steering program here')
+	assert said == steering
+	# it dies again and again: its successor waits for ever longer
+	for _ in range(20):
+		row = run.status()[0]
+		if row['state'] == 'waiting' and row['starts'] > 4:
+			break
+		if row['pid']:
+			os.kill(row['pid'], signal.SIGKILL)
+		time.sleep(0.05)
+	asked = 0
+	while steering == 'bpf' and asked < 30 and run.status()[0]['state'] == 'waiting':
+		with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u:
+			u.settimeout(5)
+			u.connect(('127.0.0.1', run.port))
+			begun = time.monotonic()
+			u.send(b'x')
+			assert u.recv(10) == b'x'
+			# its own successor, had it waited for it, would have taken longer
+			asked += 1 if time.monotonic() - begun < 0.5 else 0
+	assert asked > 5 or steering == 'hash'
+	assert run.ask('status').stdout.count('steering' if steering == 'bpf' else "kernel's hash") == 1
+	deadline = time.monotonic() + 15
+	while run.status()[0]['state'] != 'ready' and time.monotonic() < deadline:
+		time.sleep(0.05)
+	assert run.status()[0]['state'] == 'ready'
+	assert all(echo_udp(run.port) == b'hi' for _ in range(50))
 
 
 def test_a_program_that_cannot_start_ends_the_run_with_its_words(tmp_path):

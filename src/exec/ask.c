@@ -125,6 +125,7 @@ struct printing {
 	size_t row;
 	char name[64];
 	bool open;
+	bool steered;
 };
 
 static void print_line(void *ctx, const char *line)
@@ -181,13 +182,16 @@ static void json_line(void *ctx, const char *line)
 
 static void print_json(struct printing *p, char *text)
 {
-	json_open(&p->json, NULL, '[');
+	json_open(&p->json, NULL, '{');
+	json_text(&p->json, "steering", p->steered ? "bpf" : "hash");
+	json_open(&p->json, "instances", '[');
 	each_line(text, json_line, p);
 	if (p->open) {
 		json_close(&p->json, ']');
 		json_close(&p->json, '}');
 	}
 	json_close(&p->json, ']');
+	json_close(&p->json, '}');
 }
 
 int shard_cmd_status(int argc, char **argv)
@@ -204,12 +208,17 @@ int shard_cmd_status(int argc, char **argv)
 		return code;
 	if (code)
 		return code;
+	p.steered = strncmp(text, "steering bpf", 12) == 0;
 	if (r.json) {
 		print_json(&p, text);
 	} else if (table_init(&p.table, heads, count_lines(text))) {
 		each_line(text, print_line, &p);
+		p.table.rows = p.row;
 		table_print(&p.table);
 		table_fini(&p.table);
+		printf("\nclients are spread by %s\n",
+			p.steered ? "libshard's steering (BPF)"
+				  : "the kernel's hash (SO_REUSEPORT)");
 	}
 	free(text);
 	return 0;

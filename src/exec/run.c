@@ -18,11 +18,12 @@
 #include "base/fd.h"
 #include "exec/exec.h"
 #include "exec/sockets.h"
+#include "shard.h"
 #include "super/keep.h"
 #include "super/super.h"
 
 enum {
-	INSTANCES_MAX = 256,
+	INSTANCES_MAX = 128, /* slots of a steered group */
 	SETTLE_MS = 500,
 	STOP_MS = 10000,
 	FDS_TEXT = 16 * LISTENS_MAX,
@@ -32,6 +33,9 @@ enum {
 
 struct plan {
 	struct listens listens;
+	struct shard_steer *steer; /* NULL: the kernel's hash chooses */
+	struct shard_member *members[INSTANCES_MAX][LISTENS_MAX];
+	bool away[INSTANCES_MAX];
 	unsigned count;
 	const char *name;
 	const char *fds_as[ENV_MAX]; /* "VARIABLE=each" as given */
@@ -277,6 +281,8 @@ static bool asked(void *ctx, const char *line, char **out)
 	const bool fine = strcmp(line, "status") == 0;
 	if (!fine)
 		fputs("unknown command", f);
+	if (fine)
+		fprintf(f, "steering %s\n", p->steer ? "bpf" : "hash");
 	for (unsigned i = 0; fine && i < p->count; i++) {
 		const struct super_seen s = super_look(i);
 		fprintf(f, "instance %s %s %d %d %lu %lld\n", s.name, s.state, s.pid,
@@ -310,11 +316,36 @@ static void look_for_strangers(void *ctx)
 	}
 }
 
+/* Each of the instance's sockets in the slot of its number. */
+static void join(struct plan *p, size_t index, const struct keep *keep)
+{
+	for (size_t i = 0; p->steer && i < keep->count && i < LISTENS_MAX; i++) {
+		shard_member_close(p->members[index][i]);
+		p->members[index][i] =
+			shard_steer_join(p->steer, keep->rows[i].fd, (int)index);
+	}
+}
+
 static bool hold(void *ctx, size_t index, struct keep *keep)
 {
-	const struct plan *p = ctx;
-	(void)index;
-	return listens_open(&p->listens, keep);
+	struct plan *p = ctx;
+	if (!listens_open(&p->listens, keep))
+		return false;
+	join(p, index, keep);
+	return true;
+}
+
+/* While it waits for its next start its siblings serve new clients, where a program of the kernel
+ * can be told so; else these wait in its queues. */
+static void lead(void *ctx, size_t index, bool here)
+{
+	struct plan *p = ctx;
+	if (here && p->away[index])
+		join(p, index, super_look(index).keep);
+	for (size_t i = 0; !here && i < p->listens.count; i++)
+		if (p->members[index][i])
+			shard_member_leave(p->members[index][i]);
+	p->away[index] = !here;
 }
 
 /* --- the whole ------------------------------------------------------------------------ */
@@ -325,7 +356,7 @@ static const char *name_of(const char *program)
 	return slash ? slash + 1 : program;
 }
 
-static int run(const struct plan *p)
+static int run(struct plan *p)
 {
 	static char program[EXEC_PATH], folder[EXEC_PATH];
 	static char numbers[INSTANCES_MAX][8];
@@ -369,17 +400,20 @@ static int run(const struct plan *p)
 		.stop_ms = p->stop_ms,
 		.watchdog = p->watchdog,
 		.hold = hold,
+		.lead = lead,
 		.asked = asked,
 		.all_ready = look_for_strangers,
-		.ctx = (void *)(uintptr_t)p };
+		.ctx = p };
+	p->steer = shard_steer_new(0); /* or not: SHARD_DISABLE, no right to */
 	const int code = super_run(&plan);
+	shard_steer_close(p->steer);
 	free(argv);
 	return code;
 }
 
 int shard_cmd_exec(int argc, char **argv)
 {
-	struct plan p = { .settle_ms = SETTLE_MS, .stop_ms = STOP_MS };
+	static struct plan p = { .settle_ms = SETTLE_MS, .stop_ms = STOP_MS };
 	for (int c; (c = getopt_long(argc, argv, "+n:h", options, NULL)) != -1;) {
 		const int code = read_option(&p, c);
 		if (code >= 0)

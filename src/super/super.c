@@ -216,6 +216,8 @@ void instance_became_ready(struct instance *i)
 	struct super *s = i->super;
 	i->state = READY;
 	s->any_ready = true;
+	if (s->plan->lead)
+		s->plan->lead(s->plan->ctx, (size_t)(i - s->instances), true);
 	*pulse_of(i) = (struct pulse){ 0 };
 	if (count_state(s, READY) == s->count && s->plan->all_ready)
 		s->plan->all_ready(s->plan->ctx);
@@ -378,6 +380,8 @@ static void died_running(struct instance *i, pid_t pid, int status)
 	if (!out && delay_us > ORPHAN_US && s->plan->conf && keep_park(&i->keep))
 		say(s, "instance %s: its siblings serve its clients meanwhile",
 			i->name);
+	if (delay_us > ORPHAN_US && s->plan->lead)
+		s->plan->lead(s->plan->ctx, (size_t)(i - s->instances), false);
 	wait_to_start(i, delay_us);
 	tell_parent(s, "");
 }

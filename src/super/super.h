@@ -32,6 +32,9 @@ struct super_plan {
 	bool (*hold)(void *ctx, size_t index, struct keep *keep);
 	/* May be NULL: what else the control socket is asked, malloc'ed text. */
 	bool (*asked)(void *ctx, const char *line, char **out);
+	/* May be NULL: new clients shall (not) be led to the instance; nobody reads its sockets while it
+	 * waits for its next start. */
+	void (*lead)(void *ctx, size_t index, bool here);
 	/* May be NULL: all instances are ready (again). */
 	void (*all_ready)(void *ctx);
 	void *ctx;
