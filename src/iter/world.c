@@ -134,7 +134,7 @@ void world_zone(struct world *w, const char *origin, const char *at, const char 
 	assert(name_from_text(z->origin, origin));
 	z->records = calloc(WORLD_RECORDS, sizeof(*z->records));
 	assert(z->records);
-	char copy[16384];
+	char copy[65536];
 	snprintf(copy, sizeof(copy), "%s", at);
 	char *save = NULL;
 	for (char *ip = strtok_r(copy, " ", &save); ip; ip = strtok_r(NULL, " ", &save))

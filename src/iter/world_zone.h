@@ -5,7 +5,7 @@
 
 #include "iter/world.h"
 
-enum { WORLD_RECORDS = 160 };
+enum { WORLD_RECORDS = 4400 };
 
 struct record {
 	uint8_t name[NAME_MAX_LEN];
