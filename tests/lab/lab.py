@@ -34,7 +34,8 @@ OUTSIDE4, OUTSIDE6 = '198.51.100.0/24', '2001:db8:99::1'
 def version():
 	"""A hash of what the files are made from."""
 	digest = hashlib.sha256()
-	for name in ('content.py', 'zonefiles.py', 'lab.py', 'signer.py', 'ways.py'):
+	for name in ('content.py', 'zonefiles.py', 'lab.py', 'signer.py', 'ways.py',
+			'hostile_ways.py'):
 		with open(os.path.join(HERE, name), 'rb') as source:
 			digest.update(source.read())
 	return digest.hexdigest()
@@ -131,7 +132,7 @@ def run_command(command, folder):
 
 def inside(folder, command):
 	net = write_files(folder)
-	for name in ('badserver.sock', 'watch.sock'):
+	for name in ('badserver.sock', 'watch.sock', 'liar.up'):
 		if os.path.exists(os.path.join(folder, name)):
 			os.unlink(os.path.join(folder, name))
 	set_up_addresses(net)

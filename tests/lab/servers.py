@@ -175,7 +175,7 @@ class Servers:
 		for tier in content.TIER_NET:
 			for program in content.PROGRAMS:
 				self.start_real(tier, program)
-		for name in ('badserver', 'relay', 'watch'):
+		for name in ('badserver', 'relay', 'watch', 'liar'):
 			self.start_child(name, [sys.executable, os.path.join(HERE, name + '.py'),
 				self.folder])
 		self.wait()
@@ -192,7 +192,8 @@ class Servers:
 				if time.monotonic() > deadline:
 					raise RuntimeError('%s-%s does not answer' % (program, tier))
 		while not answers(self.net.bad_addresses[0], 'good.bad.') or not os.path.exists(
-				os.path.join(self.folder, 'watch.sock')):
+				os.path.join(self.folder, 'watch.sock')) or not os.path.exists(
+				os.path.join(self.folder, 'liar.up')):
 			self.check_alive()
 			if time.monotonic() > deadline:
 				raise RuntimeError('badserver or watch is not up')

@@ -51,7 +51,7 @@ def tag_of(rdata):
 class Key:
 	"""A key of ZONE; LABEL tells several of one kind apart."""
 
-	def __init__(self, zone, algorithm=13, flags=257, label='', bits=2048):
+	def __init__(self, zone, algorithm=13, flags=257, label='', bits=2048, secret=None):
 		self.zone, self.algorithm, self.flags = dns.name.from_text(zone), algorithm, flags
 		seed = b'shoal lab %d %d ' % (SEED, algorithm) + zone.encode() + label.encode()
 		if algorithm in RSA_HASH:
@@ -60,7 +60,7 @@ class Key:
 			self.public = b'\x03' + number(public.e) + number(public.n)
 		elif algorithm in CURVES:
 			curve, _, self.size, order = CURVES[algorithm]
-			secret = int.from_bytes(hashlib.sha512(seed).digest(), 'big') % (order - 1) + 1
+			secret = (secret or int.from_bytes(hashlib.sha512(seed).digest(), 'big')) % order or 1
 			self.private = ec.derive_private_key(secret, curve())
 			public = self.private.public_key().public_numbers()
 			self.public = public.x.to_bytes(self.size, 'big') + public.y.to_bytes(self.size, 'big')
@@ -182,11 +182,13 @@ class SignedZone:
 	`records`: (owner, ttl, type, text) with absolute names. `ksks` sign DNSKEY, `zsks` the
 	rest (without any: the ksks too); `published` keys are in DNSKEY and sign nothing.
 	`denial`: nsec, nsec3, optout or None. `rules`: {(owner, type)}: None for no signature,
-	or arguments of rrsig(); owner '*' stands for all.
+	or arguments of rrsig(); owner '*' stands for all. `wrong`: {(owner, type): keys} that
+	sign wrongly before the others.
 	"""
 
 	def __init__(self, origin, records, ksks, zsks=(), published=(), denial='nsec',
-			iterations=0, salt=b'', rules=None, negative_ttl=60, chain=None, hidden=()):
+			iterations=0, salt=b'', rules=None, negative_ttl=60, chain=None, hidden=(),
+			wrong=None):
 		self.origin = dns.name.from_text(origin)
 		self.ksks, self.zsks = list(ksks), list(zsks) or list(ksks)
 		self.keys = list(dict.fromkeys(list(ksks) + list(zsks) + list(published)))
@@ -194,6 +196,8 @@ class SignedZone:
 		self.denial, self.iterations, self.salt = denial, iterations, salt
 		self.rules = {(dns.name.from_text(name) if name != '*' else '*', rtype): rule
 			for (name, rtype), rule in (rules or {}).items()}
+		self.wrong = {(dns.name.from_text(name), rtype): keys
+			for (name, rtype), keys in (wrong or {}).items()}
 		self.negative_ttl = negative_ttl
 		self.sets, self.sigs = {}, {}
 		for owner, ttl, rtype, text in records:
@@ -292,7 +296,9 @@ class SignedZone:
 		keys = self.ksks if rrset.rdtype == dns.rdatatype.DNSKEY else self.zsks
 		rule = dict(rule)
 		keys = rule.pop('keys', keys)
-		self.sigs[(rrset.name, rrset.rdtype)] = [rrsig(rrset, key, **rule) for key in keys]
+		wrong = self.wrong.get((rrset.name, dns.rdatatype.to_text(rrset.rdtype)), ())
+		self.sigs[(rrset.name, rrset.rdtype)] = [rrsig(rrset, key, spoil=True)
+			for key in wrong] + [rrsig(rrset, key, **rule) for key in keys]
 
 	def text(self):
 		"""A zone file."""
@@ -330,8 +336,9 @@ class SignedZone:
 		if self.denial == 'nsec':
 			return self.signed(name, dns.rdatatype.NSEC) if \
 				(name, dns.rdatatype.NSEC) in self.sets else []
+		at = self.hash(name)
 		for digest, owner in self.chain:
-			if digest == self.hash(name):
+			if digest == at:
 				return self.signed(owner, dns.rdatatype.NSEC3)
 		return []
 

@@ -11,6 +11,7 @@ import dns.name
 import dns.rdatatype
 
 import content
+import hostile_ways
 from signer import DAY, YEAR, Key, SignedZone
 
 NOW = int(time.time())
@@ -119,6 +120,7 @@ def build(net):
 	for part in (algorithms, digests, denial, zsk_rollovers, ksk_rollovers,
 			algorithm_rollovers, odd_keys, times, missing, insecure, online, cuts):
 		part(ways)
+	hostile_ways.build(ways)
 	return ways
 
 
