@@ -60,7 +60,7 @@ struct stats_block *stats_open(
  * ended. 0 after the first that died young, then 100 ms doubling to 10 s. */
 int64_t stats_backoff_ms(const struct stats_block *before);
 /* The pause after so many deaths in a row before this one: 0, then 100 ms doubling to 10 s. */
-int64_t stats_backoff_after_ms(uint32_t deaths);
+int64_t stats_backoff_after_ms(uint32_t deaths, int64_t lived_us);
 
 /* Readers: a private, checked copy; its texts are printable. False: no such instance,
  * other layout, damaged. */

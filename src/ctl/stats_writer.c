@@ -16,6 +16,9 @@ enum {
 	QUICK_DEATH_US = 10000000, /* as long as shoal run remembers */
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_LAST_MS = 10000,
+	SERVED_US = 2000000, /* who lived so long was of use to its clients */
+	BACKOFF_SERVED_MS =
+		500, /* what waits in its queues and ring is 3 s old at most */
 };
 
 static bool died_quickly(const struct stats_block *b)
@@ -24,19 +27,23 @@ static bool died_quickly(const struct stats_block *b)
 	return !ended_well && b->beat_mono_us - b->started_mono_us < QUICK_DEATH_US;
 }
 
-int64_t stats_backoff_after_ms(uint32_t deaths)
+int64_t stats_backoff_after_ms(uint32_t deaths, int64_t lived_us)
 {
+	const int64_t last = lived_us < SERVED_US ? BACKOFF_LAST_MS : BACKOFF_SERVED_MS;
 	if (deaths == 0)
 		return 0;
 	const uint32_t doublings = deaths - 1;
 	const int64_t ms = doublings < 10 ? (int64_t)BACKOFF_FIRST_MS << doublings
 					  : BACKOFF_LAST_MS;
-	return ms < BACKOFF_LAST_MS ? ms : BACKOFF_LAST_MS;
+	return ms < last ? ms : last;
 }
 
 int64_t stats_backoff_ms(const struct stats_block *before)
 {
-	return died_quickly(before) ? stats_backoff_after_ms(before->quick_deaths) : 0;
+	return died_quickly(before)
+		       ? stats_backoff_after_ms(before->quick_deaths,
+				 before->beat_mono_us - before->started_mono_us)
+		       : 0;
 }
 
 static void fill(

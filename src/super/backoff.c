@@ -11,5 +11,5 @@ int64_t backoff_after(struct backoff *b, int64_t lived_us)
 {
 	if (lived_us >= FORGET_US)
 		b->deaths = 0;
-	return stats_backoff_after_ms(b->deaths++) * 1000;
+	return stats_backoff_after_ms(b->deaths++, lived_us) * 1000;
 }

@@ -19,6 +19,17 @@ static void backoff_starts_at_once_then_doubles_to_ten_seconds(void **state)
 		assert_int_equal(backoff_after(&b, 0), 10000000);
 }
 
+/* What waits in the queues of one that served is not to wait until it is stale. */
+static void backoff_is_short_for_who_served(void **state)
+{
+	(void)state;
+	struct backoff b = { 0 };
+	for (int i = 0; i < 20; i++)
+		assert_true(backoff_after(&b, 2000000) <= 500000);
+	assert_int_equal(backoff_after(&b, 2000000), 500000);
+	assert_int_equal(backoff_after(&b, 1999999), 10000000);
+}
+
 static void backoff_forgets_after_ten_seconds_of_life(void **state)
 {
 	(void)state;
@@ -34,6 +45,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(backoff_starts_at_once_then_doubles_to_ten_seconds),
+		cmocka_unit_test(backoff_is_short_for_who_served),
 		cmocka_unit_test(backoff_forgets_after_ten_seconds_of_life),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
