@@ -38,7 +38,7 @@ enum {
 	DRAIN_IDLE_MS = 500,
 	DRAIN_BUSY_MS =
 		1000, /* then a busy one ends when all that it asked is answered */
-	DRAIN_HANDSHAKE_MS = 1500,
+	DRAIN_FRESH_MS = 1500,       /* without a query until now */
 	HANDSHAKES_A_TURN = 8,       /* a third of a millisecond each */
 	YOUNG_SHARE = 4,             /* a quarter of the places is left to handshakes */
 	OUT_PAUSE_BYTES = 64 * 1024, /* unsent answers: no further queries are read */
@@ -105,6 +105,7 @@ struct conn {
 	struct stream_codec *codec; /* NULL: two-byte framing */
 	size_t counted;             /* of server->unsent */
 	unsigned pending;           /* unanswered queries */
+	bool asked;                 /* something, some time */
 	int64_t active_us;
 
 	struct conn_list *list;
@@ -356,7 +357,9 @@ static int64_t idle_us(const struct conn *c)
 {
 	const struct stream_server *s = c->server;
 	int64_t ms = c->handshaking ? s->conf.handshake_ms : s->conf.idle_ms;
-	const int64_t drain_ms = c->handshaking ? DRAIN_HANDSHAKE_MS : DRAIN_IDLE_MS;
+	/* the first query of a fresh connection may be on its way */
+	const int64_t drain_ms =
+		c->handshaking || !c->asked ? DRAIN_FRESH_MS : DRAIN_IDLE_MS;
 	if (s->draining && ms > drain_ms)
 		ms = drain_ms;
 	return ms * 1000;
@@ -490,6 +493,7 @@ static bool conn_deliver(struct conn *c)
 	c->delivering = true;
 	while (!c->dying && conn_may_take(c) && frame_next(&c->in, &msg, &len)) {
 		c->pending++;
+		c->asked = true;
 		c->share--;
 		conn_touch(c);
 		s->hooks.query(
@@ -515,6 +519,7 @@ static void conn_message(void *ctx, uint32_t request, const uint8_t *msg, size_t
 	if (c->dying)
 		return;
 	c->pending++;
+	c->asked = true;
 	c->share -= c->share > 0;
 	conn_touch(c);
 	s->hooks.query(

@@ -552,6 +552,11 @@ static void draining_takes_who_waits_answers_and_then_tells(void **state)
 	assert_int_equal(stream_server_clients(w->server), 2);
 	const int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(late, (struct sockaddr *)&to, sizeof(to)), -1);
+	/* its query may take a while: a long path, a slow client */
+	const int64_t end_us = loop_refresh(w->loop)->mono_us + 800 * 1000;
+	while (loop_refresh(w->loop)->mono_us < end_us)
+		loop_turn(w->loop, 5);
+	assert_int_equal(stream_server_clients(w->server), 2);
 	client_ask(waiting, 2, 20);
 	UNTIL(w, w->held_count == 2);
 	for (int i = 0; i < 2; i++)
