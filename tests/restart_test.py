@@ -294,3 +294,7 @@ def test_a_question_that_ends_a_process_is_refused_and_its_neighbours_answered(s
 	assert helpers.rcode_of(shoal.ask(bad.upper())) == 'SERVFAIL'
 	assert time.monotonic() - begin < 0.5
 	assert shoal.instance_counters('queries_poison')['1'] == 2
+	# all processes of the host know, also those that come later
+	assert shoal.tool('restart').returncode == 0
+	assert helpers.rcode_of(shoal.ask(bad)) == 'SERVFAIL'
+	assert shoal.instance_counters('queries_poison')['1'] == 1

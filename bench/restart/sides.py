@@ -33,6 +33,7 @@ net.listen('{server}', {port})
 net.ipv6 = false
 net.allow{{ '127.0.0.0/8', '{path_net}' }}
 option('ALLOW_LOCAL', true)
+trust_anchors.remove('.')
 modules.load('policy')
 policy.add(policy.all(policy.FORWARD('127.0.0.1@{authority}')))
 cache.size = 200*MB
