@@ -301,6 +301,8 @@ enum step cut_stuck(struct iter *it, struct frame *f)
 		f->state = STATE_CUT;
 		return STEP_ON;
 	}
+	if (validate_doubts(f))
+		return STEP_ON;
 	if (!it->ede_text[0] && it->depth == 0)
 		snprintf(it->ede_text, sizeof(it->ede_text),
 			"no address of the servers of %.100s can be had",

@@ -87,6 +87,8 @@ struct server {
 	int64_t first_us;          /* when it was asked the present question first */
 	bool shy;                  /* failed a minimised question */
 	bool wants_cd;             /* forwarder: SERVFAIL without CD */
+	bool doubted;              /* its reply by UDP was bogus: perhaps not its own */
+	bool asked_again;          /* because of that */
 };
 
 struct ns {
@@ -366,10 +368,13 @@ enum verdict {
 /* The reply is validated, then the frame goes on in that state. */
 enum step validate_begin(struct iter *it, struct frame *f, enum iter_state then);
 enum step validate_run(struct iter *it, struct frame *f);
-/* The frame's question has a bogus answer, and that is final. */
 /* Is this extended error one of a validation that failed? */
 bool validate_is_bogus(int ede);
+/* The frame's question has a bogus answer, and that is final. */
 enum step validate_fail(struct iter *it, struct frame *f, int ede);
+/* No server is left: one whose bogus reply came by UDP is asked once more, by TCP. False:
+ * there is none. */
+bool validate_doubts(struct frame *f);
 /* Does the frame validate anything? Decided anew for each name. */
 void validate_guard(struct iter *it, struct frame *f);
 

@@ -295,6 +295,28 @@ enum step validate_fail(struct iter *it, struct frame *f, int ede)
 	return iter_frame_fail(it, f, ede);
 }
 
+/* Who spoofs over UDP cannot over TCP. */
+static void ask_again(struct frame *f, struct server *s)
+{
+	s->failed = s->doubted = false;
+	s->asked_again = true;
+	s->tcp = !s->no_tcp;
+	f->server = s;
+	f->alone = true;
+	f->state = STATE_ASK;
+	log_debug(VALDTR, "%s: asked once more", iter_text(f->name, f->type));
+}
+
+bool validate_doubts(struct frame *f)
+{
+	for (unsigned i = 0; i < f->cut->server_count; i++)
+		if (f->cut->servers[i].doubted) {
+			ask_again(f, &f->cut->servers[i]);
+			return true;
+		}
+	return false;
+}
+
 /* Perhaps one server only is broken, or lies. */
 static enum step try_another(struct iter *it, struct frame *f)
 {
@@ -326,9 +348,12 @@ static enum step try_another(struct iter *it, struct frame *f)
 		return STEP_ON;
 	}
 	f->server->failed = true;
+	f->server->doubted = !f->tcp && !f->server->asked_again;
 	it->other_trouble++;
 	iter_trouble(it, &f->server->addr, text);
 	f->state = STATE_SELECT;
+	if (f->server->doubted && f->bogus_tries == LIMIT_BOGUS_TRIES - 1)
+		ask_again(f, f->server); /* the last try is the surest */
 	return STEP_ON;
 }
 

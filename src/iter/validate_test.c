@@ -269,6 +269,37 @@ static void one_broken_server_of_two_is_not_enough(void **state)
 	assert_true(w->counters.dnssec_bogus_replies > 0);
 }
 
+/* Over UDP somebody else may have answered. */
+static void a_bogus_reply_by_udp_is_asked_for_again_by_tcp(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.1.1.1", MANNER_SPOOFED);
+	world_manner(w, "10.1.1.2", MANNER_SPOOFED);
+	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	assert_int_equal(world_asked(w, "tcp www.example.com. A\n"), 1);
+	assert_int_equal(world_asked(w, " www.example.com. A\n"), 3);
+	r = world_ask(w, "no.example.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+	assert_int_equal(r.status, CACHE_SECURE);
+	/* a server that is broken without a liar's help: each is asked twice */
+	world_forget_log(w);
+	r = world_ask(w, "www.wrong.com.", TYPE_A);
+	is_bogus(&r, EDE_BOGUS);
+	assert_int_equal(world_asked(w, " www.wrong.com. A\n"), 4);
+	assert_int_equal(world_asked(w, "tcp www.wrong.com. A\n"), 2);
+	/* the only one that answers, and not by TCP: once more all the same */
+	world_sleep(w, 1000);
+	world_forget_log(w);
+	world_manner(w, "10.1.1.1", MANNER_STRIPS | MANNER_TC_GARBLED);
+	world_manner(w, "10.1.1.2", MANNER_SILENT);
+	r = world_ask(w, "www.example.com.", TYPE_TXT);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_true(r.bogus);
+	assert_int_equal(world_asked(w, "10.1.1.1 tcp www.example.com. TXT\n"), 1);
+	assert_int_equal(world_asked(w, "10.1.1.1 www.example.com. TXT\n"), 2);
+}
+
 static void without_checking_the_data_is_had_and_not_believed(void **state)
 {
 	struct world *w = *state;
@@ -446,6 +477,7 @@ int main(void)
 		TEST(a_referral_without_proof_does_not_make_a_zone_unsigned),
 		TEST(bogus_says_why_and_is_told_again_for_nothing),
 		TEST(one_broken_server_of_two_is_not_enough),
+		TEST(a_bogus_reply_by_udp_is_asked_for_again_by_tcp),
 		TEST(without_checking_the_data_is_had_and_not_believed),
 		TEST(below_a_negative_anchor_nothing_is_validated),
 		TEST(a_negative_anchor_is_reached_through_a_bogus_zone),

@@ -392,7 +392,9 @@ size_t world_reply(
 	struct query q;
 	if (query_read(&q, ask->msg, ask->len) != QUERY_OK)
 		abort(); /* what we send is always a good query */
-	const unsigned manner = server_at(w, &ask->server)->manner;
+	unsigned manner = server_at(w, &ask->server)->manner;
+	if (manner & MANNER_SPOOFED && !ask->tcp)
+		manner |= MANNER_STRIPS;
 	manner_now = manner;
 	if (manner & MANNER_SILENT || (manner & MANNER_DEAF_NS && q.qtype == TYPE_NS))
 		return 0;

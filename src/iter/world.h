@@ -38,6 +38,7 @@ enum manner { /* of a server; several may be set */
 	MANNER_NO_PROOF = 1 << 20,    /* no NSEC in any answer */
 	MANNER_WRONG_IDS = 1 << 21,   /* three wrong ids, over UDP nothing else */
 	MANNER_LATE = 1 << 22,        /* its answer takes 300 ms */
+	MANNER_SPOOFED = 1 << 23,     /* over UDP as MANNER_STRIPS */
 };
 
 /* How a zone is signed. */
