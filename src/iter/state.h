@@ -66,6 +66,7 @@ enum {
 	SPOOF_S = 60,      /* TCP after several near misses */
 	SPOOF_MISSES = 3,  /* of one question: a single one may be a late answer to
 			      another, on the same port by chance */
+	KEYS_FRESH_S = 5,  /* so long keys are not fetched anew */
 	RECORDS_MAX = 128, /* RRsets of one answer */
 };
 
@@ -133,9 +134,9 @@ struct zone {
 	struct zone *next;
 	const uint8_t *name;
 	enum zone_state state;
-	int ede;     /* why INSECURE or BOGUS */
-	bool silent; /* BOGUS: only because nobody answers */
-	bool cached; /* the keys were not fetched by this resolution */
+	int ede;        /* why INSECURE or BOGUS */
+	bool silent;    /* BOGUS: only because nobody answers */
+	bool renewable; /* the keys lay in the cache, and not only since just now */
 	struct rrset ds;
 	const struct keyset *keys; /* NULL: not fetched yet */
 };
@@ -388,8 +389,11 @@ bool proof_wanted(const struct reply *r);
 /* What is known of a zone. LATER: a frame asks for it; WRONG: it cannot. */
 enum verdict trust_zone(
 	struct iter *it, struct frame *f, const uint8_t *name, struct zone **out);
-/* The keys of a secure zone: z->keys. Its state may have changed afterwards. */
-enum verdict trust_keys(struct iter *it, struct frame *f, struct zone *z);
+/* The keys of a secure zone: z->keys. Its state may have changed afterwards. Those of the
+ * cache are fetched anew, once, when none of them can have made a signature of `rr`: the
+ * zone may have changed them before their TTL was over. */
+enum verdict trust_keys(
+	struct iter *it, struct frame *f, struct zone *z, const struct rrset *rr);
 /* Is there an unsigned delegation from `base` (secure) on down to `name`? GOOD: yes.
  * `self`: the name itself may be one. */
 enum verdict trust_walk(struct iter *it, struct frame *f, const uint8_t *base,

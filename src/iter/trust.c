@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dnssec/ds.h"
+#include "dnssec/rrsig.h"
 #include "iter/state.h"
 
 /* --- the table ------------------------------------------------------------------ */
@@ -197,6 +198,8 @@ void trust_take(struct iter *it, struct frame *f)
 	(void)f;
 	if (!z)
 		return; /* the arena is full: the next turn ends it */
+	if (above->failed && z->keys)
+		return; /* those we had were to be renewed: they stay */
 	if (above->failed)
 		zone_failed(it, z, above);
 	else if (above->type == TYPE_DNSKEY)
@@ -226,20 +229,70 @@ enum verdict trust_zone(
 	return z->state == ZONE_UNKNOWN ? ask(it, f, z, TYPE_DS) : CHECK_GOOD;
 }
 
-enum verdict trust_keys(struct iter *it, struct frame *f, struct zone *z)
+static bool has_key(const struct keyset *keys, const struct rrsig *sig)
+{
+	for (unsigned i = 0; i < keys->count; i++)
+		if (keys->key[i].tag == sig->tag &&
+			keys->key[i].algorithm == sig->algorithm)
+			return true;
+	return false;
+}
+
+/* Can one of the keys have made a signature of it? */
+static bool can_have_signed(const struct keyset *keys, const struct rrset *rr)
+{
+	struct rrset_walk w = rrset_begin(rr);
+	struct rdata item;
+	const unsigned all = (unsigned)rr->count + rr->sig_count;
+	for (unsigned i = 0; i < all && rrset_next(&w, &item); i++) {
+		struct rrsig sig;
+		if (i >= rr->count && rrsig_read(&sig, item.bytes, item.len) &&
+			name_equal(sig.signer, keys->zone) && has_key(keys, &sig))
+			return true;
+	}
+	return false;
+}
+
+/* Keys that were fetched just now, or could not be, are not fetched again for whoever
+ * makes up signatures. */
+static enum verdict renew_keys(
+	struct iter *it, struct frame *f, struct zone *z, const struct rrset *rr)
+{
+	struct route route;
+	struct stored s;
+	if (!z->renewable || can_have_signed(z->keys, rr))
+		return CHECK_GOOD;
+	z->renewable = false;
+	chain_route(it, f, z->name, &route);
+	if (it->q.stale || asked_already(it, z->name, TYPE_DNSKEY) ||
+		store_get(it, route.domain, CACHE_FAILURE, z->name, TYPE_DNSKEY, &s))
+		return CHECK_GOOD;
+	const enum verdict v = ask(it, f, z, TYPE_DNSKEY);
+	if (v == CHECK_LATER)
+		iter_frame_top(it)->no_cache = true;
+	return v == CHECK_LATER ? v : CHECK_GOOD;
+}
+
+enum verdict trust_keys(struct iter *it, struct frame *f, struct zone *z,
+	const struct rrset *signed_set)
 {
 	struct stored s;
 	struct rrset rr;
-	if (z->keys || z->state != ZONE_SECURE)
+	if (z->state != ZONE_SECURE)
 		return CHECK_GOOD;
+	if (z->keys)
+		return renew_keys(it, f, z, signed_set);
 	if (!get(it, f, z->name, CACHE_RRSET, TYPE_DNSKEY, &s) ||
 		s.meta.status != CACHE_SECURE || s.items[0].rr.type != TYPE_DNSKEY)
 		return ask(it, f, z, TYPE_DNSKEY);
 	if (copy_rrset(it, &s.items[0].rr, z->name, &rr))
 		z->keys = keys_of(it, &rr);
-	if (!z->keys)
+	if (!z->keys) {
 		zone_is(z, ZONE_BOGUS, EDE_INDETERMINATE);
-	return CHECK_GOOD;
+		return CHECK_GOOD;
+	}
+	z->renewable = now_wall_s(&it->now) - s.meta.stored_s >= KEYS_FRESH_S;
+	return renew_keys(it, f, z, signed_set);
 }
 
 enum verdict trust_walk(struct iter *it, struct frame *f, const uint8_t *base,

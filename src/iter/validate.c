@@ -187,7 +187,7 @@ static enum verdict begin_set(
 {
 	if (set->rr.type == TYPE_DNSKEY && name_equal(set->rr.name, z->name))
 		return begin_keys(it, f, set, z);
-	const enum verdict v = trust_keys(it, f, z);
+	const enum verdict v = trust_keys(it, f, z, &set->rr);
 	if (v != CHECK_GOOD)
 		return v;
 	if (z->state == ZONE_INSECURE)

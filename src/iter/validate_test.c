@@ -110,6 +110,13 @@ static void is_bogus(const struct world_result *r, int ede)
 	assert_int_equal(r->ede == EDE_CACHED_ERROR ? r->ede_origin : r->ede, ede);
 }
 
+static void is_bogus_now(struct world *w, const char *name)
+{
+	const struct world_result r = world_ask(w, name, TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_true(r.bogus);
+}
+
 /* --- answers ------------------------------------------------------------------------- */
 
 static void an_answer_of_a_signed_zone_is_secure(void **state)
@@ -324,6 +331,68 @@ static void without_checking_the_data_is_had_and_not_believed(void **state)
 	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
 }
 
+/* --- keys that change ----------------------------------------------------------------- */
+
+static void keys_that_changed_are_fetched_anew(void **state)
+{
+	struct world *w = *state;
+	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	world_sleep(w, 10 * 1000);
+	world_unsign(w, "example.com.");
+	world_sign(w, "example.com.", SIGN_SECOND_KEY);
+	world_forget_log(w);
+	r = world_ask(w, "a.ent.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "a.ent.example.com. A 10.9.9.78\n");
+	assert_int_equal(world_asked(w, "example.com. DNSKEY"), 1);
+	/* for those who come later, too */
+	r = world_ask(w, "no.example.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+	assert_int_equal(r.status, CACHE_SECURE);
+	assert_int_equal(world_asked(w, "example.com. DNSKEY"), 1);
+}
+
+/* A zone, or a liar, whose signatures nobody has a key for. */
+static void keys_that_are_missing_are_asked_for_now_and_then(void **state)
+{
+	struct world *w = *state;
+	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	uint8_t origin[NAME_MAX_LEN];
+	name_from_text(origin, "example.com.");
+	struct world_zone *z = world_zone_of(w, origin);
+	enum { TAG = 16 };
+	for (unsigned i = 0; i < z->count; i++) {
+		struct record *sig = &z->records[i];
+		if (sig->type == TYPE_RRSIG &&
+			(sig->rdata[0] << 8 | sig->rdata[1]) != TYPE_DNSKEY)
+			sig->rdata[TAG] ^= 1;
+	}
+	/* fetched just now */
+	world_forget_log(w);
+	is_bogus_now(w, "alias.example.com.");
+	assert_int_equal(world_asked(w, "example.com. DNSKEY"), 0);
+	world_sleep(w, 10 * 1000);
+	for (unsigned i = 0; i < 8; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), "n%u.example.com.", i);
+		is_bogus_now(w, name);
+	}
+	assert_int_equal(world_asked(w, "example.com. DNSKEY"), 1);
+	/* the keys that we have stay when no new ones can be had */
+	world_sleep(w, 10 * 1000);
+	world_manner(w, "10.1.1.1", MANNER_STRIPS);
+	world_manner(w, "10.1.1.2", MANNER_STRIPS);
+	r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	is_bogus_now(w, "m.example.com.");
+	world_manner(w, "10.1.1.1", 0);
+	world_manner(w, "10.1.1.2", 0);
+	r = world_ask(w, "example.com.", TYPE_DNSKEY);
+	assert_int_equal(r.rcode, RCODE_NOERROR);
+	assert_int_equal(r.status, CACHE_SECURE);
+}
+
 /* --- anchors and time ---------------------------------------------------------------- */
 
 static void below_a_negative_anchor_nothing_is_validated(void **state)
@@ -479,6 +548,8 @@ int main(void)
 		TEST(one_broken_server_of_two_is_not_enough),
 		TEST(a_bogus_reply_by_udp_is_asked_for_again_by_tcp),
 		TEST(without_checking_the_data_is_had_and_not_believed),
+		TEST(keys_that_changed_are_fetched_anew),
+		TEST(keys_that_are_missing_are_asked_for_now_and_then),
 		TEST(below_a_negative_anchor_nothing_is_validated),
 		TEST(a_negative_anchor_is_reached_through_a_bogus_zone),
 		TEST(a_negative_anchor_is_reached_when_nothing_above_is_valid),

@@ -45,10 +45,11 @@ enum manner { /* of a server; several may be set */
 enum sign {
 	SIGN_WELL = 0,
 	SIGN_EXPIRED = 1 << 0,
-	SIGN_EARLY = 1 << 1,   /* not yet valid */
-	SIGN_WRONG = 1 << 2,   /* a bit of each signature is flipped */
-	SIGN_NO_KEY = 1 << 3,  /* no DNSKEY RRset */
-	SIGN_NOTHING = 1 << 4, /* the keys alone */
+	SIGN_EARLY = 1 << 1,      /* not yet valid */
+	SIGN_WRONG = 1 << 2,      /* a bit of each signature is flipped */
+	SIGN_NO_KEY = 1 << 3,     /* no DNSKEY RRset */
+	SIGN_NOTHING = 1 << 4,    /* the keys alone */
+	SIGN_SECOND_KEY = 1 << 5, /* all but the keys by another key than the DS's */
 };
 
 struct world_result {
@@ -103,6 +104,7 @@ void world_free(struct world *w);
 void world_zone(struct world *w, const char *origin, const char *at, const char *text);
 /* Children before parents: a delegation of a signed zone gets its DS. */
 void world_sign(struct world *w, const char *origin, unsigned how);
+void world_unsign(struct world *w, const char *origin);
 /* Its key is a trust anchor, the only one. */
 void world_trust(struct world *w, const char *origin);
 void world_manner(struct world *w, const char *ip, unsigned manner);

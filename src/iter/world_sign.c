@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* iter/world_sign.c - for tests: zones of the small internet with real signatures, one
- * Ed25519 key each, made from the zone's name; NSEC. */
+ * Ed25519 key each (or two), made from the zone's name; NSEC. */
 #include <assert.h>
 #include <endian.h>
 #include <stdlib.h>
@@ -18,22 +18,24 @@ enum { KEY_LEN = 32, SIG_LEN = 64, DAY = 86400 };
 
 /* --- keys --------------------------------------------------------------------------- */
 
-static EVP_PKEY *key_of(const uint8_t *origin)
+static EVP_PKEY *key_of(const uint8_t *origin, bool second)
 {
 	uint8_t seed[SHA256_DIGEST_SIZE];
 	struct sha256_ctx sha;
 	sha256_init(&sha);
 	sha256_update(&sha, name_len(origin), origin);
 	sha256_digest(&sha, sizeof(seed), seed);
+	seed[0] ^= second;
 	EVP_PKEY *key =
 		EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, KEY_LEN);
 	assert(key);
 	return key;
 }
 
-static size_t dnskey_of(const uint8_t *origin, uint8_t out[static 4 + KEY_LEN])
+static size_t dnskey_of(
+	const uint8_t *origin, bool second, uint8_t out[static 4 + KEY_LEN])
 {
-	EVP_PKEY *key = key_of(origin);
+	EVP_PKEY *key = key_of(origin, second);
 	size_t len = KEY_LEN;
 	memcpy(out, (const uint8_t[]){ 1, 1, 3, ALGORITHM_ED25519 }, 4);
 	assert(EVP_PKEY_get_raw_public_key(key, out + 4, &len) == 1);
@@ -45,7 +47,7 @@ static size_t ds_of(struct world *w, const uint8_t *origin, uint8_t *out)
 {
 	uint8_t rdata[4 + KEY_LEN];
 	struct dnskey key;
-	assert(dnskey_read(&key, rdata, dnskey_of(origin, rdata)));
+	assert(dnskey_read(&key, rdata, dnskey_of(origin, false, rdata)));
 	return ds_make(&w->verifier, origin, &key, DIGEST_SHA256, out);
 }
 
@@ -82,6 +84,7 @@ static void sign_set(struct world *w, struct world_zone *z, const uint8_t *name,
 		rr.count++;
 	}
 	const uint32_t now = (uint32_t)now_wall_s(&w->now);
+	const bool second = how & SIGN_SECOND_KEY;
 	const uint32_t begins = how & SIGN_EARLY ? now + DAY : now - DAY;
 	const uint32_t ends = how & SIGN_EXPIRED ? now - 60 : now + 30 * DAY;
 	put16(rdata, type);
@@ -90,13 +93,13 @@ static void sign_set(struct world *w, struct world_zone *z, const uint8_t *name,
 	put32(rdata + 4, rr.ttl);
 	put32(rdata + 8, ends);
 	put32(rdata + 12, begins);
-	put16(rdata + 16, dnskey_tag(own, dnskey_of(z->origin, own)));
+	put16(rdata + 16, dnskey_tag(own, dnskey_of(z->origin, second, own)));
 	const size_t signer = name_copy_lower(rdata + 18, z->origin);
 	assert(canon_prepare(&canon, &rr) == CANON_OK);
 	size_t len, sig_len = sizeof(sig);
 	const uint8_t *message =
 		canon_message(&canon, &rr, name, rdata, rdata + 18, &len);
-	EVP_PKEY *key = key_of(z->origin);
+	EVP_PKEY *key = key_of(z->origin, second);
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	assert(message && EVP_DigestSignInit(md, NULL, NULL, NULL, key) == 1);
 	assert(EVP_DigestSign(md, sig, &sig_len, message, len) == 1);
@@ -210,7 +213,10 @@ void world_sign(struct world *w, const char *origin, unsigned how)
 	add_delegated(w, z);
 	if (!(how & SIGN_NO_KEY))
 		world_record(z, z->origin, TYPE_DNSKEY, 3600, rdata,
-			dnskey_of(z->origin, rdata));
+			dnskey_of(z->origin, false, rdata));
+	if (how & SIGN_SECOND_KEY)
+		world_record(z, z->origin, TYPE_DNSKEY, 3600, rdata,
+			dnskey_of(z->origin, true, rdata));
 	const unsigned count = owners_of(z, owners);
 	for (unsigned i = 0; i < count; i++)
 		add_nsec(z, owners[i], owners[(i + 1) % count], 60);
@@ -221,6 +227,21 @@ void world_sign(struct world *w, const char *origin, unsigned how)
 		if (must_sign(z, r, i) && !(how & SIGN_NOTHING && !keys))
 			sign_set(w, z, r->name, r->type, keys ? 0 : how);
 	}
+}
+
+void world_unsign(struct world *w, const char *origin)
+{
+	uint8_t name[NAME_MAX_LEN];
+	unsigned kept = 0;
+	name_from_text(name, origin);
+	struct world_zone *z = world_zone_of(w, name);
+	for (unsigned i = 0; i < z->count; i++) {
+		const uint16_t type = z->records[i].type;
+		if (type != TYPE_RRSIG && type != TYPE_NSEC && type != TYPE_DNSKEY)
+			z->records[kept++] = z->records[i];
+	}
+	z->count = kept;
+	z->is_signed = false;
 }
 
 void world_trust(struct world *w, const char *origin)
