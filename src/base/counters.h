@@ -118,6 +118,8 @@
 	X(budget_failures_exhausted, COUNTER,                                          \
 		"Resolutions ended: too many failed signature checks")                 \
 	X(budget_sha1_exhausted, COUNTER, "Resolutions ended: too much NSEC3 hashing") \
+	X(budget_labels_exhausted, COUNTER,                                            \
+		"Unsigned data too deep below a signed zone's servers")                \
 	X(chain_too_long, COUNTER,                                                     \
 		"Resolutions ended: CNAME chain too long or looping")                  \
 	X(ns_truncated, COUNTER, "Delegations with more name servers than are used")   \

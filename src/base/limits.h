@@ -35,6 +35,9 @@ enum {
 			   * budget_failures_exhausted */
 	LIMIT_SHA1_BLOCKS = 4000,      /* NSEC3 closest encloser, CVE-2023-50868:
 				   * budget_sha1_exhausted */
+	/* names of unsigned data that are no delegation, when the lowest says nothing:
+	 * budget_labels_exhausted */
+	LIMIT_UNSIGNED_LABELS = 16,
 	LIMIT_BOGUS_TRIES = 4, /* servers asked for one question after bogus answers */
 	/* DNSSEC, one RRset or proof */
 	LIMIT_ZONE_KEYS = 64,        /* DNSKEY records looked at: colliding key tags */

@@ -233,6 +233,70 @@ static void a_referral_without_proof_does_not_make_a_zone_unsigned(void **state)
 	assert_true(r.bogus);
 }
 
+/* Data that nobody signed, put into a signed zone. */
+static void forge(struct world *w, const char *zone, const char *name, uint16_t type)
+{
+	uint8_t origin[NAME_MAX_LEN], owner[NAME_MAX_LEN];
+	name_from_text(origin, zone);
+	name_from_text(owner, name);
+	world_record(world_zone_of(w, origin), owner, type, 300,
+		(const uint8_t[]){ 3, 'l', 'i', 'e' }, 4);
+}
+
+static void an_alias_into_an_unsigned_zone_is_no_unsigned_delegation(void **state)
+{
+	struct world *w = *state;
+	forge(w, "example.com.", "away.example.com.", TYPE_TXT);
+	struct world_result r = world_ask(w, "away.example.com.", TYPE_TXT);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_true(r.bogus);
+	assert_int_equal(world_asked(w, "away.example.com. DS\n"), 1);
+	assert_int_equal(world_asked(w, "plain.com."), 0);
+	r = world_ask(w, "away.example.com.", TYPE_A);
+	assert_int_equal(r.status, CACHE_INSECURE);
+}
+
+static void unsigned_data_of_a_signed_zone_costs_little_however_deep(void **state)
+{
+	enum { LABELS = 60 };
+	struct world *w = *state;
+	uint8_t origin[NAME_MAX_LEN], owner[NAME_MAX_LEN];
+	char name[256] = "";
+	world_unsign(w, "example.com.");
+	for (unsigned i = 0; i < LABELS; i++)
+		strcat(name, "x.");
+	strcat(name, "example.com.");
+	name_from_text(origin, "example.com.");
+	name_from_text(owner, name);
+	world_record(world_zone_of(w, origin), owner, TYPE_A, 300,
+		(const uint8_t[]){ 10, 9, 9, 80 }, 4);
+	world_sign(w, "example.com.", SIGN_WELL);
+	forge(w, "example.com.", name, TYPE_TXT);
+	struct world_result r = world_ask(w, name, TYPE_TXT);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_true(r.bogus);
+	assert_int_equal(w->counters.budget_packets_exhausted, 0);
+	/* of the first label, and of the name itself */
+	assert_int_equal(world_asked(w, " DS\n"), 2);
+	r = world_ask(w, name, TYPE_A);
+	assert_int_equal(r.status, CACHE_SECURE);
+	/* the name itself says nothing that can be believed */
+	const struct world_zone *z = world_zone_of(w, origin);
+	for (unsigned i = 0; i < z->count; i++) {
+		struct record *sig = &z->records[i];
+		if (name_equal(sig->name, owner) && sig->type == TYPE_RRSIG &&
+			sig->rdata[1] == TYPE_NSEC)
+			sig->rdata[sig->len - 1] ^= 1;
+	}
+	world_sleep(w, 400 * 1000);
+	world_forget_log(w);
+	r = world_ask(w, name, TYPE_TXT);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_true(r.bogus);
+	assert_true(w->counters.budget_labels_exhausted > 0);
+	assert_true(world_asked(w, " DS\n") < 2 * LIMIT_UNSIGNED_LABELS);
+}
+
 /* --- bogus --------------------------------------------------------------------------- */
 
 static void bogus_says_why_and_is_told_again_for_nothing(void **state)
@@ -544,6 +608,8 @@ int main(void)
 		TEST(a_wildcard_needs_the_proof_that_there_is_nothing_closer),
 		TEST(a_denial_needs_its_proof),
 		TEST(a_referral_without_proof_does_not_make_a_zone_unsigned),
+		TEST(an_alias_into_an_unsigned_zone_is_no_unsigned_delegation),
+		TEST(unsigned_data_of_a_signed_zone_costs_little_however_deep),
 		TEST(bogus_says_why_and_is_told_again_for_nothing),
 		TEST(one_broken_server_of_two_is_not_enough),
 		TEST(a_bogus_reply_by_udp_is_asked_for_again_by_tcp),
