@@ -479,7 +479,12 @@ static bool judge_ds(
 	struct iter *it, struct frame *f, struct search *s, enum step *step)
 {
 	const struct denial_result r = denial_ds(&s->denial, f->name, &it->work);
-	return is_proven(&r) && deny(it, f, s, &r, false, step);
+	if (!is_proven(&r))
+		return false;
+	/* a client's: the parent says whether the name is there at all */
+	const struct denial_result name =
+		denial_nxdomain(&s->denial, f->name, &it->work);
+	return deny(it, f, s, &r, is_proven(&name), step);
 }
 
 static bool judge(struct iter *it, struct frame *f, struct search *s, enum step *step)

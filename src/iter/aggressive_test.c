@@ -127,6 +127,17 @@ static void a_known_name_has_no_other_type(void **state)
 	assert_non_null(strstr(r.text, "ww.test. TXT"));
 }
 
+static void a_name_that_is_not_there_has_no_ds_either(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "bba.test.", TYPE_A);
+	struct world_result r = ask_silent(w, "bbb.test.", TYPE_DS);
+	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+	world_ask(w, "cc.test.", TYPE_A);
+	r = ask_silent(w, "dd.test.", TYPE_DS); /* an empty non-terminal */
+	assert_int_equal(r.rcode, RCODE_NOERROR);
+}
+
 static void an_empty_non_terminal_is_there(void **state)
 {
 	struct world *w = *state;
@@ -247,6 +258,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_name_between_two_known_ones_is_denied),
 		TEST(a_known_name_has_no_other_type),
+		TEST(a_name_that_is_not_there_has_no_ds_either),
 		TEST(an_empty_non_terminal_is_there),
 		TEST(a_wildcard_is_expanded_with_its_proof),
 		TEST(a_wildcard_alias_is_followed),
