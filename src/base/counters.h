@@ -38,6 +38,7 @@
 	X(answers_fast, COUNTER, "Answers from the finished-answer cache (fast path)") \
 	X(answers_local, COUNTER,                                                      \
 		"Answers from local data: hints, policy, special names")               \
+	X(answers_dns64, COUNTER, "Answers whose AAAA were made of A")                 \
 	X(answers_truncated, COUNTER, "Answers sent with TC")                          \
 	X(answers_ad, COUNTER, "Answers with AD")                                      \
 	X(answers_late, COUNTER, "Answers dropped because they came too late")         \

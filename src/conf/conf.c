@@ -464,7 +464,7 @@ struct conf *conf_new(void)
 	c->anchor_builtin = true;
 	c->log_level = LOG_LEVEL_NOTICE;
 	c->log_target = LOG_TO_STDERR;
-	if (!roots_builtin(c)) {
+	if (!roots_builtin(c) || !conf_dns64_default(c)) {
 		conf_free(c);
 		return NULL;
 	}

@@ -115,7 +115,8 @@ const char *conf_flag_name(unsigned bit);
 	X(nsid, 0)                                                                     \
 	X(stats, 0)                                                                    \
 	X(predict, 0)                                                                  \
-	X(serve_stale, 0)
+	X(serve_stale, 0)                                                              \
+	X(dns64, 0)
 
 enum conf_module {
 #define X(name, on) MODULE_##name,
@@ -247,6 +248,13 @@ struct conf_insecure { /* negative trust anchor */
 	int64_t until_s;    /* INT64_MAX: for good */
 };
 
+struct conf_dns64 {              /* used while the module dns64 is on */
+	uint8_t prefix[16];      /* /96: the last four bytes are zero */
+	uint32_t rev_ttl;        /* of the CNAME to in-addr.arpa */
+	struct subnet *excluded; /* AAAA that count as if they were not there */
+	size_t excluded_count;
+};
+
 struct conf {
 	struct arena *arena; /* owns everything below */
 	const char *file;    /* the main configuration file */
@@ -299,6 +307,8 @@ struct conf {
 	const uint8_t **time_servers; /* unvalidated while the clock is wrong */
 	size_t time_server_count;
 
+	struct conf_dns64 dns64;
+
 	uint32_t flags;             /* of enum conf_flag: option() */
 	uint32_t modules;           /* 1 << enum conf_module */
 	const char *nsid;           /* NULL: not told */
@@ -319,6 +329,16 @@ static inline bool conf_module_on(const struct conf *c, enum conf_module m)
 {
 	return c->modules >> m & 1;
 }
+/* Are AAAA made of A for a question with these flags? */
+bool conf_dns64_on(const struct conf *c, uint32_t flags);
+/* The IPv6 address that stands for an IPv4 address: RFC 6052 section 2.2. */
+void conf_dns64_map(const struct conf *c, const uint8_t *v4, uint8_t v6[static 16]);
+bool conf_dns64_excluded(const struct conf *c, const uint8_t *v6);
+/* A lower-case name of 32 nibbles within the prefix, below ip6.arpa: the IPv4 address. */
+bool conf_dns64_reverse(
+	const struct conf *c, const uint8_t *name, uint8_t v4[static 4]);
+/* The prefix and what is excluded as they are unless said otherwise. */
+bool conf_dns64_default(struct conf *c);
 int conf_module_find(const char *name); /* -1 if unknown */
 const char *conf_module_name(enum conf_module m);
 

@@ -106,6 +106,19 @@ static void add_roots(struct hash_state *s, const struct conf *c)
 	}
 }
 
+/* Nothing while the module is off: then it changes nothing. */
+static void add_dns64(struct hash_state *s, const struct conf *c)
+{
+	if (!conf_module_on(c, MODULE_dns64))
+		return;
+	add(s, "dns64 %u", c->dns64.rev_ttl);
+	hash_add(s, c->dns64.prefix, sizeof(c->dns64.prefix));
+	for (size_t i = 0; i < c->dns64.excluded_count; i++) {
+		add_addr(s, "excluded", &c->dns64.excluded[i].base);
+		add(s, "/%u", c->dns64.excluded[i].bits);
+	}
+}
+
 static void add_lists(struct hash_state *s, const struct conf *c)
 {
 	for (size_t i = 0; i < c->listen_count; i++) {
@@ -135,6 +148,7 @@ static void add_lists(struct hash_state *s, const struct conf *c)
 		add_rule(s, &c->views[i]);
 	add_anchors(s, c);
 	add_anchor_remarks(s, c);
+	add_dns64(s, c);
 }
 
 uint64_t conf_hash(const struct conf *c)
@@ -174,6 +188,7 @@ uint64_t conf_domain_hash(const struct conf *c)
 	hash_begin(&s, &fixed_key);
 	add_roots(&s, c);
 	add_anchors(&s, c);
+	add_dns64(&s, c);
 	add(&s, "flags %x", c->flags & ~(uint32_t)FLAGS_NOT_DOMAIN);
 	return hash_end(&s);
 }

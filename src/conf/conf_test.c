@@ -227,6 +227,29 @@ static void conf_names_find_takes_the_longest_suffix(void **state)
 	assert_null(conf_names_find(names, 2, q, false));
 }
 
+static void conf_domain_depends_on_dns64_while_it_is_on(void **state)
+{
+	(void)state;
+	struct conf *a = conf_new(), *b = conf_new();
+	assert_true(a && b);
+	b->dns64.rev_ttl = 5;
+	assert_int_equal(conf_domain_hash(a), conf_domain_hash(b));
+	b->modules |= UINT32_C(1) << MODULE_dns64;
+	assert_int_not_equal(conf_domain_hash(a), conf_domain_hash(b));
+	a->modules |= UINT32_C(1) << MODULE_dns64;
+	assert_int_not_equal(conf_domain_hash(a), conf_domain_hash(b));
+	a->dns64.rev_ttl = 5;
+	assert_int_equal(conf_domain_hash(a), conf_domain_hash(b));
+	a->dns64.prefix[0] = 0x20;
+	assert_int_not_equal(conf_domain_hash(a), conf_domain_hash(b));
+	assert_int_not_equal(conf_hash(a), conf_hash(b));
+	a->dns64.prefix[0] = 0;
+	a->dns64.excluded[0].bits = 80;
+	assert_int_not_equal(conf_domain_hash(a), conf_domain_hash(b));
+	conf_free(a);
+	conf_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +257,7 @@ int main(void)
 		cmocka_unit_test(conf_option_set_names_the_range),
 		cmocka_unit_test(conf_hash_tells_a_changed_value_not_the_instance),
 		cmocka_unit_test(conf_domain_depends_on_roots_not_on_size),
+		cmocka_unit_test(conf_domain_depends_on_dns64_while_it_is_on),
 		cmocka_unit_test(
 			conf_hints_look_up_both_ways_and_the_last_name_is_the_ptr),
 		cmocka_unit_test(conf_hosts_error_has_file_and_line),

@@ -66,12 +66,13 @@ void chain_route(const struct iter *it, const struct frame *f, const uint8_t *na
 	struct route *out)
 {
 	const struct conf *c = it->env.conf;
+	const struct route before = f->route; /* `out` may be that */
 	policy_route(c, name, out);
 	/* a rule that chose by more than the name (view) holds for the targets in its
 	 * zone */
-	if (out->kind == ROUTE_ITERATE && f->route.kind != ROUTE_ITERATE &&
-		name_within(name, f->route.zone)) {
-		*out = f->route;
+	if (out->kind == ROUTE_ITERATE && before.kind != ROUTE_ITERATE &&
+		name_within(name, before.zone)) {
+		*out = before;
 		return;
 	}
 	/* the client's flags hold for all that its question causes, and what comes of
@@ -102,6 +103,20 @@ static enum step end_at_alias(struct frame *f)
 	return STEP_ON;
 }
 
+void chain_begin(struct iter *it, struct frame *f, const uint8_t *name)
+{
+	chain_route(it, f, name, &f->route);
+	f->name = name;
+	f->bogus_tries = 0;
+	f->bogus_ede = EDE_NONE;
+	f->cut = f->given_up = NULL;
+	f->server = NULL;
+	f->cut_labels = NAME_LABELS_MAX;
+	f->min_labels = f->min_count = f->min_timeouts = 0;
+	f->min_off = f->min_never = f->alone = false;
+	f->state = STATE_LOOKUP;
+}
+
 enum step chain_follow(struct iter *it, struct frame *f, const uint8_t *target)
 {
 	if (f->purpose == FOR_TRUST)
@@ -118,16 +133,7 @@ enum step chain_follow(struct iter *it, struct frame *f, const uint8_t *target)
 	if (!name)
 		return iter_frame_fail(it, f, EDE_OTHER);
 	name_copy_lower(name, target);
-	chain_route(it, f, name, &f->route);
-	f->name = name;
-	f->bogus_tries = 0;
-	f->bogus_ede = EDE_NONE;
-	f->cut = f->given_up = NULL;
-	f->server = NULL;
-	f->cut_labels = NAME_LABELS_MAX;
-	f->min_labels = f->min_count = f->min_timeouts = 0;
-	f->min_off = f->min_never = f->alone = false;
-	f->state = STATE_LOOKUP;
+	chain_begin(it, f, name);
 	log_debug(ITERAT, "alias: on to %s", iter_text(name, f->type));
 	return STEP_ON;
 }

@@ -212,6 +212,8 @@ struct frame *iter_frame_push(
 enum step iter_frame_done(struct iter *it, struct frame *f)
 {
 	if (it->depth == 0) {
+		if (dns64_goes_on(it, f))
+			return STEP_ON;
 		answer_build(it, f);
 		it->over = true;
 		return STEP_WISH;

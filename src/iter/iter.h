@@ -48,8 +48,9 @@ struct iter_query {
 	uint16_t type;
 	uint16_t rclass;
 	bool checking_disabled; /* CD */
-	bool no_cache;          /* do not answer from the cache (priming) */
-	bool refresh;           /* what nears its end in the cache counts as expired */
+	bool as_is;    /* the client wants it as it lies in the DNS: no DNS64 */
+	bool no_cache; /* do not answer from the cache (priming) */
+	bool refresh;  /* what nears its end in the cache counts as expired */
 	/* RFC 8767: the cache alone, expired data too; nothing is asked. Fails with
 	 * SERVFAIL where it has none. */
 	bool stale;

@@ -192,6 +192,8 @@ enum step start_lookup(struct iter *it, struct frame *f)
 	if (f->chain == 0)
 		f->asked_domain = f->route.domain;
 	validate_guard(it, f);
+	if (dns64_reverse(it, f, &step))
+		return step;
 	if (!f->no_cache && lookup(it, f, &step)) {
 		log_debug(CACHE, "%s: found", iter_text(f->name, f->type));
 		return step;

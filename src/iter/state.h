@@ -249,6 +249,17 @@ struct iter {
 	struct iter_wish *wish;
 	struct reply reply;
 
+	/* the AAAA answer that had nothing, while A is looked for */
+	struct {
+		bool begun;
+		bool excluded; /* it had AAAA, all of them excluded */
+		uint32_t ttl;
+		struct iter_record *records;
+		size_t count;
+		enum cache_status status;
+		int note;
+	} dns64;
+
 	bool stale; /* something expired was taken */
 	bool made;  /* something was made of a wildcard that lay in the cache */
 	int ede_origin;
@@ -325,6 +336,15 @@ bool chain_add(struct iter *it, struct frame *f, enum msg_section section,
 /* The CNAME that a DNAME makes of `name`: RFC 6672 section 2.2. False: too long. */
 bool chain_synthesize(struct iter *it, const struct rrset *dname, const uint8_t *name,
 	struct rrset *out);
+
+/* The frame begins anew with this name (lower case, in the arena), at its route. */
+void chain_begin(struct iter *it, struct frame *f, const uint8_t *name);
+
+/* --- dns64.c ----------------------------------------------------------------- */
+/* The client's frame has ended. True: it goes on, with the question for A. */
+bool dns64_goes_on(struct iter *it, struct frame *f);
+/* Is it the name of an address within the prefix? Then it is an alias. */
+bool dns64_reverse(struct iter *it, struct frame *f, enum step *step);
 
 /* --- negative.c -------------------------------------------------------------- */
 enum step negative_take(struct iter *it, struct frame *f);

@@ -636,7 +636,7 @@ static struct world_result run(
 		.verifier = &w->verifier,
 		.anchors = w->anchors };
 	struct iter_query q = *how;
-	q.checking_disabled = w->cd;
+	q.checking_disabled = q.as_is = w->cd;
 	q.name = wire;
 	q.rclass = CLASS_IN;
 	policy_route(w->conf, wire, &q.route);

@@ -477,7 +477,29 @@ function predict.config(config)
 	return true
 end
 
+-- AAAA made of A for networks with NAT64.
+local dns64 = {}
+
+function dns64.config(config)
+	setting('dns64.config')
+	if type(config) ~= 'table' then config = { prefix = config } end
+	for key in pairs(config) do
+		if key ~= 'prefix' and key ~= 'rev_ttl' and key ~= 'exclude_subnets' then
+			fail(("dns64.config: unknown field '%s'"):format(tostring(key)))
+		end
+	end
+	core.dns64(expect('dns64.config: prefix', config.prefix or '64:ff9b::', 'string'),
+		expect('dns64.config: rev_ttl', config.rev_ttl or 60, 'number'))
+	for _, text in ipairs(core.list('dns64.config', config.exclude_subnets or '::ffff/96')) do
+		-- as it is written there, the IPv4-mapped addresses are meant
+		if text == '::ffff/96' then text = '::ffff:0:0/96' end
+		core.dns64_exclude(expect('dns64.config: exclude_subnets', text, 'string'))
+	end
+	return true
+end
+
 core.module_tables = {
+	dns64 = dialect('dns64', dns64),
 	hints = hints_table,
 	nsid = dialect('nsid', nsid),
 	stats = stats_table,
@@ -499,7 +521,7 @@ core.module_tables = {
 local later_modules = {
 	graphite = true, http = true, workarounds = true, bogus_log = true,
 	prefill = true, dnstap = true, etcd = true, cookies = true, experimental_dot_auth = true,
-	dns64 = false, rebinding = false, renumber = false, daf = false,
+	rebinding = false, renumber = false, daf = false,
 }
 local layers = { iterate = true, validate = true, cache = true }
 local loaded_later = {}

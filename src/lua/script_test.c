@@ -393,7 +393,7 @@ static void module_that_keeps_answers_safe_is_not_left_out_silently(void **state
 	(void)state;
 	bad("modules = { rebinding = true }",
 		"module 'rebinding' is not in this version");
-	struct script *s = load("modules = { dns64 = '64:ff9b::' }\n"
+	struct script *s = load("modules = { 'renumber' }\n"
 				"policy.add(policy.rpz(policy.DENY, 'x.rpz'))",
 		"1", true);
 	assert_non_null(s);
@@ -409,6 +409,24 @@ static void module_that_keeps_answers_safe_is_not_left_out_silently(void **state
 	assert_int_equal(warnings, 0);
 	assert_true(conf_module_on(script_conf(s), MODULE_predict));
 	script_free(s);
+	s = load("modules = { 'view', dns64 = '2001:db8:64::/96' }\n"
+		 "dns64.config({ prefix = '2001:db8:64::', rev_ttl = 5,\n"
+		 "exclude_subnets = { '::ffff/96', '2001:db8::/32' } })\n"
+		 "view:addr('192.0.2.0/24', "
+		 "policy.all(policy.FLAGS('DNS64_DISABLE')))",
+		"1", false);
+	assert_non_null(s);
+	assert_int_equal(warnings, 0);
+	assert_true(conf_module_on(script_conf(s), MODULE_dns64));
+	assert_int_equal(script_conf(s)->dns64.prefix[5], 0x64);
+	assert_int_equal(script_conf(s)->dns64.rev_ttl, 5);
+	assert_int_equal(script_conf(s)->dns64.excluded_count, 2);
+	assert_int_equal(script_conf(s)->dns64.excluded[0].base.ip[10], 0xff);
+	script_free(s);
+	bad("modules = { dns64 = '192.0.2.0' }", "not an IPv6 prefix of 96 bits");
+	bad("modules = { dns64 = '64:ff9b::/64' }", "not an IPv6 prefix of 96 bits");
+	bad("modules = { dns64 = { perfix = '::' } }", "unknown field 'perfix'");
+	bad("modules = { dns64 = { exclude_subnets = 'x' } }", "not an IPv6 subnet");
 	bad("modules = { predict = { widnow = 15 } }", "unknown field 'widnow'");
 	s = load("modules = { 'serve_stale < cache' } serve_stale.timeout = 500", "1",
 		false);

@@ -162,25 +162,11 @@ static bool addr_from_reverse(struct addr *out, const uint8_t *name)
 	return name_equal_case(name, (const uint8_t *)"\003ip6\004arpa");
 }
 
-static void hint_answer(
-	const struct local *l, const struct conf_hint *hints, size_t count)
+/* Are AAAA made of the A of names that are known here? */
+static bool makes_aaaa(const struct local *l)
 {
-	const uint8_t family = l->q->type == TYPE_A ? 4 : 6;
-	const uint16_t len = family == 4 ? 4 : 16;
-	uint8_t *data = arena_alloc(l->arena, count * (2u + len));
-	uint32_t at = 0;
-	uint16_t matched = 0;
-	for (size_t i = 0; data && i < count && matched < LIMIT_RRSET_RECORDS; i++) {
-		if (hints[i].addr.family != family)
-			continue;
-		memcpy(data + at, &len, 2);
-		memcpy(data + at + 2, hints[i].addr.ip, len);
-		at += 2u + len;
-		matched++;
-	}
-	answer_yes(l);
-	verdict_rrset(l->v, l->arena, SECTION_ANSWER, l->q->name, l->q->type, CLASS_IN,
-		l->conf->hints_ttl, matched, data, at);
+	return l->q->type == TYPE_AAAA && !l->q->as_is &&
+	       conf_dns64_on(l->conf, l->v->route.flags);
 }
 
 static bool hint_has_family(const struct conf_hint *hints, size_t count, uint16_t type)
@@ -192,6 +178,31 @@ static bool hint_has_family(const struct conf_hint *hints, size_t count, uint16_
 	return false;
 }
 
+static void hint_answer(
+	const struct local *l, const struct conf_hint *hints, size_t count)
+{
+	const bool made = !hint_has_family(hints, count, l->q->type);
+	const uint8_t family = l->q->type == TYPE_A || made ? 4 : 6;
+	const uint16_t len = l->q->type == TYPE_A ? 4 : 16;
+	uint8_t *data = arena_alloc(l->arena, count * (2u + len));
+	uint32_t at = 0;
+	uint16_t matched = 0;
+	for (size_t i = 0; data && i < count && matched < LIMIT_RRSET_RECORDS; i++) {
+		if (hints[i].addr.family != family)
+			continue;
+		memcpy(data + at, &len, 2);
+		if (made)
+			conf_dns64_map(l->conf, hints[i].addr.ip, data + at + 2);
+		else
+			memcpy(data + at + 2, hints[i].addr.ip, len);
+		at += 2u + len;
+		matched++;
+	}
+	answer_yes(l);
+	verdict_rrset(l->v, l->arena, SECTION_ANSWER, l->q->name, l->q->type, CLASS_IN,
+		l->conf->hints_ttl, matched, data, at);
+}
+
 static bool hinted(const struct local *l)
 {
 	size_t count;
@@ -200,7 +211,9 @@ static bool hinted(const struct local *l)
 	if (!conf->hint_count || !conf_module_on(conf, MODULE_hints))
 		return false;
 	const struct conf_hint *hints = conf_hint_find(conf, l->name, &count);
-	if (hints && hint_has_family(hints, count, l->q->type)) {
+	if (hints &&
+		(hint_has_family(hints, count, l->q->type) ||
+			(makes_aaaa(l) && hint_has_family(hints, count, TYPE_A)))) {
 		hint_answer(l, hints, count);
 		return true;
 	}
@@ -251,17 +264,22 @@ static bool special_ptr(
 static bool special_ipv4only(const struct local *l, bool at_apex)
 {
 	static const uint8_t addrs[] = { 192, 0, 0, 170, 192, 0, 0, 171 };
-	if (!at_apex || l->q->type != TYPE_A)
+	const bool made = makes_aaaa(l);
+	if (!at_apex || (l->q->type != TYPE_A && !made))
 		return false;
-	const uint16_t len = 4;
-	uint8_t data[12];
+	const uint16_t len = made ? 16 : 4, step = len + 2;
+	uint8_t data[2 * (2 + 16)];
 	for (size_t i = 0; i < 2; i++) {
-		memcpy(data + 6 * i, &len, 2);
-		memcpy(data + 6 * i + 2, addrs + 4 * i, 4);
+		uint8_t *at = data + i * step;
+		memcpy(at, &len, 2);
+		if (made)
+			conf_dns64_map(l->conf, addrs + 4 * i, at + 2);
+		else
+			memcpy(at + 2, addrs + 4 * i, 4);
 	}
 	answer_yes(l);
-	verdict_rrset(l->v, l->arena, SECTION_ANSWER, l->q->name, TYPE_A, CLASS_IN,
-		IPV4ONLY_TTL, 2, data, sizeof(data));
+	verdict_rrset(l->v, l->arena, SECTION_ANSWER, l->q->name, l->q->type, CLASS_IN,
+		IPV4ONLY_TTL, 2, data, 2u * step);
 	return true;
 }
 
@@ -306,11 +324,20 @@ static bool special_exists(const struct local *l, const struct special *s, bool 
 	return false;
 }
 
+/* The prefix may lie within what is special otherwise: fd00::/8. */
+static bool is_made_address(const struct local *l)
+{
+	uint8_t v4[4];
+	return !l->q->as_is && conf_dns64_on(l->conf, l->v->route.flags) &&
+	       conf_dns64_reverse(l->conf, l->name, v4);
+}
+
 static bool special(const struct local *l, enum lifted lifted)
 {
 	const uint8_t *apex;
 	const struct special *s = special_find(l->name, &apex);
-	if (!s || lifted == LIFTED_ALL || (lifted == LIFTED_USUAL && !s->always))
+	if (!s || is_made_address(l) || lifted == LIFTED_ALL ||
+		(lifted == LIFTED_USUAL && !s->always))
 		return false;
 	/* DS is the parent's: "arpa" tells that the delegation is insecure (RFC 8375
 	 * section 4) */

@@ -21,6 +21,7 @@ struct policy_query {
 	struct addr client; /* family 0: an internal query */
 	struct addr server; /* our address, for view:addr with dst */
 	bool tcp;
+	bool as_is; /* no DNS64: the client said CD */
 };
 
 enum policy_outcome {

@@ -108,6 +108,40 @@ static void usual_names_are_resolved_and_plain(void **state)
 	assert_int_equal(ask(w, "host.example", TYPE_A)->outcome, OUTCOME_RESOLVE);
 }
 
+static const uint8_t *only_aaaa(struct world *w, const char *name)
+{
+	const struct policy_verdict *v = ask(w, name, TYPE_AAAA);
+	if (v->outcome != OUTCOME_ANSWER || v->record_count != 1 ||
+		v->records[0].rr.type != TYPE_AAAA ||
+		v->records[0].section != SECTION_ANSWER)
+		return NULL;
+	return rrset_at(&v->records[0].rr, v->records[0].rr.count - 1u).bytes;
+}
+
+static void local_names_get_aaaa_by_dns64(void **state)
+{
+	struct world *w = *state;
+	static const uint8_t ipv4only[16] = { 0, 0x64, 0xff, 0x9b, [12] = 192, 0, 0,
+		171 },
+			     hint[16] = { 0, 0x64, 0xff, 0x9b, [12] = 10, 1, 2, 3 };
+	hint_add(w, "four.lan", "10.1.2.3");
+	hint_add(w, "six.lan", "10.1.2.3");
+	hint_add(w, "six.lan", "fd00::1");
+	assert_null(only_aaaa(w, "ipv4only.arpa"));
+	assert_null(only_aaaa(w, "four.lan"));
+	w->conf->modules |= 1 << MODULE_dns64;
+	assert_non_null(only_aaaa(w, "ipv4only.arpa"));
+	assert_memory_equal(only_aaaa(w, "ipv4only.arpa"), ipv4only, 16);
+	assert_int_equal(w->v.records[0].rr.count, 2);
+	assert_non_null(only_aaaa(w, "four.lan"));
+	assert_memory_equal(only_aaaa(w, "four.lan"), hint, 16);
+	assert_int_equal(only_aaaa(w, "six.lan")[0], 0xfd);
+	assert_int_equal(ask(w, "ipv4only.arpa", TYPE_A)->records[0].rr.type, TYPE_A);
+	w->conf->flags |= CONF_DNS64_DISABLE;
+	assert_null(only_aaaa(w, "ipv4only.arpa"));
+	assert_null(only_aaaa(w, "four.lan"));
+}
+
 static void special_names_are_answered_here(void **state)
 {
 	struct world *w = *state;
@@ -380,6 +414,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(usual_names_are_resolved_and_plain),
 		T(special_names_are_answered_here),
+		T(local_names_get_aaaa_by_dns64),
 		T(neighbours_of_special_names_are_not_special),
 		T(special_names_go_where_a_rule_sends_them),
 		T(hints_answer_both_ways_and_tell_nodata),

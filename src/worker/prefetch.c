@@ -94,6 +94,7 @@ void prefetch_start(struct worker *w, const struct query *q, const struct route 
 			.type = q->qtype,
 			.rclass = q->qclass,
 			.checking_disabled = q->flags & FLAG_CD,
+			.as_is = q->flags & FLAG_CD,
 			.refresh = true,
 			.route = *route,
 		},

@@ -24,7 +24,7 @@ struct question {
 	uint64_t domain;
 	uint32_t flags;
 	uint16_t type, rclass;
-	bool cd, no_cache, cache_only, refresh;
+	bool cd, as_is, no_cache, cache_only, refresh;
 	uint64_t generation; /* who comes after a clear must not get what was before */
 	uint8_t name_len;
 	uint8_t name[NAME_MAX_LEN]; /* lower case */

@@ -27,6 +27,7 @@ static void question_fill(
 	out->type = q->iter.type;
 	out->rclass = q->iter.rclass;
 	out->cd = q->iter.checking_disabled;
+	out->as_is = q->iter.as_is;
 	out->no_cache = q->iter.no_cache;
 	out->cache_only = q->cache_only;
 	out->refresh = q->iter.refresh;
@@ -43,7 +44,7 @@ static void question_fill(
 static bool question_equal(const struct question *a, const struct question *b)
 {
 	return a->hash == b->hash && a->type == b->type && a->rclass == b->rclass &&
-	       a->cd == b->cd && a->no_cache == b->no_cache &&
+	       a->cd == b->cd && a->as_is == b->as_is && a->no_cache == b->no_cache &&
 	       a->cache_only == b->cache_only && a->refresh == b->refresh &&
 	       a->generation == b->generation && a->domain == b->domain &&
 	       a->flags == b->flags && a->name_len == b->name_len &&

@@ -154,6 +154,7 @@ static void decide(const struct asked *a, struct policy_verdict *v)
 		.client = a->client->peer.from,
 		.server = a->client->peer.to,
 		.tcp = a->via != TRANSPORT_UDP,
+		.as_is = a->q->flags & FLAG_CD,
 	};
 	arena_reset(w->arena);
 	policy_decide(w->conf, &pq, w->arena, 0, v);
@@ -182,6 +183,7 @@ static enum server_outcome resolve(const struct asked *a, const struct route *ro
 			.rclass = q->qclass,
 			.checking_disabled =
 				q->flags & FLAG_CD || clock_spares(w, q->name),
+			.as_is = q->flags & FLAG_CD,
 			.no_cache = route->flags & CONF_NO_CACHE,
 			.route = *route,
 		},

@@ -33,6 +33,7 @@ struct iter *stale_find(const struct resolution *s)
 		.type = q->type,
 		.rclass = q->rclass,
 		.checking_disabled = q->cd,
+		.as_is = q->as_is,
 		.stale = true,
 		.route = s->route,
 	};

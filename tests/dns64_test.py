@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""DNS64 (RFC 6147, 8880): AAAA made of A."""
+
+import dns.flags
+import dns.reversename
+import pytest
+
+import helpers
+from authority import Authority
+
+DNS64 = "modules = { dns64 = '2001:db8:64::' }\n"
+RECORDS = {
+	('four.own.com.', 'A'): (3000, '192.0.2.1'),
+	('six.own.com.', 'AAAA'): (3000, '2001:db8::1'),
+	('six.own.com.', 'A'): (3000, '192.0.2.1'),
+	('mapped.own.com.', 'AAAA'): (3000, '::ffff:192.0.2.7'),
+	('mapped.own.com.', 'A'): (3000, '192.0.2.1'),
+	('alias.own.com.', 'CNAME'): (3000, 'four.own.com.'),
+}
+MADE = '2001:db8:64::c000:201'
+
+
+@pytest.fixture
+def own():
+	with Authority('own.com.', RECORDS, negative_ttl=50) as server:
+		yield server
+
+
+def addresses(reply):
+	assert helpers.rcode_of(reply) == 'NOERROR', reply
+	return [item.to_text() for rrset in reply.answer for item in rrset
+		if rrset.rdtype == dns.rdatatype.AAAA]
+
+
+def test_aaaa_are_made_of_a(shoals, own):
+	shoal = shoals(DNS64 + own.stub())
+	for _ in range(4):  # the last ones are finished answers of the cache
+		for name in ('four.own.com', 'mapped.own.com', 'alias.own.com'):
+			for do in (False, True):
+				reply = shoal.ask(name, 'AAAA', do=do)
+				assert addresses(reply) == [MADE]
+				assert not reply.flags & dns.flags.AD
+		assert addresses(shoal.ask('six.own.com', 'AAAA')) == ['2001:db8::1']
+		assert addresses(shoal.ask('four.own.com', 'AAAA', do=True, cd=True)) == []
+		assert addresses(shoal.ask('four.own.com', 'A')) == []
+		assert helpers.rcode_of(shoal.ask('nx.own.com', 'AAAA')) == 'NXDOMAIN'
+	assert shoal.ask('four.own.com', 'AAAA').answer[0].ttl <= 50
+	total = shoal.stats()['total']
+	assert total['answers_dns64'] >= 3 and total['answers_fast'] >= 3
+
+
+def test_names_known_here(shoals, own):
+	shoal = shoals(DNS64 + "modules = { 'hints' }\nhints['four.lan'] = '192.0.2.1'\n" + own.stub())
+	assert sorted(addresses(shoal.ask('ipv4only.arpa', 'AAAA'))) == [
+		'2001:db8:64::c000:aa', '2001:db8:64::c000:ab']
+	assert addresses(shoal.ask('ipv4only.arpa', 'AAAA', cd=True, do=True)) == []
+	assert addresses(shoal.ask('four.lan', 'AAAA')) == [MADE]
+
+
+def test_the_names_of_made_addresses(shoals):
+	with Authority('2.0.192.in-addr.arpa.',
+			{('1.2.0.192.in-addr.arpa.', 'PTR'): (3000, 'four.own.com.')}) as server:
+		shoal = shoals(DNS64 + server.stub())
+		name = dns.reversename.from_address(MADE).to_text()
+		for _ in range(3):
+			reply = shoal.ask(name, 'PTR')
+			assert helpers.rcode_of(reply) == 'NOERROR'
+			assert [rrset[0].to_text() for rrset in reply.answer] == [
+				'1.2.0.192.in-addr.arpa.', 'four.own.com.']
+			assert reply.answer[0].ttl <= 60
+
+
+def test_with_and_without_it_never_mix(shoals, own):
+	shoal = shoals("if worker.id == 'b' then\n%send\n" % DNS64 + own.stub(), start=False)
+	shoal.names = ['a', 'b']
+	shoal.start()
+	for _ in range(4):
+		assert addresses(shoal.ask_at('b', 'four.own.com', 'AAAA')) == [MADE]
+		assert addresses(shoal.ask_at('a', 'four.own.com', 'AAAA')) == []
+
+
+def test_a_view_switches_it_off(shoals, own):
+	# a STUB rule of policy would be the last one
+	shoal = shoals(DNS64 + "modules = { 'view' }\n"
+		"view:addr('127.0.0.9', policy.all(policy.FLAGS('DNS64_DISABLE')))\n" +
+		own.stub().replace('policy.add(', "view:addr('127.0.0.0/8', "))
+	for _ in range(4):
+		for name in ('four.own.com', 'alias.own.com', 'ipv4only.arpa'):
+			assert addresses(shoal.ask(name, 'AAAA')), name
+			assert addresses(shoal.ask(name, 'AAAA', source='127.0.0.9')) == [], name
