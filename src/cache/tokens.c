@@ -121,11 +121,12 @@ void tokens_close(struct tokens *t)
 	free(t);
 }
 
-/* When a row's batches end; a time that no lease makes counts as passed. */
+/* When a row's batches end; a time that no lease makes counts as passed. The clock's upper
+ * bits are not in the row: after 203 days they are not 0. */
 static uint64_t end_of(uint64_t row, uint64_t now_us)
 {
-	const uint64_t end = row & END_MAX;
-	return end > now_us && end - now_us <= AHEAD_MAX_US ? end : now_us;
+	const uint64_t ahead = (row - now_us) & END_MAX;
+	return ahead <= AHEAD_MAX_US ? now_us + ahead : now_us;
 }
 
 static uint64_t *find_row(

@@ -41,6 +41,16 @@ static void one_instance_or_sixteen_give_the_same_ceiling(void **state)
 	}
 }
 
+static void a_host_that_is_up_for_long_limits_too(void **state)
+{
+	struct help *h = *state;
+	static const struct tokens_limit limit = { .per_s = 100, .burst = 100 };
+	const uint32_t client = 9;
+	h->now.mono_us = (INT64_C(1) << 44) - 500000; /* 203 days, and on */
+	assert_in_range(pressed(h, 1, 1000, 10, &limit, &client), 1000, 1200);
+	assert_in_range(pressed(h, 1, 1000, 10, &limit, &client), 900, 1200);
+}
+
 static void clients_and_groups_do_not_share(void **state)
 {
 	struct help *h = *state;
@@ -139,6 +149,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, help_setup_none, help_teardown)
 	const struct CMUnitTest tests[] = {
 		T(one_instance_or_sixteen_give_the_same_ceiling),
+		T(a_host_that_is_up_for_long_limits_too),
 		T(clients_and_groups_do_not_share),
 		T(damage_gives_a_burst_and_never_locks_out),
 		T(on_a_disk_each_has_its_own_and_nothing_is_written),
