@@ -394,6 +394,7 @@ def test_stop_sends_goaway_and_answers(shoals, tmp_path):
 
 
 @pytest.mark.seconds(100)
+@helpers.tries(3)
 def test_rolling_restart_under_h2load(shoals, tmp_path):
 	secure = Secure(shoals, tmp_path, kind='doh2', count=2)
 	path = 'https://127.0.0.1:%d%s' % (secure.port, get_path(helpers.make_query(KNOWN)))

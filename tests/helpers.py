@@ -2,6 +2,7 @@
 """Asking and judging: queries by dnspython, rows of expect.json, processes to test."""
 
 import itertools
+import functools
 import json
 import os
 import re
@@ -41,6 +42,23 @@ def program(name):
 
 
 # -- queries ---------------------------------------------------------------------------
+
+def tries(count):
+	"""For what depends on the clock: a machine that was busy elsewhere gets another try; one must succeed whole."""
+	def decorate(test):
+		@functools.wraps(test)
+		def again(*arguments, **named):
+			for left in range(count - 1, -1, -1):
+				try:
+					return test(*arguments, **named)
+				except (AssertionError, ProcessLookupError) as error:
+					if not left:
+						raise
+					print('once more: %s' % str(error)[:500])
+			return None
+		return again
+	return decorate
+
 
 def make_query(name, rtype='A', rclass='IN', rd=True, do=False, cd=False, edns=0,
 		payload=1232, options=None, nsid=False):

@@ -15,6 +15,7 @@ def address(reply):
 	return [rdata.address for rdata in reply.answer[-1]]
 
 
+@helpers.tries(3)
 def test_a_popular_name_is_refreshed_before_its_end(shoals):
 	with Authority('hot.com.', {('www.hot.com.', 'A'): (12, '192.0.2.1')}) as server:
 		shoal = shoals(PREDICT + server.stub())
@@ -78,6 +79,7 @@ def test_without_the_module_nothing_is_refreshed(shoals):
 		assert total['prefetches'] == 0
 
 
+@helpers.tries(3)
 def test_a_server_that_is_gone_costs_clients_nothing_before_the_end(shoals):
 	with Authority('hot.com.', {('www.hot.com.', 'A'): (15, '192.0.2.1')}) as server:
 		shoal = shoals(PREDICT + server.stub())

@@ -274,6 +274,7 @@ def crash_while_asking(shoal, bad):
 	return results
 
 
+@helpers.tries(3)
 def test_a_question_that_ends_a_process_is_refused_and_its_neighbours_answered(shoals, request):
 	shoal = shoals(SLOW, count=1)
 	if 'SHOAL_SANITIZED' in os.environ:

@@ -190,10 +190,17 @@ static bool was_there(struct iter *it, const struct frame *f, uint16_t type)
 	       s.meta.rank >= RANK_ANSWER;
 }
 
+/* Of top-level domains and the root new names are everybody's: one client's noise must not deny
+ * them to all, and their servers bear more than any that this quota is for. */
+static bool is_everybodys(const uint8_t *zone)
+{
+	return name_labels(zone) <= 1;
+}
+
 bool aggressive_may_ask(struct iter *it, struct frame *f)
 {
-	if (f->cut == f->counted || !it->env.pages || f->cut->forward ||
-		f->purpose == FOR_TRUST)
+	if (f->cut == f->counted || is_everybodys(f->cut->zone) || !it->env.pages ||
+		f->cut->forward || f->purpose == FOR_TRUST)
 		return true;
 	f->counted = f->cut;
 	if (name_equal(f->name, f->cut->zone) ||

@@ -235,7 +235,7 @@ int shard_vouch(struct shard_steer *s, const struct sockaddr *client, socklen_t 
 	const uint64_t until =
 		((uint64_t)now.tv_sec + seconds) * 1000000000u + (uint64_t)now.tv_nsec;
 	const int e = bpf_map_set(s->fds[STEER_MAP_vouched], &flow, &until, 0);
-	uint64_t last = __atomic_load_n(&s->head->vouched_until, __ATOMIC_RELAXED);
+	__u64 last = __atomic_load_n(&s->head->vouched_until, __ATOMIC_RELAXED);
 	while (!e && last < until &&
 		!__atomic_compare_exchange_n(&s->head->vouched_until, &last, until,
 			false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))

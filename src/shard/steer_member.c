@@ -25,7 +25,7 @@ void steer_lock(struct shard_steer *s)
 {
 	enum { PATIENCE_MS = 1000 };
 	const uint64_t me = self();
-	uint64_t holder = 0;
+	__u64 holder = 0;
 	for (int ms = 0; !__atomic_compare_exchange_n(&s->head->lock, &holder, me,
 		     false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 		ms++) {
@@ -42,7 +42,7 @@ void steer_lock(struct shard_steer *s)
 
 void steer_unlock(struct shard_steer *s)
 {
-	uint64_t me = s->self;
+	__u64 me = s->self;
 	__atomic_compare_exchange_n(
 		&s->head->lock, &me, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
