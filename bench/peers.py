@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Shoal and its peers as children on one lab: a configuration each, alike where it counts.
 
-Nobody validates, everybody starts from the lab's root hints, has one thread (or instance)
-for each unit of its row, 50 MB or more of cache and its own defaults otherwise. No service
-is touched: files are in a temporary folder, and what was started here is ended by its pid.
+Nobody validates (cold.py adds the anchor), everybody starts from the lab's root hints, has
+one thread (or instance) for each unit of its row, 50 MB or more of cache and its own defaults
+otherwise. No service is touched: files are in a temporary folder, and what was started here is
+ended by its pid.
 """
 
 import os
@@ -186,6 +187,7 @@ class Peer:
 	def __init__(self, kind, units, folder, hints, port):
 		self.kind, self.units, self.port = kind, units, port
 		self.hints = hints
+		self.text = KINDS[kind][2]
 		self.folder = os.path.join(folder, '%s%d' % (kind, units))
 		self.children = []
 
@@ -194,12 +196,12 @@ class Peer:
 		return '%s x%d' % (self.kind, self.units)
 
 	def start(self):
-		_, file_name, text, command = KINDS[self.kind]
+		_, file_name, _, command = KINDS[self.kind]
 		shutil.rmtree(self.folder, ignore_errors=True)
 		os.makedirs(os.path.join(self.folder, 'cache'))
 		self.conf = os.path.join(self.folder, file_name)
 		with open(self.conf, 'w') as out:
-			out.write(text.format(port=self.port, hints=self.hints, folder=self.folder,
+			out.write(self.text.format(port=self.port, hints=self.hints, folder=self.folder,
 				units=self.units))
 		env = dict(os.environ, SHOAL_RUN=self.folder)
 		env.pop('SYSTEMD_INSTANCE', None)
