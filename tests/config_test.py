@@ -16,18 +16,6 @@ local systemd_instance = os.getenv("SYSTEMD_INSTANCE")
 modules.load('nsid')
 nsid.name(systemd_instance)
 """
-KIND_SNIPPET = """\
-local systemd_instance = os.getenv("SYSTEMD_INSTANCE")
-if string.match(systemd_instance, '^dns') then
-	net.listen('127.0.0.1', 53, { kind = 'dns' })
-elseif string.match(systemd_instance, '^tls') then
-	net.listen('127.0.0.1', 853, { kind = 'tls' })
-elseif string.match(systemd_instance, '^doh') then
-	net.listen('127.0.0.1', 443, { kind = 'doh2' })
-else
-	panic("Use kresd@dns*, kresd@tls* or kresd@doh* instance names")
-end
-"""
 
 
 @pytest.fixture
@@ -57,14 +45,14 @@ def check(folder, text, instance='dns1', timeout=30):
 
 
 @pytest.mark.parametrize('instance', ['dns1', 'dns2', 'tls', 'doh', 'tls-7'])
-@pytest.mark.parametrize('text', [NSID_SNIPPET, KIND_SNIPPET, NSID_SNIPPET + KIND_SNIPPET])
+@pytest.mark.parametrize('text', [NSID_SNIPPET, helpers.KIND_SNIPPET, NSID_SNIPPET + helpers.KIND_SNIPPET])
 def test_the_documented_snippets_run_as_they_stand(folder, text, instance):
 	assert check(folder, text, instance).returncode == 0
 	assert sorted(os.listdir(folder / 'run')) == []    # a check changes nothing
 
 
 def test_the_snippet_stops_an_instance_of_another_name(folder):
-	done = check(folder, KIND_SNIPPET, 'web')
+	done = check(folder, helpers.KIND_SNIPPET, 'web')
 	assert done.returncode == 1
 	assert 'shoal.lua:9:' in done.output and 'instance names' in done.output
 

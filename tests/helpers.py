@@ -43,6 +43,21 @@ def program(name):
 
 # -- queries ---------------------------------------------------------------------------
 
+# From the documentation of that deployment style: it must run as it stands.
+KIND_SNIPPET = """\
+local systemd_instance = os.getenv("SYSTEMD_INSTANCE")
+if string.match(systemd_instance, '^dns') then
+	net.listen('127.0.0.1', 53, { kind = 'dns' })
+elseif string.match(systemd_instance, '^tls') then
+	net.listen('127.0.0.1', 853, { kind = 'tls' })
+elseif string.match(systemd_instance, '^doh') then
+	net.listen('127.0.0.1', 443, { kind = 'doh2' })
+else
+	panic("Use kresd@dns*, kresd@tls* or kresd@doh* instance names")
+end
+"""
+
+
 def tries(count):
 	"""For what depends on the clock: a machine that was busy elsewhere gets another try; one must succeed whole."""
 	def decorate(test):

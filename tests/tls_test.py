@@ -425,23 +425,11 @@ def test_status_tells_connections_by_kind(shoals, tmp_path):
 		assert told['dot']['open'] == 1 and told['doh']['accepted'] == 0 and told['handshakes']['done'] == 1
 
 
-SNIPPET = """
-local systemd_instance = os.getenv("SYSTEMD_INSTANCE")
-if string.match(systemd_instance, '^dns') then
-	net.listen('127.0.0.1', 53, { kind = 'dns' })
-elseif string.match(systemd_instance, '^tls') then
-	net.listen('127.0.0.1', 853, { kind = 'tls' })
-elseif string.match(systemd_instance, '^doh') then
-	net.listen('127.0.0.1', 443, { kind = 'doh2' })
-else
-	panic("Use kresd@dns*, kresd@tls* or kresd@doh* instance names")
-end
-"""
 
 
 def test_the_documented_instances_serve_each_its_kind(lab, binaries, tmp_path, memory):
 	conf = tmp_path / 'shoal.lua'
-	conf.write_text(SNIPPET)
+	conf.write_text(helpers.KIND_SNIPPET)
 	env = dict(os.environ, SHOAL_RUN=memory)
 	shoal = subprocess.Popen([helpers.program('shoal'), 'run', '-c', str(conf), 'dns1', 'tls', 'doh'], env=env,
 		stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,20 +20,6 @@ static const struct option options[] = {
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
-
-/* CPUs that this process may use: sched_getaffinity(2), for up to 8,192 of them. */
-static size_t usable_cpus(void)
-{
-	size_t size = CPU_ALLOC_SIZE(8192);
-	cpu_set_t *set = CPU_ALLOC(8192);
-	int count = 0;
-	if (set && sched_getaffinity(0, size, set) == 0)
-		count = CPU_COUNT_S(size, set);
-	CPU_FREE(set);
-	if (count < 1)
-		return 1;
-	return count < STATS_INSTANCES_MAX ? (size_t)count : STATS_INSTANCES_MAX;
-}
 
 /* 1..STATS_INSTANCES_MAX, or 0 and a line that says so. */
 static size_t read_count(const char *text)
@@ -147,5 +132,6 @@ int cli_run(int argc, char **argv)
 		if (!names_are_fine(given, count))
 			return EXIT_USAGE;
 	}
-	return run(conf, given, count ? count : usable_cpus(), guard);
+	return run(conf, given, count ? count : super_usable_cpus(STATS_INSTANCES_MAX),
+		guard);
 }

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,14 +134,6 @@ static bool add_fds_as(struct plan *p, const char *text)
 	}
 	p->fds_as[p->fds_count++] = text;
 	return true;
-}
-
-static unsigned usable_cpus(void)
-{
-	cpu_set_t set;
-	const int count =
-		sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-	return count > 0 ? (unsigned)count : 1;
 }
 
 /* -1: go on; else an exit code. */
@@ -430,7 +421,7 @@ int shard_cmd_exec(int argc, char **argv)
 		return EXEC_USAGE;
 	}
 	if (!p.count)
-		p.count = usable_cpus();
+		p.count = (unsigned)super_usable_cpus(INSTANCES_MAX);
 	p.program = argv + optind;
 	return run(&p);
 }

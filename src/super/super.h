@@ -54,6 +54,8 @@ struct super_seen {
 /* Until told to stop. Exit code: 0 all stopped well, 1 could not start or not all did.
  */
 int super_run(const struct super_plan *plan);
+/* CPUs that this process may use: sched_getaffinity(2), for up to 8,192 of them; 1 to `most`. */
+size_t super_usable_cpus(size_t most);
 /* For `asked`: the i-th instance. */
 struct super_seen super_look(size_t i);
 /* A line of the log, as of the supervisor. */
