@@ -458,16 +458,23 @@ static uint64_t ms_of(const struct now *now)
 	return (uint64_t)now->mono_us / 1000;
 }
 
-bool pages_may_ask(struct pages *p, const uint8_t *zone, const struct now *now)
+bool pages_may_ask(
+	struct pages *p, const uint8_t *zone, const struct now *now, bool *uncounted)
 {
 	const struct quota q = quota_of(p);
-	return quota_take(&q, root_id(p, 0, zone), ms_of(now));
+	const enum quota_verdict v = quota_take(&q, root_id(p, 0, zone), ms_of(now));
+	*uncounted = v == QUOTA_FREE;
+	return v != QUOTA_FULL;
 }
 
-void pages_vain(struct pages *p, const uint8_t *zone, const struct now *now)
+void pages_vain(
+	struct pages *p, const uint8_t *zone, const struct now *now, bool uncounted)
 {
 	const struct quota q = quota_of(p);
-	quota_start(&q, root_id(p, 0, zone), ms_of(now));
+	if (uncounted)
+		quota_add(&q, root_id(p, 0, zone), ms_of(now));
+	else
+		quota_start(&q, root_id(p, 0, zone), ms_of(now));
 }
 
 void pages_fruitful(struct pages *p, const uint8_t *zone, const struct now *now)

@@ -52,9 +52,12 @@ bool pages_add(struct pages *p, uint64_t domain, const uint8_t *zone,
 /* --- zones whose denials prove nothing for other names --------------------------- */
 
 /* One more name of this zone that nobody knows is to be asked for. False: too many were in
- * vain. Free for zones that pages_vain was never said of. */
-bool pages_may_ask(struct pages *p, const uint8_t *zone, const struct now *now);
-/* A denial of an opt-out or online-signed zone came: from now on its new names count. */
-void pages_vain(struct pages *p, const uint8_t *zone, const struct now *now);
+ * vain. *uncounted: pages_vain was never said of this zone. */
+bool pages_may_ask(
+	struct pages *p, const uint8_t *zone, const struct now *now, bool *uncounted);
+/* A denial of an opt-out or online-signed zone came: from now on its new names count, and
+ * this one, if it was `uncounted`. */
+void pages_vain(
+	struct pages *p, const uint8_t *zone, const struct now *now, bool uncounted);
 /* The name was there. */
 void pages_fruitful(struct pages *p, const uint8_t *zone, const struct now *now);

@@ -511,17 +511,20 @@ static void quota_holds_only_zones_that_are_asked_in_vain(void **state)
 	struct help *h = *state;
 	struct pages *p = open_pages(h), *q = open_pages(h);
 	unsigned taken = 0;
+	bool uncounted = false;
 	for (unsigned i = 0; i < 10000; i++)
-		assert_true(pages_may_ask(p, help_name("free"), &h->now));
-	pages_vain(p, help_name("vain"), &h->now);
-	while (pages_may_ask(taken % 2 ? p : q, help_name("VAIN"), &h->now))
+		assert_true(pages_may_ask(p, help_name("free"), &h->now, &uncounted));
+	assert_true(uncounted);
+	pages_vain(p, help_name("vain"), &h->now, false);
+	while (pages_may_ask(taken % 2 ? p : q, help_name("VAIN"), &h->now, &uncounted))
 		taken++;
 	assert_int_equal(taken, LIMIT_ZONE_NEW_NAMES_BURST - 1);
 	/* of the host, and a second later so many again */
-	assert_false(pages_may_ask(q, help_name("vain"), &h->now));
+	assert_false(pages_may_ask(q, help_name("vain"), &h->now, &uncounted));
 	for (unsigned ms = 0; ms < 10000; ms += 10) {
 		tell_time(h, 10);
-		while (pages_may_ask(ms % 20 ? p : q, help_name("vain"), &h->now))
+		while (pages_may_ask(
+			ms % 20 ? p : q, help_name("vain"), &h->now, &uncounted))
 			taken++;
 	}
 	assert_in_range(taken,
@@ -529,10 +532,30 @@ static void quota_holds_only_zones_that_are_asked_in_vain(void **state)
 		LIMIT_ZONE_NEW_NAMES_BURST + 10 * LIMIT_ZONE_NEW_NAMES + 1);
 	/* names that are there make room */
 	pages_fruitful(q, help_name("vain"), &h->now);
-	assert_true(pages_may_ask(p, help_name("vain"), &h->now));
-	assert_true(pages_may_ask(p, help_name("free"), &h->now));
+	assert_true(pages_may_ask(p, help_name("vain"), &h->now, &uncounted));
+	assert_true(pages_may_ask(p, help_name("free"), &h->now, &uncounted));
 	pages_close(p);
 	pages_close(q);
+}
+
+/* A burst to a zone of which nothing is known yet: all of it passes, and counts. */
+static void quota_counts_what_passed_before_it_began(void **state)
+{
+	struct help *h = *state;
+	struct pages *p = open_pages(h);
+	const unsigned burst = LIMIT_ZONE_NEW_NAMES_BURST + LIMIT_ZONE_NEW_NAMES;
+	bool uncounted = false;
+	for (unsigned i = 0; i < burst; i++)
+		assert_true(pages_may_ask(p, help_name("vain"), &h->now, &uncounted));
+	assert_true(uncounted);
+	for (unsigned i = 0; i < burst; i++)
+		pages_vain(p, help_name("vain"), &h->now, true);
+	assert_false(pages_may_ask(p, help_name("vain"), &h->now, &uncounted));
+	tell_time(h, 990);
+	assert_false(pages_may_ask(p, help_name("vain"), &h->now, &uncounted));
+	tell_time(h, 20);
+	assert_true(pages_may_ask(p, help_name("vain"), &h->now, &uncounted));
+	pages_close(p);
 }
 
 static int setup_large(void **state)
@@ -561,6 +584,7 @@ int main(void)
 		TEST(torture),
 		TEST(flipped_byte_is_a_miss_and_counted),
 		TEST(quota_holds_only_zones_that_are_asked_in_vain),
+		TEST(quota_counts_what_passed_before_it_began),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

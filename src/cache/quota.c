@@ -4,7 +4,7 @@
  * written: {tag 16 | level 16 | milliseconds 32}. */
 #include "cache/quota.h"
 
-enum { WAYS = 8, TRIES = 8, AHEAD_MS = 1000 };
+enum { WAYS = 8, TRIES = 8, AHEAD_MS = 1000, LEVEL_MAX = 60000 };
 
 struct bucket {
 	uint64_t *word;
@@ -68,18 +68,18 @@ static bool put(const struct quota *q, struct bucket *b, uint64_t hash, uint32_t
 		b->word, &b->was, is, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-bool quota_take(const struct quota *q, uint64_t hash, uint64_t ms)
+enum quota_verdict quota_take(const struct quota *q, uint64_t hash, uint64_t ms)
 {
 	for (unsigned i = 0; i < TRIES; i++) {
 		struct bucket b = find(q, hash, ms);
 		if (!b.mine)
-			return true;
+			return QUOTA_FREE;
 		if (b.level >= q->full)
-			return false;
+			return QUOTA_FULL;
 		if (put(q, &b, hash, b.level + 1, ms))
-			return true;
+			return QUOTA_TAKEN;
 	}
-	return true; /* everybody writes here: not worth a refusal */
+	return QUOTA_TAKEN; /* everybody writes here: not worth a refusal */
 }
 
 void quota_give(const struct quota *q, uint64_t hash, uint32_t count, uint64_t ms)
@@ -97,4 +97,14 @@ void quota_start(const struct quota *q, uint64_t hash, uint64_t ms)
 	struct bucket b = find(q, hash, ms);
 	if (!b.mine)
 		(void)put(q, &b, hash, 1, ms);
+}
+
+void quota_add(const struct quota *q, uint64_t hash, uint64_t ms)
+{
+	for (unsigned i = 0; i < TRIES; i++) {
+		struct bucket b = find(q, hash, ms);
+		const uint32_t level = b.mine ? b.level : 0;
+		if (level >= LEVEL_MAX || put(q, &b, hash, level + 1, ms))
+			return;
+	}
 }

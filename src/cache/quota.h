@@ -14,9 +14,18 @@ struct quota {
 	uint32_t full;       /* at most 60000 */
 };
 
-/* `ms`: of CLOCK_MONOTONIC. One more into the bucket; false: it is full. */
-bool quota_take(const struct quota *q, uint64_t hash, uint64_t ms);
+enum quota_verdict {
+	QUOTA_FREE, /* it has no bucket */
+	QUOTA_TAKEN,
+	QUOTA_FULL,
+};
+
+/* `ms`: of CLOCK_MONOTONIC. One more into the bucket. */
+enum quota_verdict quota_take(const struct quota *q, uint64_t hash, uint64_t ms);
 /* So many out of it. */
 void quota_give(const struct quota *q, uint64_t hash, uint32_t count, uint64_t ms);
 /* From now on it has a bucket. */
 void quota_start(const struct quota *q, uint64_t hash, uint64_t ms);
+/* One that was FREE when it passed joins the bucket now, full or not: many may have passed
+ * before the first of them started it. */
+void quota_add(const struct quota *q, uint64_t hash, uint64_t ms);

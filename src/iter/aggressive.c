@@ -174,10 +174,12 @@ void aggressive_learn(struct iter *it, struct frame *f)
 		else if (store_is_denial(set->rr.type) && !learn_denial(it, f, set))
 			vain = true;
 	}
-	if (vain && negative && f->server)
-		pages_vain(it->env.pages, f->cut->zone, &it->now);
-	else if (!negative && f->server)
+	if (vain && negative && f->server) {
+		pages_vain(it->env.pages, f->cut->zone, &it->now, f->uncounted);
+		f->uncounted = false;
+	} else if (!negative && f->server) {
 		pages_fruitful(it->env.pages, f->cut->zone, &it->now);
+	}
 }
 
 /* --- asking too much in vain ------------------------------------------------------ */
@@ -203,8 +205,9 @@ bool aggressive_may_ask(struct iter *it, struct frame *f)
 		f->cut->forward || f->purpose == FOR_TRUST)
 		return true;
 	f->counted = f->cut;
+	f->uncounted = false;
 	if (name_equal(f->name, f->cut->zone) ||
-		pages_may_ask(it->env.pages, f->cut->zone, &it->now) ||
+		pages_may_ask(it->env.pages, f->cut->zone, &it->now, &f->uncounted) ||
 		was_there(it, f, f->type) || was_there(it, f, TYPE_CNAME))
 		return true;
 	counter_up(it->env.counters, zone_names_refused);

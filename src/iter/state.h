@@ -175,6 +175,7 @@ struct frame {
 	struct cut *given_up; /* before the delegation was fetched anew */
 
 	const struct cut *counted; /* aggressive_may_ask was asked for it */
+	bool uncounted; /* and let the name pass: its zone had no quota yet */
 
 	unsigned min_labels; /* labels that the next minimised question has at least */
 	unsigned min_count;
