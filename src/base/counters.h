@@ -99,6 +99,11 @@
 	X(upstream_timeouts, COUNTER, "Queries that no server answered in time")       \
 	X(upstream_late, COUNTER, "Answers that came after their time-out")            \
 	X(upstream_late_shed, COUNTER, "Late answers no longer waited for: too many")  \
+	X(upstream_ports_reused, COUNTER,                                              \
+		"Queries over UDP by a socket that the same server just answered")     \
+	X(upstream_ports_strays, COUNTER,                                              \
+		"Sockets kept for such queries, closed: something came unasked")       \
+	X(upstream_ports_shed, COUNTER, "Such sockets closed: too many")               \
 	X(upstream_unreachable, COUNTER, "Queries that could not be sent")             \
 	X(upstream_bytes, COUNTER, "Bytes received from servers")                      \
 	X(upstream_mismatch, COUNTER, "Answers ignored: wrong id or question")         \

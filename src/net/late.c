@@ -63,10 +63,11 @@ void late_mark(
 	out->hash = hash_of(l, msg, msg + HEADER, out->len);
 }
 
-static bool fits(const struct late_socket *s, const uint8_t *msg, size_t len)
+bool late_fits(const struct late *l, const struct late_mark *mark, const uint8_t *msg,
+	size_t len)
 {
-	return len >= HEADER + (size_t)s->mark.len && msg[2] & QR &&
-	       hash_of(s->late, msg, msg + HEADER, s->mark.len) == s->mark.hash;
+	return mark->len && len >= HEADER + (size_t)mark->len && msg[2] & QR &&
+	       hash_of(l, msg, msg + HEADER, mark->len) == mark->hash;
 }
 
 /* Out of the list; the descriptor is the caller's. */
@@ -95,7 +96,7 @@ static void ready(void *ctx, unsigned events)
 	(void)events;
 	for (int i = 0; i < READS; i++) {
 		const ssize_t n = recv(s->fd, msg, sizeof(msg), MSG_DONTWAIT);
-		if (n < 0 || !fits(s, msg, (size_t)n))
+		if (n < 0 || !late_fits(s->late, &s->mark, msg, (size_t)n))
 			continue;
 		struct late *l = s->late;
 		const struct addr server = s->server;

@@ -32,6 +32,9 @@ struct late *late_new(struct loop *l, struct random *rnd, struct counters *count
 void late_free(struct late *l);
 void late_mark(
 	const struct late *l, const uint8_t *msg, size_t len, struct late_mark *out);
+/* Is this message the answer to that question? */
+bool late_fits(const struct late *l, const struct late_mark *mark, const uint8_t *msg,
+	size_t len);
 /* Takes fd, which is connected to the server and not watched. */
 void late_keep(struct late *l, int fd, const struct addr *server,
 	const struct late_mark *mark, int64_t sent_us);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* net/upstream.c - one socket for each question, or a TCP connection that the next
- * question may inherit.
+/* net/upstream.c - a socket or TCP connection for each question, which the next question to
+ * the same server may inherit.
  *
  * Life of an ask: OPEN until it is cancelled or an event ends it. While the callback of
  * the last event runs it is OVER: not in flight any more, its memory not yet in use
@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "base/limits.h"
 #include "net/frame.h"
+#include "net/port.h"
 
 enum {
 	PORT_FIRST = 1024,
@@ -54,16 +55,18 @@ struct ask {
 	enum ask_state state;
 	uint32_t generation; /* raised when it ends: a callback may end it and start
 				another in its place */
-	int fd;              /* UDP */
-	struct watch watch;
 	struct timer timer;
 	struct addr server;
 	enum ask_event at_timer; /* what the timer's end means */
 	ask_fn *fn;
 	void *ctx;
-	struct conn *conn;     /* TCP */
-	struct late_mark mark; /* UDP */
+	struct conn *conn; /* TCP */
+	struct port *port; /* UDP, with what follows */
+	struct late_mark mark;
 	int64_t sent_us;
+	bool clean;    /* sent once, and nothing has come */
+	bool answered; /* what came, and is handed out, is the first and only thing: the
+			  answer */
 	struct ask *next_free;
 };
 
@@ -78,6 +81,7 @@ struct upstream {
 	struct random *rnd;
 	struct counters *counters;
 	struct late *late;
+	struct ports *ports;
 	struct ask_chunk *chunks;
 	struct ask *free;
 	size_t in_flight;
@@ -96,7 +100,7 @@ union upstream_control {
 	uint8_t bytes[64];
 };
 
-static void udp_ready(void *ctx, unsigned events);
+static void udp_ready(void *ctx);
 static void conn_ready(void *ctx, unsigned events);
 
 /* --- asks ------------------------------------------------------------------ */
@@ -112,8 +116,6 @@ static struct ask *ask_take(struct upstream *u)
 		chunk->next = u->chunks;
 		u->chunks = chunk;
 		for (int i = 0; i < ASKS_A_CHUNK; i++) {
-			chunk->asks[i].fd = -1;
-			chunk->asks[i].watch.fd = -1;
 			chunk->asks[i].next_free = u->free;
 			u->free = &chunk->asks[i];
 		}
@@ -123,6 +125,8 @@ static struct ask *ask_take(struct upstream *u)
 	a->upstream = u;
 	a->state = ASK_OPEN;
 	a->conn = NULL;
+	a->port = NULL;
+	a->clean = a->answered = false;
 	u->in_flight++;
 	return a;
 }
@@ -138,7 +142,13 @@ static void ask_end(struct ask *a)
 	a->generation++;
 	u->in_flight--;
 	loop_timer_clear(u->loop, &a->timer);
-	loop_unwatch_close(u->loop, &a->watch, &a->fd);
+	if (a->port) {
+		if (a->answered)
+			ports_keep(a->port);
+		else
+			ports_close(a->port);
+		a->port = NULL;
+	}
 	if (a->conn) {
 		a->conn->ask = NULL;
 		if (!a->conn->reading)
@@ -167,10 +177,9 @@ static void ask_timer(void *ctx)
 {
 	struct ask *a = ctx;
 	struct upstream *u = a->upstream;
-	if (a->at_timer == ASK_TIMEOUT && a->fd >= 0) {
-		const int fd = a->fd;
-		loop_unwatch(u->loop, &a->watch);
-		a->fd = -1;
+	if (a->at_timer == ASK_TIMEOUT && a->port) {
+		const int fd = ports_release(a->port);
+		a->port = NULL;
 		late_keep(u->late, fd, &a->server, &a->mark, a->sent_us);
 	}
 	ask_finish(a, a->at_timer);
@@ -252,7 +261,8 @@ static int socket_new(struct upstream *u, const struct addr *server, int type)
 {
 	const int family = server->family == 6 ? AF_INET6 : AF_INET;
 	int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 && (errno == EMFILE || errno == ENFILE) && late_shed(u->late))
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE) &&
+		(ports_shed(u->ports) || late_shed(u->late)))
 		fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
 		const int e = -errno;
@@ -285,29 +295,60 @@ static int socket_new(struct upstream *u, const struct addr *server, int type)
 /* --- UDP ------------------------------------------------------------------- */
 
 /* 0 or -errno. */
-static int udp_start(struct ask *a, const uint8_t *msg, size_t len)
+static int udp_send(struct ask *a, struct port *p, const uint8_t *msg, size_t len)
+{
+	a->port = p;
+	p->fn = udp_ready;
+	p->ctx = a;
+	return send(p->fd, msg, len, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* By the socket that an earlier question was answered to. */
+static bool udp_send_kept(struct ask *a, const uint8_t *msg, size_t len)
+{
+	struct port *p = ports_take(a->upstream->ports, &a->server);
+	if (!p)
+		return false;
+	if (!udp_send(a, p, msg, len))
+		return true;
+	/* an ICMP error came since, or our address is gone: not sent */
+	ports_close(p);
+	a->port = NULL;
+	return false;
+}
+
+/* By this socket, -1: a fresh one. 0 or -errno. */
+static int udp_send_by(struct ask *a, int fd, const uint8_t *msg, size_t len)
 {
 	struct upstream *u = a->upstream;
 	int e = 0;
-	late_mark(u->late, msg, len, &a->mark);
-	int fd = late_take(u->late, &a->server, &a->mark);
 	if (fd < 0) {
 		fd = socket_new(u, &a->server, SOCK_DGRAM);
 		if (fd < 0)
 			return fd;
 		e = socket_connect(fd, &a->server);
 	}
-	a->fd = fd;
-	a->sent_us = loop_now(u->loop)->mono_us;
-	if (!e)
-		e = loop_watch(u->loop, &a->watch, fd, LOOP_READ, udp_ready, a);
-	if (e)
-		return e;
+	struct port *p = e ? NULL : ports_add(u->ports, fd, &a->server);
+	if (!p) {
+		fd_close(&fd);
+		return e ? e : -ENOMEM;
+	}
+	e = udp_send(a, p, msg, len);
 	/* a full queue loses it as the network might: the time-out covers both */
-	if (send(fd, msg, len, MSG_NOSIGNAL) < 0 && errno != EAGAIN &&
-		errno != ECONNREFUSED)
-		return -errno;
-	return 0;
+	return e == -EAGAIN || e == -ECONNREFUSED ? 0 : e;
+}
+
+/* 0 or -errno. */
+static int udp_start(struct ask *a, const uint8_t *msg, size_t len)
+{
+	struct upstream *u = a->upstream;
+	late_mark(u->late, msg, len, &a->mark);
+	a->sent_us = loop_now(u->loop)->mono_us;
+	const int fd = late_take(u->late, &a->server, &a->mark);
+	a->clean = fd < 0;
+	if (fd < 0 && udp_send_kept(a, msg, len))
+		return 0;
+	return udp_send_by(a, fd, msg, len);
 }
 
 static bool was_fragmented(struct msghdr *m)
@@ -341,10 +382,14 @@ static bool udp_receive(struct ask *a)
 		.msg_control = &control,
 		.msg_controllen = sizeof(control),
 	};
-	const ssize_t n = recvmsg(a->fd, &m, MSG_DONTWAIT);
+	const ssize_t n = recvmsg(a->port->fd, &m, MSG_DONTWAIT);
+	if (n < 0 && errno == EAGAIN)
+		return false;
+	const bool clean = a->clean;
+	a->clean = false;
 	if (n < 0) /* an ICMP error may be forged: reading took it away, the wait goes
 		      on */
-		return errno != EAGAIN;
+		return true;
 	struct addr from;
 	/* what came between bind and connect may be anybody's */
 	if (!addr_from_sockaddr(&from, &name.sa) || !addr_equal(&from, &a->server))
@@ -353,12 +398,15 @@ static bool udp_receive(struct ask *a)
 		counter_up(u->counters, upstream_fragments);
 		return true;
 	}
-	return ask_deliver(a, u->scratch, (size_t)n);
+	a->answered = clean && late_fits(u->late, &a->mark, u->scratch, (size_t)n);
+	const bool open = ask_deliver(a, u->scratch, (size_t)n);
+	if (open)
+		a->answered = false;
+	return open;
 }
 
-static void udp_ready(void *ctx, unsigned events)
+static void udp_ready(void *ctx)
 {
-	(void)events;
 	struct ask *a = ctx;
 	for (int i = 0; i < MESSAGES_A_WAKEUP && udp_receive(a); i++)
 		;
@@ -632,6 +680,11 @@ size_t upstream_in_flight(const struct upstream *u)
 	return u->in_flight;
 }
 
+void upstream_network_changed(struct upstream *u)
+{
+	ports_forget(u->ports);
+}
+
 static void late_answer(void *ctx, const struct addr *server, int64_t rtt_us)
 {
 	struct upstream *u = ctx;
@@ -650,9 +703,10 @@ struct upstream *upstream_new(struct loop *l, const struct upstream_conf *conf,
 	u->rnd = rnd;
 	u->counters = counters;
 	u->late = late_new(l, rnd, counters, late_answer, u);
-	if (u->late)
+	u->ports = ports_new(l, rnd, counters);
+	if (u->late && u->ports)
 		return u;
-	free(u);
+	upstream_free(u);
 	return NULL;
 }
 
@@ -667,6 +721,7 @@ void upstream_free(struct upstream *u)
 	while (u->idle_first)
 		conn_expire(u->idle_first);
 	late_free(u->late);
+	ports_free(u->ports);
 	while (u->chunks) {
 		struct ask_chunk *next = u->chunks->next;
 		free(u->chunks);

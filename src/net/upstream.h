@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* net/upstream.h - ask servers: a connected UDP socket with a random port for each question, or TCP.
  *
- * Ports are drawn by us from the whole range 1024..65535 by the CSPRNG (the same for every instance) and fall
+ * A socket that brought the one answer to its question, and nothing else, is kept for the next question to the same
+ * server (net/port.h: why its port is as hard to guess). Ports are drawn by us from the whole range 1024..65535 by the CSPRNG (the same for every instance) and fall
  * back to the kernel's choice. Fragments: IP_PMTUDISC_OMIT, and answers that came in fragments are not accepted
  * where the kernel tells (IP_RECVFRAGSIZE). ICMP errors do not end the wait. Whether an answer fits is the asker's judgement:
  * each datagram from the asked address is handed over, and the wait goes on until cancelled or timed out. */
@@ -47,4 +48,6 @@ struct ask *upstream_ask(struct upstream *u, const struct addr *server, bool tcp
 /* Over: the callback is not called any more. Fine inside the callback, also that of the last event; not later.
  * A TCP connection that has answered in full is kept for two seconds for the next question to that server. */
 void upstream_cancel(struct upstream *u, struct ask *a);
+/* Addresses or routes are others: sockets that were kept for the next question are closed. */
+void upstream_network_changed(struct upstream *u);
 size_t upstream_in_flight(const struct upstream *u);

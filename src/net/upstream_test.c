@@ -295,6 +295,184 @@ static void late_answers_are_waited_for_by_so_many_only(void **state)
 	assert_int_equal(w->counters.upstream_late_shed, 10);
 }
 
+/* --- sockets kept for the next question ------------------------------------- */
+
+static void answer_message(struct world *w, const struct addr *client)
+{
+	uint8_t answer[sizeof(message)];
+	memcpy(answer, message, sizeof(answer));
+	answer[2] = 0x81;
+	say(w->server, client, answer, sizeof(answer));
+}
+
+/* Asks, answers, cancels in the callback; from where it was asked. */
+static struct addr round_trip(struct world *w)
+{
+	w->events = 0;
+	w->cancel_at_message = true;
+	ask_message(w, 5000);
+	const struct addr client = server_hear(w, sizeof(message));
+	answer_message(w, &client);
+	UNTIL(w, w->events == 1);
+	assert_int_equal(upstream_in_flight(w->up), 0);
+	return client;
+}
+
+static int socket_at(uint16_t port)
+{
+	for (int fd = 3; fd < 200; fd++) {
+		struct sockaddr_storage name;
+		socklen_t len = sizeof(name);
+		struct addr at;
+		if (getsockname(fd, (struct sockaddr *)&name, &len) == 0 &&
+			addr_from_sockaddr(&at, (struct sockaddr *)&name) &&
+			at.port == port)
+			return fd;
+	}
+	return -1;
+}
+
+/* Ports are drawn, so another one proves nothing against the same one drawn twice: what
+ * counts is what is counted. */
+static void a_socket_answered_in_order_serves_the_next_question(void **state)
+{
+	struct world *w = *state;
+	server_open(w, SOCK_DGRAM, "127.0.0.1");
+	const int64_t began_us = loop_refresh(w->loop)->mono_us;
+	const struct addr first = round_trip(w);
+	for (uint64_t reused = 1; reused < LIMIT_PORT_QUESTIONS; reused++) {
+		const struct addr next = round_trip(w);
+		if (w->counters.upstream_ports_reused < reused)
+			break;
+		assert_true(addr_equal(&first, &next));
+	}
+	/* a machine that slept reaches the end of its life before */
+	if (loop_refresh(w->loop)->mono_us - began_us <
+		LIMIT_PORT_LIFE_MS * INT64_C(1000))
+		assert_int_equal(
+			w->counters.upstream_ports_reused, LIMIT_PORT_QUESTIONS - 1);
+	const uint64_t reused = w->counters.upstream_ports_reused;
+	round_trip(w);
+	assert_int_equal(w->counters.upstream_ports_reused, reused);
+	assert_int_equal(w->counters.upstream_ports_strays, 0);
+}
+
+/* Whoever runs a server learns ports, but none by which another server is asked. */
+static void another_server_is_asked_from_a_port_of_its_own(void **state)
+{
+	struct world *w = *state;
+	server_open(w, SOCK_DGRAM, "127.0.0.1");
+	round_trip(w);
+	fd_close(&w->server);
+	server_open(w, SOCK_DGRAM, "127.0.0.2");
+	round_trip(w);
+	assert_int_equal(w->counters.upstream_ports_reused, 0);
+}
+
+static void questions_at_one_time_have_a_port_each(void **state)
+{
+	struct world *w = *state;
+	server_open(w, SOCK_DGRAM, "127.0.0.1");
+	round_trip(w);
+	w->events = 0;
+	ask_message(w, 5000);
+	const struct addr one = server_hear(w, sizeof(message));
+	ask_message(w, 5000);
+	const struct addr two = server_hear(w, sizeof(message));
+	assert_false(addr_equal(&one, &two)); /* both are open */
+	assert_in_range(w->counters.upstream_ports_reused, 0, 1);
+}
+
+static void a_guess_costs_the_socket_its_next_question(void **state)
+{
+	struct world *w = *state;
+	uint8_t guess[sizeof(message)];
+	server_open(w, SOCK_DGRAM, "127.0.0.1");
+	memcpy(guess, message, sizeof(guess));
+	guess[2] = 0x81;
+	guess[1] ^= 1;
+	/* before the answer */
+	ask_message(w, 5000);
+	const struct addr first = server_hear(w, sizeof(message));
+	say(w->server, &first, guess, sizeof(guess));
+	UNTIL(w, w->events == 1);
+	w->cancel_at_message = true;
+	answer_message(w, &first);
+	UNTIL(w, w->events == 2);
+	assert_int_equal(upstream_in_flight(w->up), 0);
+	const struct addr second = round_trip(w);
+	assert_int_equal(w->counters.upstream_ports_reused, 0);
+	/* after it, while nothing is asked */
+	say(w->server, &second, guess, sizeof(guess));
+	UNTIL(w, socket_at(second.port) < 0);
+	round_trip(w);
+	assert_int_equal(w->counters.upstream_ports_reused, 0);
+	upstream_network_changed(w->up);
+	/* an asker that takes a guess for an end */
+	w->events = 0;
+	ask_message(w, 5000);
+	const struct addr third = server_hear(w, sizeof(message));
+	say(w->server, &third, guess, sizeof(guess));
+	UNTIL(w, w->events == 1);
+	assert_int_equal(upstream_in_flight(w->up), 0);
+	round_trip(w);
+	assert_int_equal(w->counters.upstream_ports_reused, 0);
+}
+
+static void a_question_without_its_answer_takes_its_socket_along(void **state)
+{
+	struct world *w = *state;
+	server_open(w, SOCK_DGRAM, "127.0.0.1");
+	/* given up */
+	struct ask *a = upstream_ask(w->up, &w->at, false, message, sizeof(message),
+		5000 * 1000, event_note, w);
+	server_hear(w, sizeof(message));
+	upstream_cancel(w->up, a);
+	round_trip(w);
+	assert_int_equal(w->counters.upstream_ports_reused, 0);
+	upstream_network_changed(w->up);
+	/* sent twice: two answers may come */
+	w->events = 0;
+	ask_message(w, 20);
+	const struct addr slow = server_hear(w, sizeof(message));
+	UNTIL(w, w->events == 1);
+	const struct addr repeat = round_trip(w);
+	assert_true(addr_equal(&slow, &repeat));
+	round_trip(w);
+	assert_int_equal(w->counters.upstream_ports_reused, 0);
+}
+
+static void a_kept_socket_that_can_not_send_is_replaced(void **state)
+{
+	struct world *w = *state;
+	server_open(w, SOCK_DGRAM, "127.0.0.1");
+	const struct addr first = round_trip(w);
+	const int fd = socket_at(first.port);
+	if (fd >= 0)
+		assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	round_trip(w); /* heard all the same */
+}
+
+static void a_change_of_the_network_ends_what_was_kept(void **state)
+{
+	struct world *w = *state;
+	server_open(w, SOCK_DGRAM, "127.0.0.1");
+	const struct addr first = round_trip(w);
+	upstream_network_changed(w->up);
+	assert_int_equal(socket_at(first.port), -1);
+	round_trip(w);
+	assert_int_equal(w->counters.upstream_ports_reused, 0);
+}
+
+static void what_nobody_asks_by_is_closed_soon(void **state)
+{
+	struct world *w = *state;
+	server_open(w, SOCK_DGRAM, "127.0.0.1");
+	const struct addr first = round_trip(w);
+	UNTIL(w, socket_at(first.port) < 0);
+	assert_int_equal(w->counters.upstream_ports_strays, 0);
+}
+
 static void ipv6_is_asked_too(void **state)
 {
 	struct world *w = *state;
@@ -566,6 +744,14 @@ int main(void)
 		T(a_repeat_goes_out_by_the_same_socket),
 		T(a_late_answer_tells_how_slow_the_server_is),
 		T(late_answers_are_waited_for_by_so_many_only),
+		T(a_socket_answered_in_order_serves_the_next_question),
+		T(another_server_is_asked_from_a_port_of_its_own),
+		T(questions_at_one_time_have_a_port_each),
+		T(a_guess_costs_the_socket_its_next_question),
+		T(a_question_without_its_answer_takes_its_socket_along),
+		T(a_kept_socket_that_can_not_send_is_replaced),
+		T(a_change_of_the_network_ends_what_was_kept),
+		T(what_nobody_asks_by_is_closed_soon),
 		T(ipv6_is_asked_too),
 		T(ports_come_from_the_whole_range),
 		T(what_can_not_be_sent_is_told_by_the_loop),

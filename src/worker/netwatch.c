@@ -20,6 +20,7 @@ static void settled(void *ctx)
 	struct worker *w = ctx;
 	log_info(NET, "the network changed: servers get a new chance");
 	infra_network_changed(w->infra);
+	upstream_network_changed(w->upstream);
 }
 
 /* Which change it was does not matter; a full buffer (ENOBUFS) is one too. */

@@ -107,7 +107,7 @@ static bool raise_limits(
 {
 	(void)w, (void)o, (void)error;
 	const size_t fds = fd_raise_limit();
-	if (fds < LIMIT_ASKS + LIMIT_ASKS_LATE + LIMIT_TCP_CLIENTS)
+	if (fds < LIMIT_ASKS + LIMIT_ASKS_LATE + LIMIT_PORTS_KEPT + LIMIT_TCP_CLIENTS)
 		log_info(SYSTEM, "%zu descriptors at most: fewer queries at a time",
 			fds);
 	return true;
