@@ -164,17 +164,6 @@ bool chain_synthesize(struct iter *it, const struct rrset *dname, const uint8_t 
 
 /* --- taking a server's answer --------------------------------------------------- */
 
-/* Made from a wildcard: its signature covers fewer labels than the owner has (RFC 4035
- * section 5.3.4). */
-static bool is_expanded(const struct rrset *rr)
-{
-	if (!rr->sig_count)
-		return false;
-	const struct rdata sig = rrset_at(rr, rr->count);
-	return sig.bytes && sig.len > 3 && sig.bytes[3] < name_labels(rr->name) &&
-	       !name_is_wildcard(rr->name);
-}
-
 static bool is_synthesized(const struct rrset *rr, const struct rrset *before)
 {
 	return rr->type == TYPE_CNAME && before && before->type == TYPE_DNAME &&
@@ -220,7 +209,7 @@ static bool take_records(struct iter *it, struct frame *f, const uint8_t **targe
 		const struct rrset *rr = &set->rr;
 		if (set->section != SECTION_ANSWER)
 			continue;
-		const bool expanded = is_expanded(rr);
+		const bool expanded = proof_may_be_expanded(rr);
 		if (!is_synthesized(rr, before)) {
 			store_rrset(it, f, set, rank, expanded ? &it->reply : NULL);
 			frame_status(f, set->status, set->note);
@@ -253,7 +242,9 @@ enum step chain_take(struct iter *it, struct frame *f)
 	if (elsewhere)
 		return chain_follow(it, f, elsewhere);
 	if (r->kind == REPLY_ANSWER || r->kind == REPLY_ERROR || r->has_answer) {
-		f->rcode = r->rcode; /* NOERROR, or YXDOMAIN: RFC 6672 section 2.2 */
+		/* YXDOMAIN: RFC 6672 section 2.2. Beside data NXDOMAIN is wrong, and nothing
+		 * signs the header. */
+		f->rcode = r->kind == REPLY_ERROR ? r->rcode : RCODE_NOERROR;
 		f->state = STATE_DONE;
 		return STEP_ON;
 	}

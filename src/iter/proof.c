@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dnssec/denial.h"
+#include "dnssec/rrsig.h"
 #include "iter/state.h"
 
 static bool is_answer(const struct reply *r)
@@ -12,12 +13,18 @@ static bool is_answer(const struct reply *r)
 	       r->kind == REPLY_ERROR;
 }
 
-/* Its signature covers fewer labels than the owner has: RFC 4035 section 5.3.4. */
-static bool looks_expanded(const struct rrset *rr)
+bool proof_may_be_expanded(const struct rrset *rr)
 {
-	const struct rdata sig = rrset_at(rr, rr->count);
-	return sig.bytes && sig.len > 3 && sig.bytes[3] < name_labels(rr->name) &&
-	       !name_is_wildcard(rr->name);
+	struct rrset_walk w = rrset_begin(rr);
+	struct rdata item;
+	const unsigned all = (unsigned)rr->count + rr->sig_count;
+	for (unsigned i = 0; i < all && rrset_next(&w, &item); i++) {
+		struct rrsig sig;
+		if (i >= rr->count && rrsig_read(&sig, item.bytes, item.len) &&
+			rrsig_expanded(&sig, rr->name))
+			return true;
+	}
+	return false;
 }
 
 bool proof_wanted(const struct reply *r)
@@ -28,7 +35,7 @@ bool proof_wanted(const struct reply *r)
 		return true;
 	for (size_t i = 0; i < r->count; i++)
 		if (r->rrsets[i].section == SECTION_ANSWER &&
-			looks_expanded(&r->rrsets[i].rr))
+			proof_may_be_expanded(&r->rrsets[i].rr))
 			return true;
 	return false;
 }
@@ -180,6 +187,16 @@ static void bound_ttl(struct reply *r)
 	}
 }
 
+/* A trust anchor stands between the zone and the name: what the zone says of it counts for
+ * nothing, however unsigned it may be. */
+static bool is_trusted_below(
+	const struct iter *it, const uint8_t *zone, const uint8_t *name, uint16_t type)
+{
+	const struct anchor *a =
+		anchor_find_type(it->env.anchors, name, type, now_wall_s(&it->now));
+	return a && a->kind == ANCHOR_POSITIVE && !name_within(zone, a->owner);
+}
+
 static enum verdict check_denial(struct iter *it, struct frame *f, const uint8_t *name,
 	uint16_t type, bool nxdomain)
 {
@@ -187,7 +204,8 @@ static enum verdict check_denial(struct iter *it, struct frame *f, const uint8_t
 	const struct reply_rrset *denier = denier_of(r);
 	if (!denier && is_spoilt(r))
 		return unproven(it, f);
-	if (!denier)
+	if (!denier || (denier->status != CACHE_SECURE &&
+			       is_trusted_below(it, denier->rr.name, name, type)))
 		return deny_unsigned(it, f, name, type);
 	if (denier->status != CACHE_SECURE) {
 		r->status = CACHE_INSECURE;
@@ -246,6 +264,11 @@ static enum verdict is_open(struct iter *it, struct frame *f, bool *open, int *n
 		anchor_find(it->env.anchors, f->cut->zone, now_wall_s(&it->now));
 	*open = !a || a->kind == ANCHOR_NEGATIVE;
 	*note = a && *open ? EDE_NEGATIVE_ANCHOR : EDE_NONE;
+	/* at the anchor itself trust begins anew: trust_learn() */
+	if (is_trusted_below(it, f->cut->zone, it->reply.cut, TYPE_DS)) {
+		*open = false;
+		return CHECK_GOOD;
+	}
 	if (*open)
 		return CHECK_GOOD;
 	const enum verdict v = trust_zone(it, f, f->cut->zone, &z);
@@ -279,6 +302,9 @@ static enum verdict check_referral(struct iter *it, struct frame *f)
 			return learn(it, CACHE_INSECURE, NULL, result.ede);
 		}
 	}
+	/* what is asked for itself is not looked up elsewhere: the referral is the denial */
+	if (f->type == TYPE_DS && name_equal(r->cut, f->name))
+		return deny_unsigned(it, f, r->cut, TYPE_DS);
 	return ask_for_ds(it, f);
 }
 

@@ -403,6 +403,9 @@ void validate_guard(struct iter *it, struct frame *f);
 /* --- proof.c ----------------------------------------------------------------- */
 /* All RRsets are judged: what do the denials among them prove? */
 enum verdict proof_check(struct iter *it, struct frame *f);
+/* One of its signatures, of which any may be the good one, is a wildcard's: RFC 4035
+ * section 5.3.4. */
+bool proof_may_be_expanded(const struct rrset *rr);
 /* Does the reply need its NSEC and NSEC3 records? */
 bool proof_wanted(const struct reply *r);
 

@@ -79,22 +79,6 @@ static void shorten(struct reply_rrset *set, uint32_t ttl)
 		set->rr.ttl = ttl;
 }
 
-/* One of its signatures, of which any may be the good one, is a wildcard's: RFC 4035
- * section 5.3.4. */
-static bool may_be_expanded(const struct rrset *rr)
-{
-	struct rrset_walk w = rrset_begin(rr);
-	struct rdata item;
-	const unsigned all = (unsigned)rr->count + rr->sig_count;
-	for (unsigned i = 0; i < all && rrset_next(&w, &item); i++) {
-		struct rrsig sig;
-		if (i >= rr->count && rrsig_read(&sig, item.bytes, item.len) &&
-			rrsig_expanded(&sig, rr->name))
-			return true;
-	}
-	return false;
-}
-
 /* The very same RRset was proved before, by whichever instance. */
 static bool proved_before(struct iter *it, const struct frame *f,
 	struct reply_rrset *set, const uint8_t *signer)
@@ -104,7 +88,7 @@ static bool proved_before(struct iter *it, const struct frame *f,
 	struct stored s;
 	const struct rdata first = rrset_at(rr, rr->count);
 	if (!first.bytes || !rrsig_read(&sig, first.bytes, first.len) ||
-		may_be_expanded(rr) ||
+		proof_may_be_expanded(rr) ||
 		!store_get(it, f->route.domain, CACHE_RRSET, rr->name, rr->type, &s) ||
 		s.meta.status != CACHE_SECURE || !s.count)
 		return false;

@@ -233,6 +233,61 @@ static void a_referral_without_proof_does_not_make_a_zone_unsigned(void **state)
 	assert_true(r.bogus);
 }
 
+/* The header is not signed. */
+static void genuine_data_is_no_name_error(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.1.1.1", MANNER_NAME_ERROR);
+	world_manner(w, "10.1.1.2", MANNER_NAME_ERROR);
+	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	r = world_ask(w, "alias.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE,
+		"alias.example.com. CNAME www.example.com.\nwww.example.com. A "
+		"10.9.9.1\n");
+	r = world_ask(w, "lost.example.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+	assert_int_equal(r.status, CACHE_SECURE);
+}
+
+/* Spoofed over UDP: the delegation, bare of all that is signed. The DS as such is known in
+ * time, from the retry over TCP. */
+static void a_bare_referral_does_not_deny_a_ds(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "nosuch.com.", TYPE_A); /* com's keys are known */
+	world_manner(w, "192.0.2.2", MANNER_SPOOFED | MANNER_REFERS_DS);
+	const struct world_result r = world_ask(w, "example.com.", TYPE_DS);
+	is(&r, CACHE_SECURE, "example.com. DS\n");
+}
+
+/* Of two signatures the first, which is wrong, is for the very name. */
+static void what_a_wildcard_made_is_not_taken_as_proved_before(void **state)
+{
+	struct world *w = *state;
+	uint8_t origin[NAME_MAX_LEN], wild[NAME_MAX_LEN];
+	name_from_text(origin, "example.com.");
+	name_from_text(wild, "*.wild.example.com.");
+	struct world_zone *z = world_zone_of(w, origin);
+	const unsigned all = z->count;
+	for (unsigned i = 0; i < all; i++) {
+		struct record *r = &z->records[i];
+		if (r->type != TYPE_RRSIG || !name_equal(r->name, wild) ||
+			r->rdata[1] != TYPE_A)
+			continue;
+		world_record(z, wild, TYPE_RRSIG, r->ttl, r->rdata, r->len);
+		r->rdata[3]++; /* labels: as many as x.wild.example.com has */
+	}
+	assert_int_equal(z->count, all + 1);
+	struct world_result r = world_ask(w, "x.wild.example.com.", TYPE_A);
+	assert_int_equal(r.status, CACHE_SECURE);
+	world_manner(w, "10.1.1.1", MANNER_NO_PROOF);
+	world_manner(w, "10.1.1.2", MANNER_NO_PROOF);
+	r = world_resolve(w, "x.wild.example.com.", TYPE_A, true);
+	is_bogus(&r, EDE_NSEC_MISSING);
+	assert_int_equal(w->counters.dnssec_spared, 0);
+}
+
 /* Data that nobody signed, put into a signed zone. */
 static void forge(struct world *w, const char *zone, const char *name, uint16_t type)
 {
@@ -519,6 +574,51 @@ static void an_island_is_validated_from_its_own_anchor(void **state)
 	is(&r, CACHE_INSECURE, "www.wrong.com. A 10.9.9.4\n");
 }
 
+/* No record of this name is left in the zone. */
+static void forget(struct world *w, const char *zone, const char *name)
+{
+	uint8_t origin[NAME_MAX_LEN], owner[NAME_MAX_LEN];
+	unsigned kept = 0;
+	name_from_text(origin, zone);
+	name_from_text(owner, name);
+	struct world_zone *z = world_zone_of(w, origin);
+	for (unsigned i = 0; i < z->count; i++)
+		if (!name_equal(z->records[i].name, owner))
+			z->records[kept++] = z->records[i];
+	z->count = kept;
+}
+
+static void an_unsigned_parent_cannot_deny_an_island(void **state)
+{
+	struct world *w = *state;
+	world_trust(w, "example.com.");
+	forget(w, "com.", "example.com.");
+	is_bogus_now(w, "www.example.com.");
+	const struct world_result r = world_ask(w, "sub.example.com.", TYPE_DS);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_true(r.bogus);
+}
+
+/* com refers to a zone of its own below the anchor, over the anchor's head. */
+static void an_unsigned_parent_cannot_delegate_within_an_island(void **state)
+{
+	struct world *w = *state;
+	static const char sub[] = "sub.example.com. 300 NS ns.sub.example.com.\n"
+				  "ns.sub.example.com. 300 A 10.1.200.1\n"
+				  "www.sub.example.com. 300 A 6.6.6.6\n";
+	uint8_t com[NAME_MAX_LEN], name[NAME_MAX_LEN], ns[NAME_MAX_LEN];
+	world_trust(w, "example.com.");
+	forget(w, "com.", "example.com.");
+	world_zone(w, "sub.example.com.", "10.1.200.1", sub);
+	name_from_text(com, "com.");
+	name_from_text(name, "sub.example.com.");
+	const size_t len = name_from_text(ns, "ns.sub.example.com.");
+	struct world_zone *z = world_zone_of(w, com);
+	world_record(z, name, TYPE_NS, 300, ns, len);
+	world_record(z, ns, TYPE_A, 300, (const uint8_t[]){ 10, 1, 200, 1 }, 4);
+	is_bogus_now(w, "www.sub.example.com.");
+}
+
 static void nothing_outlives_its_signature(void **state)
 {
 	struct world *w = *state;
@@ -685,6 +785,9 @@ int main(void)
 		TEST(a_wildcard_needs_the_proof_that_there_is_nothing_closer),
 		TEST(a_denial_needs_its_proof),
 		TEST(a_referral_without_proof_does_not_make_a_zone_unsigned),
+		TEST(genuine_data_is_no_name_error),
+		TEST(a_bare_referral_does_not_deny_a_ds),
+		TEST(what_a_wildcard_made_is_not_taken_as_proved_before),
 		TEST(an_alias_into_an_unsigned_zone_is_no_unsigned_delegation),
 		TEST(unsigned_data_of_a_signed_zone_costs_little_however_deep),
 		TEST(bogus_says_why_and_is_told_again_for_nothing),
@@ -697,6 +800,8 @@ int main(void)
 		TEST(a_negative_anchor_is_reached_through_a_bogus_zone),
 		TEST(a_negative_anchor_is_reached_when_nothing_above_is_valid),
 		TEST(an_island_is_validated_from_its_own_anchor),
+		TEST(an_unsigned_parent_cannot_deny_an_island),
+		TEST(an_unsigned_parent_cannot_delegate_within_an_island),
 		TEST(nothing_outlives_its_signature),
 		TEST(wrong_signatures_are_tried_so_many_times),
 		TEST(nsec3_is_hashed_so_much),

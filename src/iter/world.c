@@ -244,7 +244,8 @@ static const struct record *delegation(
 	const unsigned labels = name_labels(name);
 	for (unsigned n = name_labels(z->origin) + 1; n <= labels; n++) {
 		const struct record *r = find(z, name_strip(name, labels - n), TYPE_NS);
-		if (r && !(n == labels && type == TYPE_DS))
+		if (r && !(n == labels && type == TYPE_DS &&
+				 !(manner_now & MANNER_REFERS_DS)))
 			return r;
 	}
 	return NULL;
@@ -398,8 +399,9 @@ size_t world_reply(
 	if (query_read(&q, ask->msg, ask->len) != QUERY_OK)
 		abort(); /* what we send is always a good query */
 	unsigned manner = server_at(w, &ask->server)->manner;
-	if (manner & MANNER_SPOOFED && !ask->tcp)
-		manner |= MANNER_STRIPS;
+	if (manner & MANNER_SPOOFED)
+		manner = ask->tcp ? manner & ~(unsigned)MANNER_REFERS_DS
+				  : manner | MANNER_STRIPS;
 	manner_now = manner;
 	if (manner & MANNER_SILENT || (manner & MANNER_DEAF_NS && q.qtype == TYPE_NS))
 		return 0;
@@ -430,6 +432,8 @@ size_t world_reply(
 			CLASS_IN, 3600, (const uint8_t *)"\1a\4root", 8);
 	else
 		flags |= answer(w, &wr, &ask->server, name, q.qtype, manner);
+	if (manner & MANNER_NAME_ERROR)
+		flags |= RCODE_NXDOMAIN;
 	if (manner & MANNER_RECURSIVE)
 		flags = (uint16_t)((flags & ~FLAG_AA) | FLAG_RA);
 	if (manner & MANNER_POISON)

@@ -39,6 +39,9 @@ enum manner { /* of a server; several may be set */
 	MANNER_WRONG_IDS = 1 << 21,   /* three wrong ids, over UDP nothing else */
 	MANNER_LATE = 1 << 22,        /* its answer takes 300 ms */
 	MANNER_SPOOFED = 1 << 23,     /* over UDP as MANNER_STRIPS */
+	MANNER_NAME_ERROR = 1 << 24,  /* RCODE NXDOMAIN whatever it answers */
+	MANNER_REFERS_DS = 1 << 25,   /* answers a DS question with the delegation;
+					 with MANNER_SPOOFED over UDP only */
 };
 
 /* How a zone is signed. */
