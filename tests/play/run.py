@@ -32,8 +32,8 @@ def arguments():
 	parser.add_argument('-q', '--quiet', action='store_true', help='only what does not pass')
 	parser.add_argument('--list', metavar='FILE', help='these must be among those that pass')
 	parser.add_argument('--chaos', metavar='ROUNDS', type=int, default=0,
-		help='each so many times with replies that somebody meddles with')
-	parser.add_argument('--seed', type=int, default=1)
+		help='then each so many times with replies that somebody meddles with')
+	parser.add_argument('--seed', type=int, default=1, help='of the first of these rounds')
 	return parser.parse_known_args()[0]     # others are for the program's runner
 
 
@@ -42,13 +42,21 @@ def listed(path):
 		return [row.strip() for row in source if row.strip() and not row.startswith('#')]
 
 
-def play(options, plays):
+def play(options, plays, rounds=0):
 	"""What it printed, and whether it ended as it should."""
 	command = [options.play, '-s', str(options.seed)]
-	command += ['-c', str(options.chaos)] if options.chaos else []
+	command += ['-c', str(rounds)] if rounds else []
 	command += ['-v'] if options.verbose else []
 	done = subprocess.run(command + plays, stdout=subprocess.PIPE, text=True, check=False)
+	if done.returncode not in (0, 1):
+		print('%s ended with %d' % (' '.join(command), done.returncode))
 	return done.stdout, done.returncode
+
+
+def show(options, out):
+	for line in out.splitlines():
+		if not (options.quiet and line.startswith('PASS')):
+			print(line, flush=True)
 
 
 def main():
@@ -63,19 +71,19 @@ def main():
 	with tempfile.TemporaryDirectory(prefix='shoal-play-') as folder:
 		plays, skipped = convert.convert(SHARED, paths, folder)
 		plays = [p for p in plays if re.search(options.match_name, p.split('/')[-2])]
-		out, code = play(options, plays) if plays else ('', 0)
+		out, code = play(options, plays) if plays else ('', 1)
+		show(options, out)
+		if options.chaos:
+			more, meddled = play(options, plays, options.chaos)
+			code |= meddled
+			show(options, more)
 	passed = set(re.findall(r'(?m)^PASS (\S+?):? ', out))
-	for line in out.splitlines():
-		if not (options.quiet and line.startswith('PASS')):
-			print(line)
 	for label, why in skipped.items():
 		print('SKIP %s: %s' % (label, why))
 	missing = [name for name in listed(options.list) if name not in passed] if options.list else []
 	for name in missing:
 		print('is listed and does not pass:', name)
-	if code not in (0, 1):
-		print('%s ended with %d' % (options.play, code))
-	return 1 if code or missing or not plays else 0
+	return 1 if code or missing else 0
 
 
 sys.exit(main())
