@@ -216,6 +216,9 @@ TLDS = {
 	'six.': (('knot',), 'nsec'),
 	'far.': (('named',), 'nsec'),
 	'arpa.': (('nsd', 'named'), 'nsec'),
+	'app.': (('nsd',), 'nsec'),
+	'shop.': (('knot',), 'nsec3'),
+	'wiki.': (('named',), 'nsec'),
 }
 
 
@@ -406,8 +409,8 @@ def build_chain_ends(net):
 
 
 def build_signed_chain(net):
-	"""Eight signed zones under four signed TLDs: what a budget must honestly allow."""
-	tlds = ('com.', 'net.', 'org.', 'dev.') * 2
+	"""Eight signed zones under eight signed TLDs: what a budget must honestly allow."""
+	tlds = ('com.', 'net.', 'org.', 'dev.', 'lab.', 'app.', 'shop.', 'wiki.')
 	names = ['s.sigchain%d.%s' % (i, tld) for i, tld in enumerate(tlds)]
 	answer = []
 	for i, name in enumerate(names):
