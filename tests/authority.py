@@ -18,6 +18,7 @@ class Authority:
 	"""Serves ZONE at 127.0.0.1:PORT over UDP; a context manager.
 
 	`records`: {(name, type): (ttl, text)}. `mode`: good, silent, servfail. `delay`: seconds.
+	`gate`: while it is cleared, answers wait behind it.
 	`queries`: (when, name, type) of each query."""
 
 	def __init__(self, zone, records, negative_ttl=60):
@@ -29,6 +30,8 @@ class Authority:
 		self.sock.bind(('127.0.0.1', 0))
 		self.port = self.sock.getsockname()[1]
 		self.over = False
+		self.gate = threading.Event()
+		self.gate.set()
 		self.thread = threading.Thread(target=self.run, daemon=True)
 		self.thread.start()
 
@@ -72,6 +75,7 @@ class Authority:
 		reply = self.reply_to(dns.message.from_wire(wire)).to_wire()
 		if self.delay:
 			time.sleep(self.delay)
+		self.gate.wait(30)
 		if self.mode != 'silent' and not self.over:
 			self.sock.sendto(reply, peer)
 
@@ -93,6 +97,7 @@ class Authority:
 
 	def __exit__(self, *_):
 		self.over = True
+		self.gate.set()
 		with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
 			waker.sendto(b'', ('127.0.0.1', self.port))
 		self.thread.join(2)

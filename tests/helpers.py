@@ -75,6 +75,16 @@ def tries(count):
 	return decorate
 
 
+def until(what, seconds=20, step=0.05):
+	"""Wait until WHAT() is true; is it?"""
+	end = time.monotonic() + seconds
+	while not what():
+		if time.monotonic() > end:
+			return False
+		time.sleep(step)
+	return True
+
+
 def make_query(name, rtype='A', rclass='IN', rd=True, do=False, cd=False, edns=0,
 		payload=1232, options=None, nsid=False):
 	"""A query as dnspython makes it; EDNS: version, or None for no EDNS at all."""
