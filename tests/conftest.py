@@ -40,6 +40,11 @@ def is_ours(path):
 is_ours.known = {}
 
 
+def pytest_collection_modifyitems(items):
+	for item in items:
+		item.user_properties.append(('nodeid', item.nodeid))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item, nextitem):    # pylint: disable=unused-argument
 	"""True: it is done, for another lab has it."""

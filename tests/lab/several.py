@@ -20,6 +20,11 @@ import time
 import xml.etree.ElementTree as tree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+import servers  # noqa: E402 (needs the path above)
+
+TESTS = os.path.dirname(HERE)
 LAB = os.path.join(HERE, 'lab.py')
 MOST_AGAIN = 12    # more failures than that are no accident
 
@@ -31,7 +36,7 @@ def start(work, number, arguments, environment=None):
 	command = [LAB, 'run', folder, '--', '/usr/bin/python3', '-m', 'pytest', '-q',
 		'--junitxml=' + xml] + arguments
 	process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT,
-		stdin=subprocess.DEVNULL, env=dict(os.environ, **(environment or {})))
+		stdin=subprocess.DEVNULL, preexec_fn=servers.die_with_parent, env=dict(os.environ, **(environment or {})))
 	return process, xml, log.name
 
 
@@ -47,8 +52,8 @@ def has_failed(case):
 
 
 def name_of(case):
-	"""What pytest calls the test: path::name, from the XML's class and name."""
-	return '%s.py::%s' % (case.get('classname').replace('.', '/'), case.get('name'))
+	"""What pytest calls the test: conftest.py writes it down for us."""
+	return os.path.join(TESTS, case.find("properties/property[@name='nodeid']").get('value'))
 
 
 def show(log, everything):
@@ -92,7 +97,7 @@ def run_again(work, number, failed):
 	again = cases(xml) or []
 	show(log, process.returncode != 0)
 	bad = {name_of(case) for case in again if has_failed(case)}
-	return {name_of(case) for case in again} - bad
+	return {name_of(case) for case in again} - bad    # a test that was lost is not among them
 
 
 def judge(work, count, found):
@@ -106,7 +111,7 @@ def judge(work, count, found):
 	for case in failed:
 		name = name_of(case)
 		if name in steady:
-			print('  unsteady: %s failed beside others and passed alone' % name)
+			print('  unsteady: %s failed beside others and passed alone' % os.path.relpath(name))
 			for child in [c for c in case if c.tag in ('failure', 'error')]:
 				case.remove(child)
 		judged.append(case)
