@@ -5,9 +5,12 @@ The attacks are those of KeyTrap (CVE-2023-50387), of NSEC3's closest encloser
 (CVE-2023-50868), on bad keys (CVE-2025-8677) and on labels, next names and proofs.
 """
 
+import functools
+import struct
+
 import dns.rdatatype
 
-from signer import Key
+from signer import Key, tag_of
 
 # P-384 keys (flags 256) of these multiples of the base point share one key tag, 0x4242:
 # found by trying a million of them.
@@ -27,8 +30,12 @@ class BadKey(Key):
 
 	def __init__(self, zone, number):
 		super().__init__(zone, 13, 256, 'bad%d' % number)
-		self.public = b'\0\0' + self.public[2:63]
-		self.public = ((0x4243 - self.tag) % 0xffff).to_bytes(2, 'big') + self.public[2:]
+
+	@functools.cached_property
+	def public(self):
+		short = super().public[2:63]
+		tag = tag_of(struct.pack('!HBB', self.flags, 3, self.algorithm) + b'\0\0' + short)
+		return ((0x4243 - tag) % 0xffff).to_bytes(2, 'big') + short
 
 
 class WideKey(Key):
@@ -36,8 +43,11 @@ class WideKey(Key):
 
 	def __init__(self, zone):
 		super().__init__(zone, 8, 257, 'ksk')
-		modulus = self.public[4:]
-		self.public = b'\0\1\0' + modulus[:-1] + b'\1' + modulus
+
+	@functools.cached_property
+	def public(self):
+		modulus = super().public[4:]
+		return b'\0\1\0' + modulus[:-1] + b'\1' + modulus
 
 
 def build(ways):

@@ -53,30 +53,40 @@ class Key:
 
 	def __init__(self, zone, algorithm=13, flags=257, label='', bits=2048, secret=None):
 		self.zone, self.algorithm, self.flags = dns.name.from_text(zone), algorithm, flags
-		seed = b'shoal lab %d %d ' % (SEED, algorithm) + zone.encode() + label.encode()
-		if algorithm in RSA_HASH:
-			self.private = rsa_key(bits, label)
-			public = self.private.public_key().public_numbers()
-			self.public = b'\x03' + number(public.e) + number(public.n)
-		elif algorithm in CURVES:
-			curve, _, self.size, order = CURVES[algorithm]
-			secret = (secret or int.from_bytes(hashlib.sha512(seed).digest(), 'big')) % order or 1
-			self.private = ec.derive_private_key(secret, curve())
-			public = self.private.public_key().public_numbers()
-			self.public = public.x.to_bytes(self.size, 'big') + public.y.to_bytes(self.size, 'big')
-		elif algorithm == 15:
-			self.private = ed25519.Ed25519PrivateKey.from_private_bytes(
-				hashlib.sha256(seed).digest())
-		elif algorithm == 16:
-			self.private = ed448.Ed448PrivateKey.from_private_bytes(
-				hashlib.sha512(seed).digest()[:57])
-		else:    # nobody knows it
-			self.private, self.public = None, hashlib.sha256(seed).digest() * 2
-			if algorithm == 253:    # RFC 4034, appendix A.1.1: a name says which
-				self.public = b'\x03lab\0' + self.public
-		if algorithm in (15, 16):
-			self.public = self.private.public_key().public_bytes(
+		self.label, self.bits, self.secret = label, bits, secret
+		self.seed = b'shoal lab %d %d ' % (SEED, algorithm) + zone.encode() + label.encode()
+		if algorithm in CURVES:
+			self.size = CURVES[algorithm][2]
+
+	@functools.cached_property
+	def private(self):
+		"""Made when it is needed: most who know the lab's zones sign nothing."""
+		if self.algorithm in RSA_HASH:
+			return rsa_key(self.bits, self.label)
+		if self.algorithm in CURVES:
+			curve, _, _, order = CURVES[self.algorithm]
+			secret = self.secret or int.from_bytes(hashlib.sha512(self.seed).digest(), 'big')
+			return ec.derive_private_key(secret % order or 1, curve())
+		if self.algorithm == 15:
+			return ed25519.Ed25519PrivateKey.from_private_bytes(hashlib.sha256(self.seed).digest())
+		if self.algorithm == 16:
+			return ed448.Ed448PrivateKey.from_private_bytes(hashlib.sha512(self.seed).digest()[:57])
+		return None    # nobody knows it
+
+	@functools.cached_property
+	def public(self):
+		if self.algorithm in RSA_HASH:
+			numbers = self.private.public_key().public_numbers()
+			return b'\x03' + number(numbers.e) + number(numbers.n)
+		if self.algorithm in CURVES:
+			point = self.private.public_key().public_numbers()
+			return point.x.to_bytes(self.size, 'big') + point.y.to_bytes(self.size, 'big')
+		if self.algorithm in (15, 16):
+			return self.private.public_key().public_bytes(
 				serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+		if self.algorithm == 253:    # RFC 4034, appendix A.1.1: a name says which
+			return b'\x03lab\0' + hashlib.sha256(self.seed).digest() * 2
+		return hashlib.sha256(self.seed).digest() * 2
 
 	def __eq__(self, other):
 		return self.rdata == other.rdata
