@@ -31,7 +31,7 @@ struct shard_opt {
 	int type; /* SOCK_DGRAM or SOCK_STREAM */
 	unsigned flags;
 	int rcvbuf; /* bytes wanted for SO_RCVBUF (SO_RCVBUFFORCE where allowed); 0: the default */
-	int backlog; /* SOCK_STREAM: listen(2); 0: 1024 */
+	int backlog; /* SOCK_STREAM: listen(2); 0: 4096 */
 };
 
 /* Why shard_open() failed, for people. */
@@ -59,7 +59,8 @@ SHARD_API int shard_inherited(struct shard_inherited *out, int max);
 /* Is this descriptor a socket of this type bound to this address? 1 or 0. */
 SHARD_API int shard_matches(
 	int fd, const struct sockaddr *addr, socklen_t len, int type);
-/* Make an inherited socket ready: options as shard_open() sets them. 0 or -errno. */
+/* Make an inherited socket ready: options as shard_open() sets them. 0 or -errno. -EADDRINUSE: ready, but bound without
+ * SO_REUSEPORT: it is no group, whoever binds beside it is refused (a socket unit lacks ReusePort=yes). */
 SHARD_API int shard_adopt(int fd);
 
 /* How many sockets share the group of fd now (itself included), by sock_diag(7); -errno if it cannot be told. */

@@ -13,7 +13,8 @@
 		"run instances in the foreground, start again what dies")              \
 	X(restart, "[NAME...]", "--help",                                              \
 		"restart instances one after the other, without losing a query")       \
-	X(sockets, "[-c FILE] [-o FOLDER] NAME...", "-c -o --config --output --help",  \
+	X(sockets, "[-c FILE] [-o FOLDER] [NAME...]",                                  \
+		"-c -o --config --output --write --help",                              \
 		"drop-ins for shoald@.socket from a configuration")                    \
 	X(bpf, "load [--guard] [--strict] [-g GROUP] | unload | status",               \
 		"load unload status -g --group --guard --strict --help",               \

@@ -23,7 +23,7 @@
 enum {
 	OWN_MAX = 16384,
 	LISTED_MAX = 2048,
-	RMEM_WANTED = 4 * 1024 * 1024,
+	RMEM_WANTED = 8 * 1024 * 1024, /* as shoald asks for (listen.c) */
 };
 
 static const struct option options[] = {
@@ -117,6 +117,43 @@ static void check_kernel(void)
 	check_steering(can);
 	tell(can & SHARD_CAN_IO_URING ? OK : NOTE, "io_uring %s be used by this user",
 		can & SHARD_CAN_IO_URING ? "can" : "cannot");
+}
+
+/* --- systemd ---------------------------------------------------------------------- */
+
+/* systemctl(1) prints a block of lines for each unit, an empty one between. */
+static void check_units(void)
+{
+	char line[256], unit[128] = "";
+	unsigned shared = 0;
+	if (access("/run/systemd/system", F_OK) < 0)
+		return;
+	FILE *f = popen("systemctl show 'shoald@*.socket' -p Id -p ReusePort "
+			"2>/dev/null </dev/null",
+		"re");
+	bool alone = false;
+	while (f && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = 0;
+		if (!line[0]) {
+			unit[0] = 0;
+			alone = false;
+		}
+		sscanf(line, "Id=%127s", unit);
+		alone |= strcmp(line, "ReusePort=no") == 0;
+		shared += strcmp(line, "ReusePort=yes") == 0;
+		if (!unit[0] || !alone)
+			continue;
+		tell(BAD,
+			"%s lacks ReusePort=yes: no second instance can share its "
+			"addresses, shoald refuses to start with it",
+			unit);
+		unit[0] = 0;
+	}
+	if (f)
+		pclose(f);
+	if (shared)
+		tell(OK, "%u socket unit%s can be shared", shared,
+			shared == 1 ? "" : "s");
 }
 
 /* --- the instances ---------------------------------------------------------------- */
@@ -271,6 +308,7 @@ int cli_doctor(int argc, char **argv)
 	if (optind < argc)
 		return cli_usage("doctor");
 	check_kernel();
+	check_units();
 	check_shoal();
 	return any_bad ? 1 : 0;
 }

@@ -15,12 +15,14 @@
 #include "base/fd.h"
 #include "cli/cli.h"
 #include "ctl/stats.h"
+#include "super/super.h"
 
 enum { TEXT_MAX = 64 * 1024 };
 
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "output", required_argument, NULL, 'o' },
+	{ "write", required_argument, NULL, 'o' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -74,7 +76,8 @@ static bool read_sockets(const char *shoald, const char *conf, const char *name,
 static void print_unit(FILE *to, const char *text)
 {
 	bool freebind = false;
-	fprintf(to, "[Socket]\n");
+	/* the group's condition, whatever the unit itself says */
+	fprintf(to, "[Socket]\nReusePort=yes\n");
 	while (*text) {
 		char ip[96], words[32] = "";
 		unsigned port;
@@ -98,6 +101,10 @@ static bool write_unit(const char *folder, const char *name, const char *text)
 {
 	char path[PATH_MAX], file[PATH_MAX + 16];
 	snprintf(path, sizeof(path), "%.3900s/shoald@%.63s.socket.d", folder, name);
+	if (mkdir(folder, 0755) < 0 && errno != EEXIST) {
+		fprintf(stderr, "shoal: %s: %s\n", folder, strerror(errno));
+		return false;
+	}
 	if (mkdir(path, 0755) < 0 && errno != EEXIST) {
 		fprintf(stderr, "shoal: %s: %s\n", path, strerror(errno));
 		return false;
@@ -116,11 +123,30 @@ static bool write_unit(const char *folder, const char *name, const char *text)
 	return false;
 }
 
+/* The drop-in of one instance, shown or written. */
+static bool tell_unit(
+	const char *shoald, const char *conf, const char *folder, const char *name)
+{
+	static char text[TEXT_MAX];
+	if (!stats_name_valid(name) || !read_sockets(shoald, conf, name, text)) {
+		fprintf(stderr, "shoal: no sockets for instance %s\n", name);
+		return false;
+	}
+	if (!*text) { /* a socket unit without an address is none */
+		fprintf(stderr, "shoal: instance %s listens on nothing\n", name);
+		return false;
+	}
+	if (folder)
+		return write_unit(folder, name, text);
+	printf("# shoald@%s.socket.d/listen.conf\n", name);
+	print_unit(stdout, text);
+	return true;
+}
+
 int cli_sockets(int argc, char **argv)
 {
 	const char *conf = cli_conf_default(), *folder = NULL;
-	static char text[TEXT_MAX];
-	char shoald[4096];
+	char shoald[4096], number[16];
 	for (int o; (o = getopt_long(argc, argv, "c:o:h", options, NULL)) != -1;) {
 		switch (o) {
 		case 'c':
@@ -135,22 +161,17 @@ int cli_sockets(int argc, char **argv)
 			return cli_usage("sockets");
 		}
 	}
-	if (optind >= argc)
-		return cli_usage("sockets");
 	if (!cli_find_shoald(shoald))
 		return 1;
-	for (int i = optind; i < argc; i++) {
-		if (!stats_name_valid(argv[i]) ||
-			!read_sockets(shoald, conf, argv[i], text)) {
-			fprintf(stderr, "shoal: no sockets for instance %s\n", argv[i]);
+	for (int i = optind; i < argc; i++)
+		if (!tell_unit(shoald, conf, folder, argv[i]))
 			return 1;
-		}
-		if (!folder) {
-			printf("# shoald@%s.socket.d/listen.conf\n", argv[i]);
-			print_unit(stdout, text);
-		} else if (!write_unit(folder, argv[i], text)) {
+	/* without names those of `shoal run` */
+	const size_t count = optind < argc ? 0 : super_usable_cpus(STATS_INSTANCES_MAX);
+	for (size_t i = 1; i <= count; i++) {
+		snprintf(number, sizeof(number), "%zu", i);
+		if (!tell_unit(shoald, conf, folder, number))
 			return 1;
-		}
 	}
 	return 0;
 }

@@ -12,7 +12,7 @@
 
 enum {
 	FIRST_FD = 3,
-	BACKLOG = 1024,
+	BACKLOG = 4096,
 	MOST_FDS = 65536, /* a claim of the environment, not a fact */
 };
 
@@ -89,6 +89,15 @@ int shard_matches(int fd, const struct sockaddr *addr, socklen_t len, int type)
 	       shard_name_same_ip(&wanted, &have);
 }
 
+/* A parked one has it no more (park.c), and is no member either. */
+static bool may_be_joined(int fd, int type)
+{
+	int reuse = 0;
+	socklen_t len = sizeof(reuse);
+	return getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &reuse, &len) < 0 || reuse ||
+	       (type == SOCK_DGRAM && shard_parked(fd));
+}
+
 int shard_adopt(int fd)
 {
 	int type;
@@ -103,11 +112,13 @@ int shard_adopt(int fd)
 		return -errno;
 	const char *what;
 	const int e = shard_socket_set_options(fd, name.sa.sa_family, type, &what);
-	if (e || type == SOCK_DGRAM)
+	if (e)
 		return e;
-	int listens = 0;
+	int listens = type == SOCK_DGRAM;
 	socklen_t len = sizeof(listens);
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0)
+	if (!listens && getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0)
 		return -errno;
-	return !listens && listen(fd, BACKLOG) < 0 ? -errno : 0;
+	if (!listens && listen(fd, BACKLOG) < 0)
+		return -errno;
+	return may_be_joined(fd, type) ? 0 : -EADDRINUSE;
 }

@@ -9,7 +9,7 @@
 #include "shard.h"
 #include "shard/shard_internal.h"
 
-enum { BACKLOG = 1024 };
+enum { BACKLOG = 4096 }; /* net.core.somaxconn bounds it */
 
 const char *shard_version(void)
 {

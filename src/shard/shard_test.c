@@ -368,8 +368,11 @@ static int inherit_forked(bool for_us)
 	const socklen_t len = name_make(&any, "127.0.0.1", 0);
 	const int fds[2] = { socket(AF_INET, SOCK_DGRAM, 0),
 		socket(AF_INET, SOCK_STREAM, 0) };
-	for (int i = 0; i < 2; i++)
+	const int yes = 1;
+	for (int i = 0; i < 2; i++) {
+		setsockopt(fds[i], SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes));
 		assert_int_equal(bind(fds[i], &any.sa, len), 0);
+	}
 	const pid_t pid = fork();
 	assert_true(pid >= 0);
 	if (!pid)
@@ -385,6 +388,29 @@ static void inherited_sockets_are_found_matched_and_made_ready(void **state)
 {
 	(void)state;
 	assert_int_equal(inherit_forked(true), 20);
+}
+
+static void a_socket_that_nobody_can_join_is_no_group(void **state)
+{
+	(void)state;
+	static const int types[] = { SOCK_DGRAM, SOCK_STREAM };
+	for (int i = 0; i < 2; i++) {
+		union name any;
+		const socklen_t len = name_make(&any, "127.0.0.1", 0);
+		const int fd = socket(AF_INET, types[i], 0), yes = 1;
+		assert_int_equal(bind(fd, &any.sa, len), 0);
+		assert_int_equal(shard_adopt(fd), -EADDRINUSE);
+		assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK); /* ready all the same */
+		assert_int_equal(
+			setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes)), 0);
+		assert_int_equal(shard_adopt(fd), 0);
+		close(fd);
+	}
+	/* parking takes the option away, and that one has siblings */
+	const int fd = open_at("127.0.0.1", 0, SOCK_DGRAM, 0, NULL);
+	assert_int_equal(shard_park(fd), 0);
+	assert_int_equal(shard_adopt(fd), 0);
+	close(fd);
 }
 
 static void sockets_meant_for_another_process_are_not_taken(void **state)
@@ -588,6 +614,7 @@ int main(void)
 		cmocka_unit_test(the_group_is_counted),
 		cmocka_unit_test(a_parked_socket_keeps_its_queue_and_gets_nothing_new),
 		cmocka_unit_test(inherited_sockets_are_found_matched_and_made_ready),
+		cmocka_unit_test(a_socket_that_nobody_can_join_is_no_group),
 		cmocka_unit_test(sockets_meant_for_another_process_are_not_taken),
 		cmocka_unit_test(a_lying_environment_is_survived),
 		cmocka_unit_test(the_receive_buffer_is_granted),

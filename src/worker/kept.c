@@ -57,6 +57,8 @@ int kept_take_socket(struct kept *k, const struct addr *a, int type, bool *unit)
 			(type == SOCK_DGRAM && shard_parked(fd)))
 			continue;
 		const int e = shard_adopt(fd);
+		if (e == -EADDRINUSE)
+			return e;
 		if (e < 0) {
 			log_warning(NET, "an inherited socket cannot be used: %s",
 				strerror(-e));

@@ -31,8 +31,8 @@ bool kept_is_ring(const struct shard_inherited *row);
 /* Was it stored as `what` of this address? */
 bool kept_is_of(
 	const struct shard_inherited *row, const char *what, const struct addr *a);
-/* The socket of this address that can go on serving, or -1: parked ones are left.
- * `unit`: from a socket unit. */
+/* The socket of this address that can go on serving, or -1: parked ones are left. -EADDRINUSE: there is
+ * one, but nobody can join it (bound without SO_REUSEPORT). `unit`: from a socket unit. */
 int kept_take_socket(struct kept *k, const struct addr *a, int type, bool *unit);
 /* The ring of this address, or -1. */
 int kept_take_ring(struct kept *k, const struct addr *a);

@@ -20,7 +20,9 @@
 
 enum {
 	RCVBUF_WANTED =
-		4 * 1024 * 1024, /* what a restart of 100 ms piles up at 40,000/s */
+		8 * 1024 *
+		1024, /* doubled by the kernel: some 20,000 small datagrams, what
+				    half a second without a reader piles up at 40,000/s */
 	LEAVE_TICK_US = 1000 * 1000,
 	/* ticks until nobody waits for an answer of a server that goes: each is set when the
 	 * one before has come, so the time that a stopped process slept does not count */
@@ -99,7 +101,13 @@ static void explain(const struct conf_listen *c, int type, int error,
 	const char *proto = type == SOCK_DGRAM ? "UDP" : "TCP";
 	if (c->where.file)
 		snprintf(where, sizeof(where), "%s:%d: ", c->where.file, c->where.line);
-	if (error == EADDRINUSE && p->owner_pid)
+	if (error == EADDRINUSE && p->owner_pid == 1)
+		snprintf(out, 1024,
+			"%s%s %s is in use by a socket unit of %s (process 1): this "
+			"instance needs one too (`shoal sockets`), each with "
+			"ReusePort=yes",
+			where, proto, addr, p->owner[0] ? p->owner : "init");
+	else if (error == EADDRINUSE && p->owner_pid)
 		snprintf(out, 1024, "%s%s %s is in use by %s (process %d)", where,
 			proto, addr, p->owner[0] ? p->owner : "a process",
 			p->owner_pid);
@@ -128,6 +136,18 @@ static void explain(const struct conf_listen *c, int type, int error,
 			p->what[0] ? p->what : "socket", strerror(error));
 }
 
+/* Who is alone for good is no group: a second instance would be refused, a restart would stall. */
+static void explain_alone(const struct conf_listen *c, int type, char out[static 1024])
+{
+	char addr[ADDR_TEXT_MAX];
+	addr_to_text(&c->addr, addr);
+	snprintf(out, 1024,
+		"%s %s was handed over without SO_REUSEPORT, no other instance could "
+		"share it: write ReusePort=yes under [Socket] of the socket unit, then "
+		"stop and start that unit",
+		type == SOCK_DGRAM ? "UDP" : "TCP", addr);
+}
+
 /* A new one. Descriptor, or -errno and `error`. */
 static int socket_open(const struct conf_listen *c, int type, char error[static 1024])
 {
@@ -154,7 +174,10 @@ static int socket_get(const struct conf_listen *c, int type, struct kept *k, boo
 	char error[static 1024])
 {
 	const int fd = kept_take_socket(k, &c->addr, type, unit);
-	return fd >= 0 ? fd : socket_open(c, type, error);
+	if (fd != -EADDRINUSE)
+		return fd >= 0 ? fd : socket_open(c, type, error);
+	explain_alone(c, type, error);
+	return fd;
 }
 
 /* Without a keeper nobody could give the ring to a successor. */
@@ -355,10 +378,11 @@ static void stored_drop(struct worker *w, struct kept *k, int i, struct listener
 	struct addr addr;
 	char text[ADDR_TEXT_MAX];
 	k->fds[i].fd = -1;
+	const int e = shard_adopt(fd);
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0 ||
 		getsockname(fd, (struct sockaddr *)&sa, &len) < 0 ||
 		!addr_from_sockaddr(&addr, (const struct sockaddr *)&sa) ||
-		shard_adopt(fd) < 0) {
+		(e < 0 && e != -EADDRINUSE)) {
 		fd_close(&fd); /* a ring whose address nobody serves, or worse */
 		return;
 	}
@@ -445,6 +469,31 @@ static bool listeners_open(struct worker *w, struct kept *k, char error[static 1
 			return false;
 	}
 	return true;
+}
+
+bool listen_check(const struct conf *c, char error[static 1024])
+{
+	struct kept *k = calloc(1, sizeof(*k));
+	bool unit, fine = true;
+	if (!k)
+		return true;
+	kept_read(k);
+	for (size_t i = 0; fine && i < c->listen_count; i++) {
+		const struct conf_listen *l = &c->listens[i];
+		for (int type = SOCK_STREAM; fine && type <= SOCK_DGRAM; type++) {
+			int fd = type == SOCK_DGRAM && l->kind != KIND_DNS
+					 ? -1
+					 : kept_take_socket(k, &l->addr, type, &unit);
+			fine = fd != -EADDRINUSE;
+			if (fine)
+				fd_close(&fd);
+			else
+				explain_alone(l, type, error);
+		}
+	}
+	kept_close(k);
+	free(k);
+	return fine;
 }
 
 bool listen_open(struct worker *w, char error[static 1024])

@@ -11,6 +11,8 @@
 /* Bind all; the group is joined here, so call it last before serving. False: `error`
  * says why. */
 bool listen_open(struct worker *w, char error[static 1024]);
+/* Can what was handed over to this process be served? Opens nothing. */
+bool listen_check(const struct conf *c, char error[static 1024]);
 void listen_close(struct worker *w);
 /* Once a second: what dead processes held is taken over, parked sockets are replaced.
  */
