@@ -20,6 +20,7 @@ A tenth of the UDP queries ask for new names, from an authority that takes 200 m
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -30,6 +31,7 @@ import sides
 import world
 
 AFTER_SECONDS = 1.0
+PAUSE_SECONDS = 1.6
 KINDS = ('udp', *world.STREAMS)
 
 
@@ -45,11 +47,20 @@ def kill(side, number):
 	return side.kill_one(side.names[number % len(side.names)])
 
 
+def pause(side, number):
+	"""SIGSTOP for longer than a second: another process serves its clients meanwhile."""
+	pid = side.rows()[side.names[number % len(side.names)]]['pid']
+	os.kill(pid, signal.SIGSTOP)
+	time.sleep(PAUSE_SECONDS)
+	os.kill(pid, signal.SIGCONT)
+
+
 # key, text, side, instances (0: as told), event, is it in the short run, how many of the
 # events: 1 / this
 ROWS = (
 	('rolling', 'shoal restart, rolling', sides.Shoal, 0, roll, True, 1),
 	('kill', 'SIGKILL of an instance', sides.Shoal, 0, kill, True, 1),
+	('pause', 'SIGSTOP for 1.6 s, SIGCONT', sides.Shoal, 0, pause, False, 5),
 	('store-restart', 'systemctl restart', sides.Units, 0, one, True, 5),
 	('unit-restart', 'systemctl restart', sides.SocketUnits, 0, one, True, 5),
 	('unit-kill', 'SIGKILL under systemd', sides.SocketUnits, 0, kill, True, 5),
@@ -130,6 +141,17 @@ def judge(account, clients):
 	return found
 
 
+def keep(folder, key, side, accounts):
+	"""To see later why something was lost."""
+	os.makedirs(folder, exist_ok=True)
+	with open(os.path.join(folder, key + '.log'), 'w') as out:
+		out.write(side.log())
+	with open(os.path.join(folder, key + '.json'), 'w') as out:
+		json.dump(accounts, out)
+	with open(os.path.join(folder, key + '.kernel'), 'w') as out:
+		out.write(side.world.kernel_counters())
+
+
 def measure(row, options):
 	"""In a process of its own, whose network is new."""
 	key, text, kind, instances, event, _, share = row
@@ -144,6 +166,8 @@ def measure(row, options):
 		accounts = side.world.finish()
 		overflow = side.world.overflows() - before - accounts['udp']['drops']
 		numbers, keeper = side.numbers(), side.keepers()
+		if options.keep:
+			keep(options.keep, key, side, accounts)
 	finally:
 		side.stop()
 	found = {name: judge(account, clients if name != 'udp' else set())
@@ -242,6 +266,8 @@ def parse(argv):
 	parser.add_argument('--cold', type=int, default=10, help='per cent of UDP')
 	parser.add_argument('--delay', type=float, default=10, help='ms of the path, there and back')
 	parser.add_argument('--no-path', dest='path', action='store_false')
+	parser.add_argument('--keep', metavar='FOLDER',
+		help="leave the resolver's log and every query that went wrong there")
 	parser.add_argument('--json', action='store_true', help='instead of the table')
 	options = parser.parse_args(argv)
 	known = {row[0] for row in ROWS}

@@ -150,6 +150,14 @@ class World:
 					total -= int(line.split()[-1])
 		return total
 
+	def kernel_counters(self):
+		"""All of this network, as text."""
+		text = ''
+		for name in ('snmp', 'netstat', 'udp'):
+			with open(os.path.join(self.net, name)) as source:
+				text += source.read()
+		return text
+
 	def accepted_by(self, pid):
 		"""Clients ('ip:port') of the TCP connections that process PID has accepted."""
 		inodes = set()
