@@ -19,7 +19,8 @@
 	X(bpf, "load [--guard] [--strict] [-g GROUP] | unload | status",               \
 		"load unload status -g --group --guard --strict --help",               \
 		"load the steering programs once, for instances without rights")       \
-	X(status, "[--json]", "--json --help", "one row per instance")                 \
+	X(status, "[--json | --sockets]", "--json --sockets --help",                   \
+		"one row per instance, or per socket")                                 \
 	X(stats, "[--json | --prometheus] [-i NAME]",                                  \
 		"--json --prometheus -i --instance --help",                            \
 		"all counters, per instance and in total")                             \

@@ -2,6 +2,7 @@
 /* cli/stats.c - `shoal stats`: all counters as text, JSON or for Prometheus. */
 #include <getopt.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -71,6 +72,38 @@ static void print_prometheus(const struct fleet *f)
 	}
 }
 
+/* Numbers of each socket, under the same rules. */
+static void print_prometheus_socket(const struct fleet *f, const char *field,
+	bool counter, const char *help, size_t offset)
+{
+	const char *end = counter ? "_total" : "";
+	printf("# HELP shoal_socket_%s%s %s\n", field, end, help);
+	printf("# TYPE shoal_socket_%s%s %s\n", field, end,
+		counter ? "counter" : "gauge");
+	for (size_t i = 0; i < f->count; i++) {
+		const struct member *m = &f->members[i];
+		const struct stats_socket *s = m->b.socket;
+		for (size_t k = 0; m->alive && k < STATS_SOCKETS && s[k].name[0]; k++) {
+			uint64_t value;
+			memcpy(&value, (const char *)&s[k] + offset, sizeof(value));
+			printf("shoal_socket_%s%s{instance=\"", field, end);
+			print_label(m->name);
+			printf("\",socket=\"");
+			print_label(s[k].name);
+			printf("\"} %" PRIu64 "\n", value);
+		}
+	}
+}
+
+static void print_prometheus_sockets(const struct fleet *f)
+{
+#define X(field, counter, help)                                                        \
+	print_prometheus_socket(                                                       \
+		f, #field, counter, help, offsetof(struct stats_socket, field));
+	STATS_SOCKET_NUMBERS(X)
+#undef X
+}
+
 static void fill_table(
 	struct table *t, const struct fleet *f, const size_t *shown, size_t count)
 {
@@ -137,9 +170,10 @@ static int show(char form, const char *only)
 	bool ok = !only || keep_one(&f, only);
 	if (ok && form == 'j')
 		print_json(&f);
-	else if (ok && form == 'p')
+	else if (ok && form == 'p') {
 		print_prometheus(&f);
-	else if (ok)
+		print_prometheus_sockets(&f);
+	} else if (ok)
 		ok = print_text(&f);
 	fleet_free(&f);
 	return ok ? 0 : 1;

@@ -18,6 +18,7 @@ enum { SAMPLE_US = 200 * 1000 };
 
 static const struct option options[] = {
 	{ "json", no_argument, NULL, 'j' },
+	{ "sockets", no_argument, NULL, 's' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -79,6 +80,20 @@ static void json_sockets(struct json *j, const char *text)
 		snprintf(one, sizeof(one), "%.*s", (int)len, text);
 		json_text(j, NULL, one);
 		text += len;
+	}
+	json_close(j, ']');
+}
+
+static void json_socket_numbers(struct json *j, const struct stats_block *b)
+{
+	json_open(j, "socket_numbers", '[');
+	for (size_t i = 0; i < STATS_SOCKETS && b->socket[i].name[0]; i++) {
+		json_open(j, NULL, '{');
+		json_text(j, "socket", b->socket[i].name);
+#define X(field, counter, help) json_u64(j, #field, b->socket[i].field);
+		STATS_SOCKET_NUMBERS(X)
+#undef X
+		json_close(j, '}');
 	}
 	json_close(j, ']');
 }
@@ -184,6 +199,7 @@ static void print_json(
 		json_text(&j, "steering", m->b.steering);
 		json_text(&j, "engine", m->b.engine);
 		json_sockets(&j, m->b.sockets);
+		json_socket_numbers(&j, &m->b);
 		json_text(&j, "notes", m->b.notes);
 		json_u64(&j, "queries", m->b.counters.queries);
 		json_double(&j, "queries_per_second", rate(before, m, passed_us));
@@ -271,6 +287,50 @@ static void print_steering(const struct fleet *f)
 			bypassed);
 	if (strangers)
 		printf("ALARM: sockets of others take queries: see shoal doctor\n");
+}
+
+static size_t count_sockets(const struct member *m)
+{
+	size_t count = 0;
+	while (m->alive && count < STATS_SOCKETS && m->b.socket[count].name[0])
+		count++;
+	return count;
+}
+
+/* `shoal status --sockets`: a row for each socket. */
+static bool print_socket_rows(const struct fleet *f)
+{
+	static const char *const heads[] = { "NAME", "SOCKET", ">RECEIVED", ">DROPPED",
+		">QUEUE", ">REPLAYED", ">PARKED", ">STEERED", ">WAITING", NULL };
+	struct table t;
+	size_t rows = 0, row = 0;
+	for (size_t i = 0; i < f->count; i++)
+		rows += count_sockets(&f->members[i]);
+	if (!table_init(&t, heads, rows)) {
+		perror("shoal");
+		return false;
+	}
+	for (size_t i = 0; i < f->count; i++)
+		for (size_t k = 0; k < count_sockets(&f->members[i]); k++, row++) {
+			const struct stats_socket *s = &f->members[i].b.socket[k];
+			char queue[32];
+			amount(queue, s->queue_bytes);
+			table_set(&t, row, 0, "%s", f->members[i].name);
+			table_set(&t, row, 1, "%s", s->name);
+			table_set(&t, row, 2, "%" PRIu64, s->received);
+			table_set(&t, row, 3, "%" PRIu64, s->dropped);
+			if (strncmp(s->name, "udp ", 4) == 0)
+				table_set(&t, row, 4, "%s", queue);
+			else
+				table_set(&t, row, 4, "%" PRIu64, s->accept_queue);
+			table_set(&t, row, 5, "%" PRIu64, s->replayed);
+			table_set(&t, row, 6, "%" PRIu64, s->parked);
+			table_set(&t, row, 7, "%" PRIu64, s->steered);
+			table_set(&t, row, 8, "%" PRIu64, s->waiting);
+		}
+	table_print(&t);
+	table_fini(&t);
+	return true;
 }
 
 /* Each different list of sockets once, with who has it. */
@@ -361,7 +421,9 @@ static bool all_well(const struct fleet *f)
 	return alive > 0;
 }
 
-static int show(bool as_json)
+enum form { TEXT, JSON, SOCKET_ROWS };
+
+static int show(enum form form)
 {
 	struct fleet before, f;
 	if (!fleet_read(&before))
@@ -371,8 +433,10 @@ static int show(bool as_json)
 	bool all = fleet_read(&f);
 	const int64_t passed_us = clock_read().mono_us - start_us;
 	if (all) {
-		if (as_json)
+		if (form == JSON)
 			print_json(&f, &before, passed_us);
+		else if (form == SOCKET_ROWS)
+			all = print_socket_rows(&f);
 		else
 			all = print_text(&f, &before, passed_us);
 		all = all && all_well(&f);
@@ -384,11 +448,14 @@ static int show(bool as_json)
 
 int cli_status(int argc, char **argv)
 {
-	bool as_json = false;
+	enum form form = TEXT;
 	for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
 		switch (o) {
 		case 'j':
-			as_json = true;
+			form = JSON;
+			break;
+		case 's':
+			form = SOCKET_ROWS;
 			break;
 		case 'h':
 			return cli_explain("status");
@@ -396,5 +463,5 @@ int cli_status(int argc, char **argv)
 			return cli_usage("status");
 		}
 	}
-	return optind < argc ? cli_usage("status") : show(as_json);
+	return optind < argc ? cli_usage("status") : show(form);
 }

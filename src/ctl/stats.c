@@ -84,6 +84,8 @@ bool stats_parse(
 	make_printable(b.engine, sizeof(b.engine));
 	make_printable(b.sockets, sizeof(b.sockets));
 	make_printable(b.notes, sizeof(b.notes));
+	for (size_t i = 0; i < STATS_SOCKETS; i++)
+		make_printable(b.socket[i].name, sizeof(b.socket[i].name));
 	*out = b;
 	return true;
 }

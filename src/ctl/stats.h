@@ -16,9 +16,32 @@
 #include "shm/shm.h"
 
 #define STATS_MAGIC UINT64_C(0x7374617473686f61)
-enum { STATS_LAYOUT = 2, STATS_INSTANCES_MAX = 256, STATS_COOKIES = 128 };
+enum {
+	STATS_LAYOUT = 3,
+	STATS_INSTANCES_MAX = 256,
+	STATS_COOKIES = 128,
+	STATS_SOCKETS = 64,
+};
 
 enum stats_state { STATE_STARTING, STATE_READY, STATE_STOPPING, STATE_STOPPED };
+
+/* One socket; of a TCP listener "received" are its connections. */
+#define STATS_SOCKET_NUMBERS(X)                                                        \
+	X(received, 1, "Datagrams received or connections accepted")                   \
+	X(dropped, 1, "Datagrams that the kernel dropped: the queue was full")         \
+	X(queue_bytes, 0, "Bytes that wait to be read, as the kernel charges them")    \
+	X(accept_queue, 0, "Connections that wait to be accepted")                     \
+	X(replayed, 1, "Queries of a dead process handled again")                      \
+	X(parked, 1, "Times that it was parked and replaced by a fresh one")           \
+	X(steered, 1, "Datagrams or connections that the steering program sent here")  \
+	X(waiting, 0, "Of the steered, those that wait to be read")
+
+struct stats_socket {
+	char name[56]; /* "udp 127.0.0.1@53"; "" after the last */
+#define X(field, counter, help) uint64_t field;
+	STATS_SOCKET_NUMBERS(X)
+#undef X
+};
 
 struct stats_block {
 	struct shm_head head;
@@ -41,6 +64,7 @@ struct stats_block {
 	char engine[24];   /* "recvmmsg", ... */
 	char steering[24]; /* "BPF", "BPF, guarded", "kernel hash" */
 	char sockets[512]; /* one a line: "udp 127.0.0.1@53" */
+	struct stats_socket socket[STATS_SOCKETS]; /* the same, as far as they fit */
 	uint64_t
 		cookies[STATS_COOKIES]; /* SO_COOKIE of its sockets, 0 after the last */
 	char notes[256];                /* what does not work here, for people */

@@ -129,6 +129,7 @@ struct stream_server {
 
 	struct conn *conns; /* conf.max_clients of them */
 	unsigned count;
+	uint64_t accepted;
 	size_t unsent; /* bytes of answers of all, as each conn counted them last */
 	struct conn *free;
 	struct conn_list young, idle, busy;
@@ -939,6 +940,7 @@ static bool server_accept(struct stream_server *s)
 	}
 	struct addr from;
 	const struct addr to = accepted_to(s, fd);
+	s->accepted++;
 	if (!addr_from_sockaddr(&from, &name.sa) || !conn_open(s, fd, &from, &to))
 		fd_close(&fd);
 	return true;
@@ -1078,6 +1080,11 @@ void stream_server_free(struct stream_server *s)
 int stream_server_fd(const struct stream_server *s)
 {
 	return s->fd;
+}
+
+uint64_t stream_server_accepted(const struct stream_server *s)
+{
+	return s->accepted;
 }
 
 unsigned stream_server_clients(const struct stream_server *s)

@@ -72,4 +72,6 @@ bool stream_server_adopt(struct stream_server *s, int fd, const struct addr *fro
 void stream_server_drain(struct stream_server *s, void (*fn)(void *ctx), void *ctx);
 void stream_server_free(struct stream_server *s);
 int stream_server_fd(const struct stream_server *s); /* -1 when draining */
+uint64_t stream_server_accepted(
+	const struct stream_server *s); /* connections, those shed at once too */
 unsigned stream_server_clients(const struct stream_server *s);

@@ -94,7 +94,7 @@ struct udp_server {
 	size_t ring_head; /* oldest */
 	size_t ring_tail; /* next free */
 	size_t ring_used;
-	uint64_t dropped;
+	uint64_t dropped, received;
 
 	struct batch in;
 	struct batch out;
@@ -444,6 +444,7 @@ static unsigned udp_batch(struct udp_server *s)
 		shard_member_took(s->member, (unsigned)n, n < BATCH);
 	if (n <= 0)
 		return 0;
+	s->received += (unsigned)n;
 	s->busy = true;
 	for (unsigned i = 0; i < (unsigned)n; i++) {
 		struct shard_datagram d;
@@ -653,6 +654,11 @@ uint64_t udp_server_kernel_drops(const struct udp_server *s)
 uint64_t udp_server_queue_bytes(const struct udp_server *s)
 {
 	return udp_meminfo(s, SK_MEMINFO_RMEM_ALLOC);
+}
+
+uint64_t udp_server_received(const struct udp_server *s)
+{
+	return s->received;
 }
 
 uint64_t udp_server_dropped(const struct udp_server *s)

@@ -72,5 +72,7 @@ int udp_server_fd(const struct udp_server *s);
 uint64_t udp_server_kernel_drops(const struct udp_server *s);
 /* Bytes that wait to be read, as the kernel charges them (some 800 for a small datagram). */
 uint64_t udp_server_queue_bytes(const struct udp_server *s);
+/* Datagrams received, those that a dead process had received not counted. */
+uint64_t udp_server_received(const struct udp_server *s);
 /* Answers not sent: over LIMIT_UDP_OUT_BYTES, or refused by the kernel (no route back). */
 uint64_t udp_server_dropped(const struct udp_server *s);

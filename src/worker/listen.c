@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -353,6 +352,7 @@ static void listener_renew(struct listener *l, const struct conf_listen *c)
 	steering_rejoin_udp(l->w, l);
 	watchmen_show(l->w);
 	counter_up(l->w->counters, sockets_parked);
+	l->parks++;
 	log_notice(NET, "%s was parked: a fresh socket takes its place",
 		addr_to_text(&l->addr, addr));
 }
@@ -539,50 +539,6 @@ void listen_tick(struct worker *w)
 	}
 }
 
-/* tcp(7): of a listener, tcpi_unacked is the length of its accept queue. */
-static uint64_t accept_queue(int fd)
-{
-	struct tcp_info info = { 0 };
-	socklen_t len = sizeof(info);
-	if (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
-		return 0;
-	return info.tcpi_unacked;
-}
-
-void listen_gauges(struct worker *w)
-{
-	struct shard_ring_numbers sum = { 0 };
-	uint64_t drops = 0, unsent = 0, bytes = 0, queue = 0;
-	for (size_t i = 0; i < w->listener_count; i++) {
-		const struct listener *l = &w->listeners[i];
-		struct shard_ring_numbers n = { 0 };
-		if (l->ring)
-			shard_ring_count(l->ring, &n);
-		sum.kept += n.kept;
-		sum.full += n.full;
-		sum.taken_over += n.taken_over;
-		sum.replayed += n.replayed;
-		sum.stale += n.stale;
-		sum.lost += n.lost;
-		if (l->udp) {
-			drops += udp_server_kernel_drops(l->udp);
-			unsent += udp_server_dropped(l->udp);
-			bytes += udp_server_queue_bytes(l->udp);
-		}
-		queue += accept_queue(stream_server_fd(l->stream));
-	}
-	counter_set(w->counters, udp_kernel_drops, drops);
-	counter_set(w->counters, udp_send_drops, unsent);
-	counter_set(w->counters, udp_queue_bytes, bytes);
-	counter_set(w->counters, tcp_accept_queue, queue);
-	counter_set(w->counters, ring_kept, sum.kept);
-	counter_set(w->counters, ring_full, sum.full);
-	counter_set(w->counters, ring_taken_over, sum.taken_over);
-	counter_set(w->counters, ring_replayed, sum.replayed);
-	counter_set(w->counters, ring_stale, sum.stale);
-	counter_set(w->counters, ring_lost, sum.lost);
-}
-
 void listen_close(struct worker *w)
 {
 	while (w->leavers)
@@ -598,25 +554,4 @@ void listen_close(struct worker *w)
 	free(w->listeners);
 	w->listeners = NULL;
 	w->listener_count = 0;
-}
-
-void listen_tell(const struct worker *w)
-{
-	char *to = w->stats->sockets;
-	size_t left = sizeof(w->stats->sockets);
-	for (size_t i = 0; i < w->listener_count; i++) {
-		char addr[ADDR_TEXT_MAX];
-		addr_to_text(&w->listeners[i].addr, addr);
-		const char *kind = conf_kind_name(w->listeners[i].conf->kind);
-		const int n =
-			w->listeners[i].udp
-				? snprintf(to, left, "udp %s\ntcp %s\n", addr, addr)
-				: snprintf(to, left, "%s %s\n", kind, addr);
-		if (n < 0 || (size_t)n >= left) {
-			*to = '\0'; /* whole lines only */
-			return;
-		}
-		to += n;
-		left -= (size_t)n;
-	}
 }

@@ -17,7 +17,3 @@ void listen_close(struct worker *w);
 /* Once a second: what dead processes held is taken over, parked sockets are replaced.
  */
 void listen_tick(struct worker *w);
-/* What waits in the sockets, and what the rings hold. */
-void listen_gauges(struct worker *w);
-/* The stats block's lines. */
-void listen_tell(const struct worker *w);

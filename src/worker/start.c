@@ -26,6 +26,7 @@
 #include "worker/rights.h"
 #include "worker/secure.h"
 #include "worker/server.h"
+#include "worker/socknum.h"
 #include "worker/steering.h"
 #include "worker/stop.h"
 #include "worker/ta_signal.h"
@@ -295,7 +296,7 @@ static bool open_sockets(
 	(void)o;
 	if (!listen_open(w, error))
 		return false;
-	listen_tell(w);
+	socknum_tell(w);
 	watchmen_show(w);
 	rights_give_up(w);
 	return true;

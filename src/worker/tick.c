@@ -13,6 +13,7 @@
 #include "worker/clock.h"
 #include "worker/listen.h"
 #include "worker/secure.h"
+#include "worker/socknum.h"
 #include "worker/steering.h"
 #include "worker/watchmen.h"
 
@@ -51,7 +52,7 @@ static void gauges(struct worker *w)
 	const struct crypto_stats keys = crypto_stats(w->verifier.crypto);
 	counter_set(w->counters, dnssec_hot_keys, keys.hot);
 	counter_set(w->counters, dnssec_hot_checks, keys.hot_checks);
-	listen_gauges(w);
+	socknum_tick(w);
 	steering_gauges(w);
 }
 

@@ -46,6 +46,7 @@ struct listener {
 	struct udp_server *udp; /* NULL: a kind that has only connections */
 	struct stream_server *stream;
 	struct shard_ring *ring; /* NULL: nobody keeps it */
+	uint64_t parks;          /* its UDP sockets that were parked from outside */
 	bool unit; /* the sockets belong to a socket unit, which holds their queues */
 };
 
