@@ -59,6 +59,7 @@ static const char *const outcome_names[OUTCOME_COUNT] = {
 	[OUTCOME_CLOSED] = "closed",
 	[OUTCOME_NO_LISTENER] = "no listener",
 	[OUTCOME_UNSENT] = "unsent",
+	[OUTCOME_LATE] = "late",
 };
 
 static void window_open(const char *label)
@@ -142,8 +143,11 @@ void account_close(uint32_t number, enum outcome outcome)
 {
 	struct record *r = &account.records[number];
 	const int64_t took = load_now_us() - r->sent_us;
-	if (took >= PATIENCE_MS * 1000)
+	if (took >= PATIENCE_MS * 1000) {
+		if (outcome == OUTCOME_OK)
+			r->outcome = OUTCOME_LATE;
 		return;
+	}
 	r->took_us = (uint32_t)took;
 	r->outcome = (uint8_t)outcome;
 }

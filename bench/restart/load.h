@@ -9,7 +9,8 @@
 #include <stdint.h>
 
 enum {
-	PATIENCE_MS = 4000, /* a query without an answer after that is lost */
+	PATIENCE_MS = 4000, /* a query without an answer after that is lost, or late */
+	LATE_MS = 8000,     /* for the late ones, at the end */
 	DNS_HEADER = 12,
 	QUERY_MAX = 64,
 	BEHIND_MS =
@@ -44,6 +45,7 @@ enum outcome {
 	OUTCOME_CLOSED,
 	OUTCOME_NO_LISTENER,
 	OUTCOME_UNSENT,
+	OUTCOME_LATE, /* answered, but after PATIENCE_MS */
 	OUTCOME_COUNT,
 };
 

@@ -7,7 +7,7 @@ thousands of ports; TCP, a new connection for each query, half of them over a pa
 delay) and lets the event happen again and again:
 
   lost      queries without an answer, SERVFAIL, other answers, resets, refusals; all of the
-            time, so also between the events
+            time, so also between the events; "late": answered, but after 4 s
   overflow  of the lost, how many datagrams the kernel dropped at a full queue
   cut       connections that a killed shoald had already accepted: apart from the lost (it is
             stopped while they are looked up, a few ms; peers are killed at once)
@@ -124,7 +124,7 @@ def judge(account, clients):
 				bad[kind] = bad.get(kind, 0) + count
 				windows[window['label']] = windows.get(window['label'], 0) + count
 	for _, kind, client, window, _ in account['bad']:
-		if window not in warm and client in clients and kind in ('reset', 'closed', 'lost'):
+		if window not in warm and client in clients and kind in ('reset', 'closed', 'lost', 'late'):
 			cut += 1
 			bad[kind] -= 1
 	bad = {kind: count for kind, count in bad.items() if count}
@@ -177,8 +177,8 @@ def measure(row, options):
 		'accepted': len(clients), 'numbers': numbers, 'loads': found}
 
 
-def measure_apart(row, options):
-	"""measure() in a child, so that each row has a new network namespace."""
+def apart(measurement, name=''):
+	"""measurement() in a child, so that each has a new network namespace."""
 	read, write = os.pipe()
 	pid = os.fork()
 	if pid == 0:
@@ -186,12 +186,12 @@ def measure_apart(row, options):
 		try:
 			os.close(read)
 			world.isolate()
-			result = measure(row, options)
+			result = measurement()
 			with os.fdopen(write, 'w') as out:
 				json.dump(result, out)
 			code = 0
 		except Exception:    # said here, for the parent only sees that there is no result
-			print('\n%s failed:' % row[0], file=sys.stderr)
+			print('\n%s failed:' % name, file=sys.stderr)
 			traceback.print_exc()
 		finally:
 			os._exit(code)
@@ -295,7 +295,7 @@ def main(argv):
 			print('%s: skipped: %s' % (row[0], reason), file=sys.stderr)
 			continue
 		tell('%s: %s' % (row[2].title, row[1]))
-		result = measure_apart(row, options)
+		result = apart(lambda row=row: measure(row, options), row[0])
 		failed += result is None
 		results += [result] if result else []
 	tell('')

@@ -172,7 +172,7 @@ int tcp_main(char **v)
 			open_connection(&t);
 		turn(&t, due > TURN);
 	}
-	const int64_t end_us = load_now_us() + PATIENCE_MS * 1000;
+	const int64_t end_us = load_now_us() + LATE_MS * 1000;
 	while (t.live && load_now_us() < end_us)
 		turn(&t, false);
 	account_print(0); /* what is still open stays lost */

@@ -141,7 +141,7 @@ int udp_main(char **v)
 			ask(&u);
 		turn(&u, due > TURN);
 	}
-	const int64_t end_us = load_now_us() + PATIENCE_MS * 1000;
+	const int64_t end_us = load_now_us() + LATE_MS * 1000;
 	while (load_now_us() < end_us)
 		turn(&u, false);
 	account_print(count_drops(&u));
