@@ -2,15 +2,21 @@
 #include "worker/kept.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "ctl/notify.h"
 
-enum { NAME_MAX_LEN = 96 };
+enum {
+	NAME_MAX_LEN = 96,
+	SETTLE_MS = 2000, /* at the start, for all messages together */
+	SETTLE_PAUSE_MS = 5,
+};
 
 static const char prefix[] = "kept-";
 
@@ -111,12 +117,75 @@ bool kept_is_of(
 	return strncmp(row->name, name, sizeof(row->name) - 1) == 0;
 }
 
-static void tell(const char *text, const int *fd)
+/* What the keeper has not taken yet, oldest first: nobody waits for it while serving. */
+struct letter {
+	char text[NAME_MAX_LEN + 64];
+	int fd; /* -1: none */
+};
+
+static struct {
+	struct letter rows[KEPT_LETTERS_MAX];
+	size_t count;
+	int error; /* told last, or 0 */
+} waiting;
+
+static int send_letter(const char *text, int fd)
 {
-	const int err = notify_send_surely(text, fd, fd ? 1 : 0);
-	if (err < 0)
+	return notify_send(text, &fd, fd >= 0 ? 1 : 0);
+}
+
+static void tell_error(int error)
+{
+	if (error < 0 && error != waiting.error)
 		log_warning(NET, "the keeper of sockets cannot be reached: %s",
-			strerror(-err));
+			strerror(-error));
+	waiting.error = error < 0 ? error : 0;
+}
+
+/* -1: none */
+static void tell(const char *text, int fd)
+{
+	const int e = waiting.count ? -EAGAIN : send_letter(text, fd);
+	if (e != -EAGAIN) {
+		tell_error(e);
+		return;
+	}
+	if (waiting.count == KEPT_LETTERS_MAX) {
+		tell_error(-ENOBUFS);
+		return;
+	}
+	struct letter *l = &waiting.rows[waiting.count];
+	l->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd >= 0 && l->fd < 0) {
+		tell_error(-errno);
+		return;
+	}
+	snprintf(l->text, sizeof(l->text), "%s", text);
+	waiting.count++;
+}
+
+size_t kept_flush(void)
+{
+	size_t done = 0;
+	for (; done < waiting.count; done++) {
+		struct letter *l = &waiting.rows[done];
+		const int e = send_letter(l->text, l->fd);
+		if (e == -EAGAIN)
+			break;
+		tell_error(e);
+		fd_close(&l->fd);
+	}
+	waiting.count -= done;
+	memmove(waiting.rows, waiting.rows + done,
+		waiting.count * sizeof(*waiting.rows));
+	return waiting.count;
+}
+
+void kept_settle(void)
+{
+	const struct timespec pause = { .tv_nsec = SETTLE_PAUSE_MS * 1000000L };
+	for (int ms = 0; kept_flush() && ms < SETTLE_MS; ms += SETTLE_PAUSE_MS)
+		nanosleep(&pause, NULL);
 }
 
 void kept_store(const char *what, const struct addr *a, int fd)
@@ -127,7 +196,7 @@ void kept_store(const char *what, const struct addr *a, int fd)
 	name_of(what, a, name);
 	/* without FDPOLL=0 systemd drops a parked socket at the first ICMP error */
 	snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
-	tell(text, &fd);
+	tell(text, fd);
 }
 
 void kept_remove_name(const char *name)
@@ -136,7 +205,7 @@ void kept_remove_name(const char *name)
 	if (!kept_is_possible())
 		return;
 	snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
-	tell(text, NULL);
+	tell(text, -1);
 }
 
 void kept_remove(const char *what, const struct addr *a)

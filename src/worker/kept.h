@@ -9,11 +9,12 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/addr.h"
 #include "shard.h"
 
-enum { KEPT_MAX = 1024 };
+enum { KEPT_MAX = 1024, KEPT_LETTERS_MAX = 2048 };
 
 struct kept {
 	struct shard_inherited fds[KEPT_MAX]; /* fd -1: taken */
@@ -39,8 +40,13 @@ int kept_take_ring(struct kept *k, const struct addr *a);
 
 /* Is there somebody who keeps descriptors for us? */
 bool kept_is_possible(void);
-/* Give the keeper a duplicate; `what`: "udp", "tcp", "ring". */
+/* Give the keeper a duplicate; `what`: "udp", "tcp", "ring". Never waits: what a slow keeper does not take
+ * now, and what comes after it, KEPT_LETTERS_MAX messages at most, goes with the next kept_flush(). */
 void kept_store(const char *what, const struct addr *a, int fd);
 /* The keeper closes what it has by this name. */
 void kept_remove_name(const char *name);
 void kept_remove(const char *what, const struct addr *a);
+/* What waits for the keeper, in order; how many still do. */
+size_t kept_flush(void);
+/* Before serving: a bounded while for the keeper to take it all. */
+void kept_settle(void);

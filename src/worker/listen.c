@@ -518,6 +518,7 @@ bool listen_open(struct worker *w, char error[static 1024])
 		if (k->fds[i].fd >= 0 && kept_is_stored(&k->fds[i]))
 			stored_drop(w, k, i, more++);
 	kept_close(k);
+	kept_settle();
 	if (w->stats)
 		snprintf(w->stats->keeper, sizeof(w->stats->keeper), "%s",
 			keeper_name(k));
@@ -529,6 +530,7 @@ bool listen_open(struct worker *w, char error[static 1024])
 
 void listen_tick(struct worker *w)
 {
+	kept_flush();
 	for (size_t i = 0; i < w->listener_count; i++) {
 		struct listener *l = &w->listeners[i];
 		if (!l->udp)
