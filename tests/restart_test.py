@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -17,7 +18,10 @@ FORTY = 40
 
 
 class Clients:
-	"""Asks from FORTY source ports, again and again; every answer must come."""
+	"""Asks from FORTY source ports, again and again; every answer must come. How long it may
+	take is no question here: a machine that is busy elsewhere is not a lost query."""
+
+	a_round, patience = FORTY, 30
 
 	def __init__(self, shoal, name='localhost.'):
 		self.wire = helpers.make_query(name).to_wire()
@@ -27,19 +31,25 @@ class Clients:
 
 	def __enter__(self):
 		self.thread.start()
-		time.sleep(0.3)
+		self.more()
 		return self
 
-	def __exit__(self, *_):
-		time.sleep(0.3)
+	def __exit__(self, *problem):
+		if not problem[0]:
+			self.more()
 		self.running = False
 		self.thread.join()
+
+	def more(self, rounds=3):
+		"""Until some rounds more were answered, or something was lost."""
+		want = self.answers + rounds * self.a_round
+		assert helpers.until(lambda: self.answers >= want or self.lost, 60)
 
 	def run(self):
 		socks = []
 		for _ in range(FORTY):
 			sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-			sock.settimeout(4)
+			sock.settimeout(self.patience)
 			sock.connect(('127.0.0.1', self.shoal.port))
 			socks.append(sock)
 		number = 0
@@ -63,7 +73,7 @@ class Clients:
 			sock.close()
 
 	def check(self):
-		assert self.answers > FORTY
+		assert self.answers >= self.a_round
 		assert (self.lost, self.failed) == (0, 0), '%d answers' % self.answers
 
 
@@ -112,8 +122,11 @@ def test_crashes_lose_nothing(shoals):
 	shoal = shoals(count=2)
 	with Clients(shoal) as clients:
 		for k in range(4):
-			os.kill(shoal.pids()[str(k % 2 + 1)], signal.SIGKILL)
-			time.sleep(0.7)
+			name = str(k % 2 + 1)
+			pid = shoal.pids()[name]
+			os.kill(pid, signal.SIGKILL)
+			wait_for_another(shoal, name, pid)
+			clients.more()
 	clients.check()
 
 
@@ -129,19 +142,22 @@ def test_an_address_no_longer_in_the_configuration_is_given_up(shoals):
 	assert 'no longer listened on: emptied and closed' in shoal.log()
 	with pytest.raises(OSError):
 		socket.create_connection(('127.0.0.1', more), 2).close()
-	deadline = time.monotonic() + 16    # what was under way was waited for
-	while b':%04X ' % more in open('/proc/net/udp', 'rb').read():
-		assert time.monotonic() < deadline, 'the socket is still there'
-		time.sleep(0.5)
+	def is_gone():
+		with open('/proc/net/udp') as sockets:
+			return ':%04X ' % more not in sockets.read()
+	assert helpers.until(is_gone, 50, 0.5)    # what was under way was waited for
 
 
 class Streams(Clients):
 	"""The same over TCP: a connection for each query."""
 
+	a_round = 1
+
 	def run(self):
 		while self.running:
 			try:
-				reply = helpers.ask('localhost', port=self.shoal.port, tcp=True, timeout=4)
+				reply = helpers.ask('localhost', port=self.shoal.port, tcp=True,
+					timeout=self.patience)
 				self.answers += 1
 				self.failed += helpers.rcode_of(reply) != 'NOERROR'
 			except (OSError, EOFError, dns.exception.DNSException):
@@ -149,91 +165,123 @@ class Streams(Clients):
 			time.sleep(0.01)
 
 
-def wait_for_log(shoal, text, seconds):
-	deadline = time.monotonic() + seconds
-	while text not in shoal.log():
-		assert time.monotonic() < deadline, shoal.log()
-		time.sleep(0.05)
+def wait_for_log(shoal, text, count=1):
+	assert helpers.until(lambda: shoal.log().count(text) >= count, 50), shoal.log()
+
+
+def is_ready(shoal, name, not_pid=0):
+	row = status(shoal).get(name, {})
+	return row.get('alive') and row['state'] == 'ready' and row['pid'] != not_pid
 
 
 def wait_for_another(shoal, name, pid):
-	deadline = time.monotonic() + 5
-	while shoal.pids()[name] == pid:
-		assert time.monotonic() < deadline
-		time.sleep(0.05)
+	assert helpers.until(lambda: is_ready(shoal, name, pid), 50), shoal.log()
 
 
-def test_clients_of_an_instance_that_stands_still_are_served_in_time(shoals):
-	"""Another process reads on in its queues; time-outs of 4 s see nothing of it."""
+def wait_for_beats(shoal):
+	"""Until the supervisor has seen all of them beat: silence means something from then on."""
+	before = {name: beats(shoal, name) for name in shoal.pids()}
+	for name, value in before.items():
+		assert helpers.until(lambda name=name, value=value: beats(shoal, name) >= value + 6, 50)
+
+
+def beats(shoal, name):
+	return shoal.stats()['instances'].get(name, {}).get('loop_turns', 0)
+
+
+def allow_crashes(request):
+	"""Who stands still for ten seconds is ended by SIGABRT."""
+	for factory in request.node.funcargs.values():
+		if hasattr(factory, 'crashes_allowed'):
+			factory.crashes_allowed = True
+
+
+def wait_until_it_left(shoal, pid):
+	"""It went on and left to its stand-in; or the machine was so busy that ten seconds passed."""
+	assert helpers.until(lambda: '(pid %d) went on, and left' % pid in shoal.log() or
+		was_replaced(shoal, pid), 50), shoal.log()
+
+
+def was_replaced(shoal, pid):
+	return '(pid %d) is stuck: replaced' % pid in shoal.log()
+
+
+def test_clients_of_an_instance_that_stands_still_are_served_in_time(shoals, request):
+	"""Another process reads on in its queues, while it still stands still."""
 	shoal = shoals(count=2)
-	time.sleep(1)    # it has beaten
+	allow_crashes(request)
+	wait_for_beats(shoal)
 	before = shoal.pids()
 	with Clients(shoal) as clients, Streams(shoal) as streams:
 		os.kill(before['1'], signal.SIGSTOP)
-		wait_for_log(shoal, '(pid %d) stands still since' % before['1'], 5)
+		wait_for_log(shoal, '(pid %d) stands still since' % before['1'])
 		wait_for_another(shoal, '1', before['1'])
-		time.sleep(2)
+		# half of the ports are its: a round is whole only when these are answered too
+		clients.more()
+		streams.more(20)
 		assert shoal.pids()['2'] == before['2']
 		os.kill(before['1'], signal.SIGCONT)
-		wait_for_log(shoal, '(pid %d) went on, and left' % before['1'], 5)
+		wait_until_it_left(shoal, before['1'])
 	clients.check()
-	streams.answers += FORTY    # one at a time
 	streams.check()
 	assert 'serves its clients' in shoal.log()
 	assert shoal.tool('restart').returncode == 0
 
 
 @pytest.mark.parametrize('disabled', ['bpf', ''])
-def test_who_stands_still_again_is_passed_by_and_goes_on(shoals, monkeypatch, disabled):
+def test_who_stands_still_again_is_passed_by_and_goes_on(shoals, monkeypatch, disabled, request):
 	"""One stand-in a minute; then its siblings serve what comes. Without BPF its socket is
 	parked, which is final: a fresh one takes its place."""
 	monkeypatch.setenv('SHARD_DISABLE', disabled)
 	shoal = shoals(count=2)
+	allow_crashes(request)
 	steered = status(shoal)['1']['steering'] != 'kernel hash'
-	time.sleep(1)
+	wait_for_beats(shoal)
 	first = shoal.pids()['1']
 	os.kill(first, signal.SIGSTOP)
-	wait_for_log(shoal, 'serves its clients', 5)
+	wait_for_log(shoal, 'serves its clients')
 	wait_for_another(shoal, '1', first)
 	os.kill(first, signal.SIGCONT)
-	wait_for_log(shoal, 'went on, and left', 5)
-	time.sleep(1.5)
+	wait_until_it_left(shoal, first)
+	wait_for_beats(shoal)
 	pid = shoal.pids()['1']
 	os.kill(pid, signal.SIGSTOP)
 	try:
-		wait_for_log(shoal, 'its siblings serve its clients', 5)
+		wait_for_log(shoal, 'its siblings serve its clients')
 		with Clients(shoal) as clients:
-			time.sleep(0.5)
+			pass
 		clients.check()
 	finally:
-		os.kill(pid, signal.SIGCONT)
-	wait_for_log(shoal, 'it takes queries again' if steered else 'a fresh socket takes its place', 5)
+		if not was_replaced(shoal, pid):
+			os.kill(pid, signal.SIGCONT)
+	again = 'it takes queries again' if steered else 'a fresh socket takes its place'
+	assert helpers.until(lambda: again in shoal.log() or was_replaced(shoal, pid), 50), shoal.log()
+	if not was_replaced(shoal, pid):
+		assert shoal.pids()['1'] == pid
 	shoal.find_port('1')
-	assert shoal.pids()['1'] == pid
 	assert shoal.tool('restart').returncode == 0
 
 
+@pytest.mark.seconds(120)
 @pytest.mark.slow
 def test_never_more_than_half_are_taken_out_of_service(shoals, request):
 	shoal = shoals(count=4)
-	for factory in request.node.funcargs.values():
-		if hasattr(factory, 'crashes_allowed'):
-			factory.crashes_allowed = True
-	time.sleep(1)
+	allow_crashes(request)
+	wait_for_beats(shoal)
 	before = shoal.pids()
 	stopped = [before[name] for name in ('1', '2', '3')]
 	for pid in stopped:
 		os.kill(pid, signal.SIGSTOP)
-	time.sleep(5)
-	assert shoal.log().count('serves its clients') == 2
 	for pid in stopped:
-		wait_for_log(shoal, '(pid %d) is stuck: replaced' % pid, 30)
-	deadline = time.monotonic() + 5
-	while set(shoal.pids().values()) & set(stopped):
-		assert time.monotonic() < deadline
-		time.sleep(0.1)
+		wait_for_log(shoal, '(pid %d) is stuck: replaced' % pid)
+	# until somebody was replaced two of four were passed by, the third was waited for
+	text = shoal.log()
+	passed = re.findall(r'serves? its clients', text[:text.index('is stuck: replaced')])
+	assert len(passed) == 2, text
+	for name in ('1', '2', '3'):
+		wait_for_another(shoal, name, before[name])
 	with Clients(shoal) as clients:
-		time.sleep(0.5)
+		pass
 	clients.check()
 
 
@@ -248,52 +296,43 @@ def test_doctor_finds_a_stranger_in_the_group(shoals):
 	assert done.returncode == 1 and 'BAD  udp 127.0.0.1@%d' % shoal.port in done.stdout
 
 
-SLOW = """
+# The user's function says that it was reached and then waits for a writer that never comes: whatever
+# the machine does meanwhile, the question is under work when the signal arrives.
+STUCK = """
 policy.add(policy.suffix(function ()
-	local till = os.clock() + 0.6
-	while os.clock() < till do end
+	io.open('%s/reached', 'w'):close()
+	io.open('%s/nobody', 'r')
 end, {todname('poison.test.')}))
 """
 
 
-def crash_while_asking(shoal, bad):
-	"""SIGSEGV while BAD is under work and another query waits behind it."""
-	results = {}
-
-	def ask(name):
-		results[name] = shoal.ask(name, timeout=8)
-	threads = [threading.Thread(target=ask, args=(name,)) for name in (bad, 'localhost')]
-	pid = shoal.pids()['1']
-	threads[0].start()
-	time.sleep(0.02)
-	threads[1].start()
-	time.sleep(0.02)
-	os.kill(pid, signal.SIGSEGV)
-	for thread in threads:
-		thread.join()
-	return results
-
-
-@helpers.tries(3)
-def test_a_question_that_ends_a_process_is_refused_and_its_neighbours_answered(shoals, request):
-	shoal = shoals(SLOW, count=1)
+def test_a_question_that_ends_a_process_is_refused_and_its_neighbours_answered(shoals, request,
+		tmp_path):
 	if 'SHOAL_SANITIZED' in os.environ:
 		pytest.skip('a sanitizer has the signals')
+	os.mkfifo(tmp_path / 'nobody')
+	shoal = shoals(STUCK % (tmp_path, tmp_path), count=1)
 	for factory in request.node.funcargs.values():
 		if hasattr(factory, 'crashes_allowed'):
 			factory.crashes_allowed = True
-	for n in range(6):    # the moment to hit is short
-		bad = 'bad%d.poison.test' % n
-		results = crash_while_asking(shoal, bad)
-		assert helpers.rcode_of(results['localhost']) == 'NOERROR'
-		if helpers.rcode_of(results[bad]) == 'SERVFAIL':
-			break
+	bad, results = 'bad.poison.test', {}
+
+	def ask(name):
+		results[name] = shoal.ask(name, timeout=60)
+	threads = [threading.Thread(target=ask, args=(name,)) for name in (bad, 'localhost')]
+	pid = shoal.pids()['1']
+	threads[0].start()
+	assert helpers.until((tmp_path / 'reached').exists)
+	threads[1].start()    # waits behind it
+	os.kill(pid, signal.SIGSEGV)
+	for thread in threads:
+		thread.join()
+	assert helpers.rcode_of(results['localhost']) == 'NOERROR'
 	assert helpers.rcode_of(results[bad]) == 'SERVFAIL'
 	assert 0 in helpers.ede_codes(results[bad])
 	assert 'crashed by signal 11 while it worked on %s. type 1' % bad in shoal.log()
-	begin = time.monotonic()
+	# the function is not called again: it would wait for ever
 	assert helpers.rcode_of(shoal.ask(bad.upper())) == 'SERVFAIL'
-	assert time.monotonic() - begin < 0.5
 	assert shoal.instance_counters('queries_poison')['1'] == 2
 	# all processes of the host know, also those that come later
 	assert shoal.tool('restart').returncode == 0

@@ -683,7 +683,7 @@ static char await(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	char c = 0;
-	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_int_equal(poll(&p, 1, 60000), 1);
 	assert_int_equal(read(fd, &c, 1), 1);
 	return c;
 }
@@ -725,6 +725,8 @@ static void a_dead_and_a_stopped_member_are_out_at_once(void **state)
 	send_flows("127.0.0.1", 100);
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	/* on a busy machine it found us standing still before: back */
+	shard_steer_tick(r.s, &news);
 	assert_false(shard_steer_is_out(r.s, pid));
 	assert_int_equal(shard_steer_out(r.s, pid), 1);
 	assert_true(shard_steer_is_out(r.s, pid));
