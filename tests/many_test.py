@@ -21,11 +21,11 @@ class Dnsperf:
 
 	def __init__(self, shoal, seconds, rate, clients=1000, names=None):
 		self.process = subprocess.Popen(['dnsperf', '-s', '127.0.0.1', '-p', str(shoal.port),
-			'-d', names, '-c', str(clients), '-l', str(seconds), '-Q', str(rate), '-t', '5',
+			'-d', names, '-c', str(clients), '-l', str(seconds), '-Q', str(rate), '-t', '30',
 			'-q', '2000'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 	def finish(self):
-		text, _ = self.process.communicate(timeout=60)
+		text, _ = self.process.communicate(timeout=120)
 		assert self.process.returncode == 0, text
 
 		def number(label):
@@ -73,9 +73,21 @@ def test_equal_questions_to_all_instances_get_one_answer(four, lab):
 	assert lab.bad()['delay.bad.']['names']['same.delay.bad.'] == 1
 
 
-def test_load_spreads_and_nothing_is_lost(four, lab):
+def cached_names(shoal, lab, folder, count=300):
+	"""A file of names whose answers are in the cache: how fast servers are is not the question."""
+	path = os.path.join(str(folder), 'names')
+	names = lab.load_names(count)
+	for name in names:
+		assert helpers.rcode_of(shoal.ask(name, timeout=30)) == 'NOERROR'
+	with open(path, 'w') as out:
+		out.write(''.join('%s A\n' % name for name in names))
+	return path, names
+
+
+def test_load_spreads_and_nothing_is_lost(four, lab, tmp_path):
+	path, _ = cached_names(four, lab, tmp_path)
 	before = four.instance_counters('queries')
-	run = Dnsperf(four, 8, 3000, names=lab.names).finish()
+	run = Dnsperf(four, 5, 2000, names=path).finish()
 	after = four.instance_counters('queries')
 	assert run.lost == 0 and set(run.rcodes) == {'NOERROR'}, run.text
 	shares = [after[name] - before[name] for name in INSTANCES]
@@ -99,8 +111,7 @@ def test_rcode_and_data_equal_unbounds(four, lab, tmp_path):
 
 
 def wait_for_successor(shoal, name, seconds):
-	"""Until NAME, which was just killed, answers again. Short patience for each question:
-	what lay in the dead one's queue is lost."""
+	"""Until NAME, which was just killed, answers again."""
 	query = helpers.make_query('localhost', nsid=True).to_wire()
 	start = time.monotonic()
 	while time.monotonic() - start < seconds:
@@ -110,23 +121,25 @@ def wait_for_successor(shoal, name, seconds):
 	raise AssertionError('%s is not back after %d s\n%s' % (name, seconds, shoal.log()[-3000:]))
 
 
-def test_one_is_killed_under_load_and_is_back(shoals, lab):
+def test_one_is_killed_under_load_and_is_back(shoals, lab, tmp_path):
 	shoal = shoals(count=4)
-	run = Dnsperf(shoal, 8, 3000, names=lab.names)
-	time.sleep(3)
+	path, names = cached_names(shoal, lab, tmp_path)
+	before = shoal.instance_counters('answers')
+	run = Dnsperf(shoal, 5, 2000, names=path)
+	assert helpers.until(lambda: all(now > before[name] + 100 for name, now in
+		shoal.instance_counters('answers').items()), 50)
 	before = shoal.instance_counters('answers')
 	os.kill(shoal.pids()['2'], signal.SIGKILL)
 	# how fast is a figure of bench/spread.py: here only that it comes back by itself
-	wait_for_successor(shoal, '2', 30)
+	wait_for_successor(shoal, '2', 50)
 	run.finish()
-	# What lay in the dead one's queue may be lost, nothing else.
-	assert run.completed >= 0.98 * run.sent, run.text
+	# its queue and what it had read were kept: the successor answers them
+	assert run.completed == run.sent and run.lost == 0, run.text
 	assert set(run.rcodes) == {'NOERROR'}, run.text
 	after = shoal.instance_counters('answers')
 	assert all(after[name] > before[name] for name in ('1', '3', '4'))
 	assert re.search(r'SIGKILL|signal 9|[Kk]illed', shoal.log())
 	lab.reset()
-	names = lab.load_names(300)
 	for name in names[::10]:
 		assert helpers.rcode_of(shoal.ask(name)) == 'NOERROR'
 	assert not set(names) & {name.split()[0] for name in lab.counts()['names']}
@@ -157,9 +170,7 @@ def test_all_killed_and_started_the_cache_answers(shoals, lab):
 		os.kill(pid, signal.SIGKILL)
 	shoal.process.wait()
 	shoal.process = None
-	deadline = time.monotonic() + 5
-	while shoal.pids() and time.monotonic() < deadline:
-		time.sleep(0.05)
+	assert helpers.until(lambda: not shoal.pids())
 	shoal.start()
 	lab.reset()
 	for name in names:
@@ -169,16 +180,19 @@ def test_all_killed_and_started_the_cache_answers(shoals, lab):
 
 @pytest.mark.slow
 def test_dying_again_and_again_backs_off(shoals):
+	"""At once, then after ever longer pauses; the other one serves meanwhile."""
 	shoal = shoals(count=2)
-	deaths = 0
-	end = time.monotonic() + 4
-	while time.monotonic() < end:
+	killed = []
+
+	def kill():
 		pid = shoal.pids().get('1')
-		if pid:
+		if pid and pid not in killed:
 			os.kill(pid, signal.SIGKILL)
-			deaths += 1
-		time.sleep(0.005)
-	assert 2 <= deaths < 60
+			killed.append(pid)
+		return 'started again in 0.4 s' in shoal.log()
+	assert helpers.until(kill, 50, 0.005), shoal.log()
+	waits = re.findall(r'SIGKILL\); started again (at once|in [\d.]+ s)', shoal.log())
+	assert waits[:4] == ['at once', 'in 0.1 s', 'in 0.2 s', 'in 0.4 s']
 	assert helpers.rcode_of(shoal.ask('ftp.z000.com.')) == 'NOERROR'
 
 
@@ -188,7 +202,6 @@ def test_the_supervisor_dies_and_the_instances_go_on(shoals):
 	os.kill(shoal.process.pid, signal.SIGKILL)
 	shoal.process.wait()
 	try:
-		time.sleep(0.5)
 		for _ in range(20):
 			assert helpers.rcode_of(shoal.ask('ftp.z000.com.')) == 'NOERROR'
 		assert shoal.pids() == pids
@@ -200,18 +213,14 @@ def test_the_supervisor_dies_and_the_instances_go_on(shoals):
 		shoal.process = None
 		for pid in pids.values():
 			os.kill(pid, signal.SIGTERM)
-	deadline = time.monotonic() + 10
-	while shoal.pids():
-		assert time.monotonic() < deadline, 'instances do not stop'
-		time.sleep(0.05)
+	assert helpers.until(lambda: not shoal.pids()), 'instances do not stop'
 
 
 @pytest.mark.parametrize('sig', [signal.SIGINT, signal.SIGTERM])
-def test_stopping_is_quick_and_clean(shoals, sig):
+def test_stopping_is_clean(shoals, sig):
 	shoal = shoals(count=2)
-	start = time.monotonic()
-	shoal.stop(sig)
-	assert time.monotonic() - start < 5 and not shoal.pids()
+	shoal.stop(sig, timeout=50)
+	assert not shoal.pids() and 'does not stop' not in shoal.log()
 
 
 def test_status_has_a_row_for_each(four):

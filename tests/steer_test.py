@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 
 import pytest
 
@@ -40,14 +39,11 @@ def counter(shoal, name):
 	return {k: v for k, v in shoal.instance_counters(name).items()}
 
 
-def wait_for(what, seconds=6):
-	deadline = time.monotonic() + seconds
-	while not what():
-		assert time.monotonic() < deadline
-		time.sleep(0.05)
+def wait_for(what, seconds=60):
+	assert helpers.until(what, seconds)
 
 
-def ask_from_ports(shoal, count, host='127.0.0.1', timeout=2):
+def ask_from_ports(shoal, count, host='127.0.0.1', timeout=30):
 	"""One query from each of COUNT fresh ports; how many were answered."""
 	socks = []
 	for _ in range(count):
@@ -69,7 +65,7 @@ def ask_from_ports(shoal, count, host='127.0.0.1', timeout=2):
 def ask_by_tcp(shoal, count):
 	answered = 0
 	for _ in range(count):
-		with helpers.Stream(shoal.port, timeout=3) as stream:
+		with helpers.Stream(shoal.port, timeout=30) as stream:
 			stream.send(QUERY)
 			answered += helpers.rcode_of(stream.receive()) == 'NOERROR'
 	return answered
@@ -79,7 +75,7 @@ def test_status_says_who_chooses(steered):
 	shoal = steered(count=2)
 	assert 'steering: BPF\n' in shoal.tool('status').stdout
 	assert ask_from_ports(shoal, 200) == 200
-	wait_for(lambda: sum(counter(shoal, 'steer_steered').values()) >= 200, 12)
+	wait_for(lambda: sum(counter(shoal, 'steer_steered').values()) >= 200)
 
 
 def test_switched_off_the_kernels_hash_does_it(shoals, monkeypatch):
@@ -91,26 +87,31 @@ def test_switched_off_the_kernels_hash_does_it(shoals, monkeypatch):
 	assert 'switched off by SHARD_DISABLE' in shoal.tool('doctor').stdout
 
 
-def test_a_stopped_instance_is_passed_by(steered):
+def test_a_stopped_instance_is_passed_by(steered, request):
 	shoal = steered(count=3)
+	for factory in request.node.funcargs.values():    # should this take over ten seconds
+		if hasattr(factory, 'crashes_allowed'):
+			factory.crashes_allowed = True
 	pid = shoal.pids()['2']
 	os.kill(pid, signal.SIGSTOP)
 	try:
-		time.sleep(1.8)
+		# by its siblings, or by the supervisor's stand-in, whoever was first
+		wait_for(lambda: re.search('still: passed by|serves its clients', shoal.log()))
+		# a third of the ports would be its
 		assert ask_from_ports(shoal, 200) == 200
 		assert ask_by_tcp(shoal, 50) == 50
 	finally:
-		os.kill(pid, signal.SIGCONT)
-	# by its siblings, or by the supervisor's stand-in, whoever was first
-	assert re.search('still: passed by|serves its clients', shoal.log())
+		if 'is stuck: replaced' not in shoal.log():
+			os.kill(pid, signal.SIGCONT)
 
 
 def test_a_killed_instance_is_passed_by_at_once(steered):
 	shoal = steered(count=3)
 	for _ in range(3):
-		os.kill(shoal.pids()['1'], signal.SIGKILL)
+		pid = shoal.pids()['1']
+		os.kill(pid, signal.SIGKILL)
 		assert ask_from_ports(shoal, 200) == 200
-		time.sleep(0.4)
+		wait_for(lambda pid=pid: shoal.pids().get('1', pid) != pid)
 	wait_for(lambda: 'passed by' in shoal.log())
 
 
@@ -132,9 +133,10 @@ def test_a_heavy_client_beside_us_is_spread_over_all(steered):
 	rounds = []
 	with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as heavy:
 		heavy.connect(('127.0.0.1', shoal.port))
-		heavy.settimeout(2)
-		# an instance that a busy machine starves rightly gets less: some rounds, the best
-		for _ in range(6):
+		heavy.settimeout(30)
+		# An instance that a busy machine starves rightly gets less: some rounds, the best. On a quiet
+		# one it is 1.05 at most (./dev bench heavy); by the hash all go to one, 4.0.
+		for _ in range(8):
 			before = shoal.instance_counters('queries_udp')
 			for _ in range(400):
 				for _ in range(20):
@@ -147,7 +149,8 @@ def test_a_heavy_client_beside_us_is_spread_over_all(steered):
 			rounds.append(max(shares) * len(shares) / sum(shares))
 			if len(rounds) > 1 and rounds[-1] <= 1.05:
 				break    # not the first: it takes a while to be seen
-	assert min(rounds) <= 1.05, rounds
+	assert min(rounds) <= 1.3, rounds
+	wait_for(lambda: max(counter(shoal, 'steer_spread').values()) >= 6000 * (len(rounds) - 1))
 
 
 def test_a_stranger_is_noticed_and_gets_nothing(steered):
@@ -156,7 +159,7 @@ def test_a_stranger_is_noticed_and_gets_nothing(steered):
 		stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 		stranger.bind(('127.0.0.1', shoal.port))
 		assert ask_from_ports(shoal, 200) == 200
-		wait_for(lambda: sum(counter(shoal, 'strangers').values()) >= 1, 35)
+		wait_for(lambda: sum(counter(shoal, 'strangers').values()) >= 1)
 		assert 'that is no instance\'s is in the group' in shoal.log()
 		assert 'ALARM: sockets of others' in shoal.tool('status').stdout
 

@@ -37,6 +37,8 @@ def once(mark):
 def serve():
 	while True:
 		notify('WATCHDOG=1')
+		with open(os.path.join(os.path.dirname(conf), 'beats-' + name), 'a') as beats:
+			beats.write('.')
 		time.sleep(0.3)
 def leave(*_):
 	say('bye')
@@ -83,7 +85,7 @@ class Supervised:
 		with open(self.log_file, errors='replace') as source:
 			return source.read()
 
-	def wait_for(self, pattern, count=1, seconds=10):
+	def wait_for(self, pattern, count=1, seconds=50):
 		deadline = time.monotonic() + seconds
 		while len(re.findall(pattern, self.log(), re.M)) < count:
 			assert time.monotonic() < deadline, '%s is not in\n%s' % (pattern, self.log())
@@ -94,7 +96,7 @@ class Supervised:
 		with open('/proc/%d/task/%d/children' % (self.process.pid, self.process.pid)) as source:
 			return [int(pid) for pid in source.read().split()]
 
-	def stop(self, sig=signal.SIGTERM, seconds=10):
+	def stop(self, sig=signal.SIGTERM, seconds=50):
 		"""Its exit code."""
 		if self.process.poll() is None:
 			self.process.send_signal(sig)
@@ -121,6 +123,13 @@ def supervised():
 	it.clean()
 
 
+def pending(pid, sig):
+	"""Was it sent to the process, and not taken yet (proc(5): SigPnd, ShdPnd)?"""
+	with open('/proc/%d/status' % pid) as status:
+		sets = re.findall(r'^(?:Sig|Shd)Pnd:\s+(\w+)', status.read(), re.M)
+	return any(int(text, 16) >> (sig - 1) & 1 for text in sets)
+
+
 def gone(pids):
 	return not any(os.path.exists('/proc/%d' % pid) for pid in pids)
 
@@ -129,9 +138,8 @@ def test_all_start_and_all_stop(supervised):
 	supervised.start(GOOD, '-n', '3').wait_for('all 3 instances are ready')
 	pids = supervised.children()
 	assert len(pids) == 3
-	start = time.monotonic()
 	assert supervised.stop() == 0
-	assert time.monotonic() - start < 2 and gone(pids)
+	assert gone(pids) and 'does not stop' not in supervised.log()
 	for name in '123':
 		assert re.search(r'^%s     \| hello$' % name, supervised.log(), re.M)
 		assert re.search(r'^%s     \| bye$' % name, supervised.log(), re.M)
@@ -141,7 +149,7 @@ def test_all_start_and_all_stop(supervised):
 def test_interrupt_stops_too_and_hangup_does_not(supervised):
 	supervised.start(GOOD, 'one', 'another').wait_for('all 2 instances are ready')
 	supervised.process.send_signal(signal.SIGHUP)
-	time.sleep(0.2)
+	assert helpers.until(lambda: not pending(supervised.process.pid, signal.SIGHUP))
 	assert supervised.process.poll() is None
 	assert supervised.stop(signal.SIGINT) == 0
 
@@ -167,7 +175,7 @@ def test_a_killed_instance_is_back_at_once_and_alone(supervised):
 	supervised.start(GOOD, '-n', '2').wait_for('all 2 instances are ready')
 	victim, other = supervised.children()
 	os.kill(victim, signal.SIGKILL)
-	supervised.wait_for('hello', count=3, seconds=2)
+	supervised.wait_for('hello', count=3)
 	assert re.search(r'\(pid %d\) died after .* s: killed by signal 9 \(SIGKILL\); '
 		r'started again at once; last words: hello' % victim, supervised.log())
 	assert other in supervised.children() and len(supervised.children()) == 2
@@ -184,14 +192,14 @@ def test_dying_again_and_again_waits_longer_each_time(supervised):
 
 def test_a_bad_configuration_is_one_message(supervised):
 	supervised.start('BAD', '-n', '8')
-	assert supervised.process.wait(5) == 1
+	assert supervised.process.wait(50) == 1
 	assert supervised.log() == ('%s:1: nothing good\n'
 		'shoal: nothing is started: instance 1 does not pass the check\n' % supervised.conf)
 
 
 def test_an_instance_that_cannot_start_ends_all(supervised):
 	supervised.start("say('127.0.0.1 port 53 is in use'); sys.exit(1)\n", '-n', '4')
-	assert supervised.process.wait(5) == 1
+	assert supervised.process.wait(50) == 1
 	assert 'cannot start: exit code 1: 127.0.0.1 port 53 is in use' in supervised.log()
 	assert 'started again' not in supervised.log()
 	assert 'did not stop well' not in supervised.log()    # its line says what is wrong
@@ -209,7 +217,7 @@ def test_what_worked_once_is_tried_again(supervised):
 
 def test_who_ends_by_itself_is_not_started_again(supervised):
 	supervised.start("notify('READY=1'); time.sleep(0.1); sys.exit(0)\n", '-n', '2')
-	assert supervised.process.wait(5) == 0
+	assert supervised.process.wait(50) == 0
 	assert len(re.findall('ended by itself', supervised.log())) == 2
 
 
@@ -229,7 +237,7 @@ def test_who_does_not_stop_is_killed_and_named(supervised):
 	pids = supervised.children()
 	start = time.monotonic()
 	assert supervised.stop() == 1
-	assert 7.5 < time.monotonic() - start < 10 and gone(pids)
+	assert time.monotonic() - start > 7.5 and gone(pids)
 	assert re.search('instance 2 .* does not stop: killed', supervised.log())
 
 
@@ -240,14 +248,14 @@ def test_asked_twice_it_loses_patience(supervised):
 	supervised.wait_for('stopping 2')
 	start = time.monotonic()
 	assert supervised.stop(signal.SIGINT) == 1
-	assert time.monotonic() - start < 2
+	assert time.monotonic() - start < 7    # asked once it is eight seconds
 
 
 def test_readiness_is_told_upwards_once_all_are_ready(supervised):
 	path = os.path.join(supervised.folder, 'notify')
 	with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
 		listener.bind(path)
-		listener.settimeout(5)
+		listener.settimeout(50)
 		supervised.start("time.sleep(0.5 if name == '2' else 0)\n" + GOOD, '-n', '2',
 			NOTIFY_SOCKET=path, WATCHDOG_USEC='1000000')
 		said = []
@@ -267,7 +275,7 @@ def test_a_second_run_in_the_same_folder_is_refused(supervised):
 	supervised.start(GOOD, '-n', '1').wait_for('ready')
 	done = subprocess.run([supervised.program, 'run', '-c', supervised.conf],
 		env=dict(os.environ, SHOAL_RUN=supervised.run_folder), capture_output=True, text=True,
-		timeout=10)
+		timeout=50)
 	assert done.returncode == 1
 	assert 'pid %d' % supervised.process.pid in done.stderr
 	assert supervised.stop() == 0
@@ -278,42 +286,61 @@ def test_instances_outlive_a_supervisor_that_was_killed(supervised):
 	pids = supervised.children()
 	supervised.process.kill()
 	supervised.process.wait()
-	time.sleep(0.2)
 	for pid in pids:
 		os.kill(pid, signal.SIGKILL)    # fails when it is not there
+
+
+def beats(supervised):
+	"""How often each instance has beaten: the script notes it."""
+	found = {}
+	for name in os.listdir(supervised.folder):
+		if name.startswith('beats-'):
+			found[name] = os.path.getsize(os.path.join(supervised.folder, name))
+	return found
+
+
+def wait_for_beats(supervised):
+	"""Until all have beaten twice more, and the supervisor has had the time to see the first."""
+	before = beats(supervised)
+	assert helpers.until(lambda: all(n >= before.get(name, 0) + 2 for name, n in
+		beats(supervised).items()) and beats(supervised), 50)
 
 
 @pytest.mark.slow
 def test_only_what_is_stuck_alone_is_replaced(supervised):
 	supervised.start(GOOD, '-n', '2').wait_for('all 2 instances are ready')
-	time.sleep(1)
+	wait_for_beats(supervised)
 	stuck, other = supervised.children()
 	os.kill(stuck, signal.SIGSTOP)
-	supervised.wait_for(r'pid %d\) stands still' % stuck, seconds=5)
-	supervised.wait_for(r'pid %d\) is stuck: replaced' % stuck, seconds=12)
-	supervised.wait_for('hello', count=3, seconds=5)
+	supervised.wait_for(r'pid %d\) stands still' % stuck)
+	supervised.wait_for(r'pid %d\) is stuck: replaced' % stuck)
+	supervised.wait_for('hello', count=3)
 	assert other in supervised.children()
 	assert supervised.stop() == 0
 
 
 @pytest.mark.slow
 def test_a_paused_machine_is_no_reason(supervised):
+	"""The supervisor is stopped first and goes on last, so that it never sees one of them alone."""
 	supervised.start(GOOD, '-n', '2').wait_for('all 2 instances are ready')
-	time.sleep(1)
+	wait_for_beats(supervised)
 	pids = supervised.children()
-	everyone = [supervised.process.pid, *pids]
-	for pid in everyone:
-		os.kill(pid, signal.SIGSTOP)
-	time.sleep(12)
-	for pid in everyone:
-		os.kill(pid, signal.SIGCONT)
-	time.sleep(2)
-	for pid in pids:    # all instances, but not the supervisor
-		os.kill(pid, signal.SIGSTOP)
-	time.sleep(12)
-	for pid in pids:
-		os.kill(pid, signal.SIGCONT)
-	time.sleep(1)
+	main = supervised.process.pid
+
+	def signal_all(sig):
+		os.kill(main, signal.SIGSTOP)
+		for pid in pids:
+			os.kill(pid, sig)
+		if sig == signal.SIGCONT:
+			wait_for_beats(supervised)
+		os.kill(main, signal.SIGCONT)
+	for everyone in (True, False):
+		signal_all(signal.SIGSTOP)
+		if everyone:
+			os.kill(main, signal.SIGSTOP)
+		time.sleep(12)    # longer than one alone may stand still
+		signal_all(signal.SIGCONT)
+		wait_for_beats(supervised)
 	assert supervised.children() == pids
 	assert 'stuck' not in supervised.log()
 	assert supervised.stop() == 0
@@ -323,7 +350,7 @@ def test_status_of_nothing_says_what_to_do(supervised):
 	env = dict(os.environ, SHOAL_RUN=supervised.run_folder)
 	for command in (['status'], ['status', '--json'], ['stats'], ['eval', '1']):
 		done = subprocess.run([supervised.program, *command], env=env, capture_output=True,
-			text=True, timeout=10)
+			text=True, timeout=50)
 		assert done.returncode == 1 and not done.stdout
 		assert 'no shoal is running in %s' % supervised.run_folder in done.stderr
 		assert 'shoal run' in done.stderr
@@ -334,24 +361,24 @@ def test_status_of_nothing_says_what_to_do(supervised):
 	['stats', '-x'], ['completion'], []])
 def test_wrong_usage_is_two(supervised, arguments):
 	done = subprocess.run([supervised.program, *arguments], capture_output=True, text=True,
-		timeout=10)
+		timeout=50)
 	assert done.returncode == 2 and done.stderr and not done.stdout
 
 
 def test_every_command_explains_itself(supervised):
 	listed = subprocess.run([supervised.program, 'help'], capture_output=True, text=True,
-		timeout=10).stdout
+		timeout=50).stdout
 	names = re.findall(r'^  (\w+) ', listed, re.M)
 	assert {'run', 'status', 'stats', 'eval', 'check'} <= set(names)
 	for name in names:
 		done = subprocess.run([supervised.program, 'help', name], capture_output=True, text=True,
-			timeout=10)
+			timeout=50)
 		assert done.returncode == 0 and ('usage: shoal %s' % name) in done.stdout
 
 
 def test_completion_is_a_program_that_bash_understands(supervised):
 	script = subprocess.run([supervised.program, 'completion', 'bash'], capture_output=True,
-		text=True, timeout=10).stdout
+		text=True, timeout=50).stdout
 	done = subprocess.run(['bash', '-c', script + 'COMP_WORDS=(shoal sta); COMP_CWORD=1; _shoal;'
-		' echo "${COMPREPLY[@]}"'], capture_output=True, text=True, timeout=10)
+		' echo "${COMPREPLY[@]}"'], capture_output=True, text=True, timeout=50)
 	assert done.stdout.split() == ['status', 'stats']
