@@ -173,7 +173,7 @@ SHARD_API int shard_parked(int fd);
  *
  * A program of the kernel chooses the member of a group by the flow's hash; leaving is taking no new flows and
  * can be taken back; handshakes of a listener that closes move to another (SELECT_OR_MIGRATE). One set of
- * program and maps serves all groups of a service. It is loaded once, with CAP_BPF and CAP_NET_ADMIN (or as root), and pinned
+ * program and maps serves all groups of a service. It is loaded once, with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN (or as root), and pinned
  * in a folder of bpffs; whoever may open the pins uses it without any right. Where no bpffs is mounted the descriptors
  * are passed by SCM_RIGHTS. Since Linux 5.14, without rights since 5.19. */
 struct shard_steer;

@@ -355,3 +355,74 @@ def test_a_killed_one_with_socket_units_loses_no_query(with_sockets):
 			with_sockets.wait_for_successor('4', pid)
 			asking.at_least(10)
 	assert asking.rcodes <= {'NOERROR', 'SERVFAIL'} and 'NOERROR' in asking.rcodes
+
+
+# -- steering ------------------------------------------------------------------------------
+
+@pytest.fixture
+def steered(empty):
+	"""Four instances as they are enabled: their template wants shoal-bpf.service."""
+	if empty.run('findmnt', '-t', 'bpf', '/sys/fs/bpf', check=False).returncode:
+		pytest.skip('no bpffs in this machine')
+	empty.systemctl('start', *SERVICES)
+	if empty.run('shoal', 'bpf', 'status', check=False).returncode:
+		pytest.skip('no steering programs here: ' + empty.machine.journal('-u',
+			'shoal-bpf.service')[-300:])
+	return empty
+
+
+def test_pinned_steering_is_used_by_instances_without_rights(steered):
+	unit = steered.show('shoal-bpf.service', 'ActiveState', 'Result')
+	assert unit == {'ActiveState': 'active', 'Result': 'success'}
+	# loaded for the group of the instances, and for nobody else
+	pins = steered.run('shoal', 'bpf', 'status').stdout
+	folder = re.search(r'/sys/fs/bpf/\S+?(?=[\s:,]|$)', pins).group(0)
+	assert steered.run('stat', '-c', '%G %a', folder).stdout.split() == ['shoal', '750'], pins
+	pid = steered.pids()['1']
+	status = steered.run('cat', '/proc/%s/status' % pid).stdout
+	rights = int(re.search(r'^CapEff:\s+(\w+)', status, re.M).group(1), 16)
+	cap_net_admin, cap_sys_admin, cap_bpf = 12, 21, 39
+	assert not any(rights >> cap & 1 for cap in (cap_net_admin, cap_sys_admin, cap_bpf)), status
+	rows = steered.status()
+	assert {row['steering'] for row in rows.values()} == {'BPF'}, rows
+	assert steered.who_answers() == set(NAMES)
+
+	def chosen():
+		return [sum(row['steered'] for row in rows['socket_numbers'] if row['socket'].startswith(
+			'udp ')) for rows in steered.status().values()]
+	steered.wait_for(lambda: sum(chosen()) >= 150 and all(chosen()))
+	doctor = steered.run('shoal', 'doctor', check=False).stdout
+	assert 'steering programs are pinned in ' + folder in doctor, doctor
+
+
+@pytest.mark.parametrize('event', ['restart', 'kill'])
+def test_steered_units_lose_no_query(steered, event):
+	with Asking(steered) as asking:
+		for name in NAMES[:2]:
+			pid = steered.pids()[name]
+			if event == 'restart':
+				steered.systemctl('restart', 'shoald@%s.service' % name)
+			else:
+				steered.systemctl('kill', '-s', 'KILL', 'shoald@%s.service' % name)
+				steered.wait_for_successor(name, pid)
+			asking.at_least(20)
+	assert asking.rcodes <= {'NOERROR', 'SERVFAIL'} and 'NOERROR' in asking.rcodes
+	assert {row['steering'] for row in steered.status().values()} == {'BPF'}
+	assert steered.who_answers() == set(NAMES)
+
+
+def test_a_socket_unit_that_nobody_can_share_is_told(with_sockets):
+	with_sockets.systemctl('stop', 'shoald@2.service', 'shoald@2.socket')
+	# a drop-in of somebody else, after ours
+	with_sockets.write('/etc/systemd/system/shoald@2.socket.d/zz.conf',
+		'[Socket]\nReusePort=no\nListenDatagram=\nListenStream=\n'
+		'ListenDatagram=127.0.0.2:53\nListenStream=127.0.0.2:53\n')
+	with_sockets.write('/etc/shoal/shoal.lua', "net.listen('127.0.0.2', 53)\n")
+	with_sockets.systemctl('daemon-reload')
+	with_sockets.systemctl('start', 'shoald@2.socket')
+	doctor = with_sockets.run('shoal', 'doctor', check=False)
+	assert doctor.returncode == 1 and 'BAD  shoald@2.socket lacks ReusePort=yes' in doctor.stdout, \
+		doctor.stdout
+	assert '3 socket units can be shared' in doctor.stdout
+	assert with_sockets.systemctl('start', 'shoald@2.service', check=False).returncode
+	assert 'write ReusePort=yes' in with_sockets.machine.journal('-u', 'shoald@2.service')

@@ -29,12 +29,15 @@ static const char *reason(int error)
 	case ENOSYS:
 		return "this build has no programs (meson -Dbpf=enabled needs clang)";
 	case EPERM:
-		return "not allowed: needs CAP_BPF and CAP_NET_ADMIN, or root";
+		return "not allowed: needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, or "
+		       "root";
 	case ENOENT:
 		return "no bpffs: mount -t bpf bpf /sys/fs/bpf";
+	case EACCES: /* the verifier's word, too */
+		return "the kernel does not accept the programs from us: needs "
+		       "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, or root";
 	case EINVAL:
 	case E2BIG:
-	case EACCES:
 		return "this kernel refuses the programs (Linux 5.14 is the least)";
 	case ECANCELED:
 		return "switched off by SHARD_DISABLE";

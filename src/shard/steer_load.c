@@ -234,6 +234,15 @@ static int pin_all(const char *folder, const int fds[static STEER_FDS], gid_t gi
 	return e;
 }
 
+/* Others may pass through, not look: systemd mounts bpffs with mode 0700, and an umask may be strict. What is
+ * pinned there by others is theirs alone, as bpf(2) makes it. */
+static void let_through(const char *path)
+{
+	struct stat st;
+	if (stat(path, &st) == 0 && (st.st_mode & 0011) != 0011)
+		chmod(path, (st.st_mode & 07777) | 0011);
+}
+
 /* The folder above it, open to all: bpffs' own top often is not writable for us alone. */
 static int make_parent(const char *folder)
 {
@@ -248,8 +257,15 @@ static int make_parent(const char *folder)
 		return errno == EPERM ? -ENOENT : -errno; /* /sys/fs/bpf is sysfs */
 	if (statfs(parent, &fs) < 0)
 		return -errno;
-	if ((uint32_t)fs.f_type == BPFFS_MAGIC)
+	if ((uint32_t)fs.f_type == BPFFS_MAGIC) {
+		let_through(parent);
+		slash = strrchr(parent, '/');
+		if (slash && slash != parent) {
+			*slash = '\0';
+			let_through(parent);
+		}
 		return 0;
+	}
 	rmdir(parent);
 	return -ENOENT;
 }

@@ -22,7 +22,7 @@ mount --bind "$root/proc/sys" "$root/proc/sys"
 mount -o remount,bind,ro "$root/proc/sys"
 mount -t sysfs -o ro sysfs "$root/sys"
 mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
-mount -t bpf bpf "$root/sys/fs/bpf" 2>/dev/null || true
+mount -t bpf -o mode=0700 bpf "$root/sys/fs/bpf" 2>/dev/null || true
 
 mount -t tmpfs -o mode=755 tmpfs "$root/dev"
 for name in null zero full random urandom tty; do
