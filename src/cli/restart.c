@@ -8,77 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "cli/cli.h"
 #include "cli/fleet.h"
-#include "ctl/control.h"
-
-enum {
-	ASK_MS = 5000,
-	POLL_NS = 50 * 1000 * 1000,
-	LINE_MAX_LEN = 32 * 1024,
-};
+#include "cli/supervisor.h"
 
 static const struct option options[] = {
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
-
-/* 0 and the answer's text, else an exit code, and the reason is said. */
-static int ask(const char *line, char **text)
-{
-	bool fine = false;
-	const int err = control_ask(
-		fd_run_folder(), CONTROL_SUPERVISOR, line, ASK_MS, text, &fine);
-	if (err) {
-		fprintf(stderr, "shoal: the supervisor of %s does not answer: %s\n",
-			fd_run_folder(), strerror(-err));
-		return 1;
-	}
-	if (fine)
-		return 0;
-	fprintf(stderr, "shoal: %s\n", *text);
-	free(*text);
-	return 1;
-}
-
-static bool make_line(char out[static LINE_MAX_LEN], char *const *names, size_t count)
-{
-	size_t at = (size_t)snprintf(out, LINE_MAX_LEN, "restart");
-	for (size_t i = 0; i < count && at < LINE_MAX_LEN; i++)
-		at += (size_t)snprintf(out + at, LINE_MAX_LEN - at, " %s", names[i]);
-	return at < LINE_MAX_LEN;
-}
-
-static int restart_supervised(char *const *names, size_t count)
-{
-	static char line[LINE_MAX_LEN];
-	char *text;
-	if (!make_line(line, names, count)) {
-		fprintf(stderr, "shoal: too many names\n");
-		return EXIT_USAGE;
-	}
-	int code = ask(line, &text);
-	if (code)
-		return code;
-	snprintf(line, sizeof(line), "progress %.20s", text);
-	for (;;) {
-		unsigned long left = 0, done = 0;
-		free(text);
-		nanosleep(&(struct timespec){ .tv_nsec = POLL_NS }, NULL);
-		code = ask(line, &text);
-		if (code)
-			return code;
-		if (sscanf(text, "%lu %lu", &left, &done) == 2 && !left) {
-			printf("%lu instances restarted\n", done);
-			free(text);
-			return 0;
-		}
-	}
-}
 
 /* --- under systemd --------------------------------------------------------------- */
 
@@ -134,16 +74,6 @@ static int restart_units(const struct fleet *f, char *const *names, size_t count
 	return 0;
 }
 
-static bool is_supervised(void)
-{
-	char *text = NULL;
-	bool fine;
-	const int err = control_ask(
-		fd_run_folder(), CONTROL_SUPERVISOR, "hello", ASK_MS, &text, &fine);
-	free(text);
-	return err != -ENOENT && err != -ECONNREFUSED;
-}
-
 /* Someone keeps its sockets over a restart: only systemd can, where no supervisor is.
  */
 static bool has_units(const struct fleet *f)
@@ -172,8 +102,9 @@ int cli_restart(int argc, char **argv)
 				names[i]);
 			return EXIT_USAGE;
 		}
-	if (is_supervised())
-		return restart_supervised(names, count);
+	const struct supervisor super = { "shoal", fd_run_folder() };
+	if (supervisor_is_there(&super))
+		return supervisor_restart(&super, names, count);
 	struct fleet f;
 	if (!fleet_read(&f))
 		return 1;

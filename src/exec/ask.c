@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* exec/ask.c - `shard status`, `shard restart`, `shard stop`: ask the run that is there. */
-#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/json.h"
+#include "cli/supervisor.h"
 #include "cli/table.h"
-#include "ctl/control.h"
 #include "exec/exec.h"
 
-enum { ASK_MS = 5000, POLL_MS = 50, GONE_MS = 60000, LINE_CAP = 32 * 1024 };
+enum { GONE_LOOKS = 1200 }; /* a minute */
 
 static const struct option options[] = {
 	{ "name", required_argument, NULL, 'N' },
@@ -53,27 +51,9 @@ static int read_request(struct request *r, int argc, char **argv, bool json)
 	return exec_folder(r->name, r->folder) ? -1 : 1;
 }
 
-/* 0 and the text, or an exit code, and the reason is said. */
-static int ask(const struct request *r, const char *line, char **text)
+static struct supervisor supervisor_of(const struct request *r)
 {
-	bool fine = false;
-	const int err =
-		control_ask(r->folder, CONTROL_SUPERVISOR, line, ASK_MS, text, &fine);
-	if (err) {
-		fprintf(stderr, "shard: nobody answers in %s: %s\n", r->folder,
-			strerror(-err));
-		return 1;
-	}
-	if (fine)
-		return 0;
-	fprintf(stderr, "shard: %s\n", *text);
-	free(*text);
-	return 1;
-}
-
-static void wait_a_little(void)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = POLL_MS * 1000000L }, NULL);
+	return (struct supervisor){ "shard", r->folder };
 }
 
 /* --- status --------------------------------------------------------------------------- */
@@ -202,10 +182,10 @@ int shard_cmd_status(int argc, char **argv)
 	struct printing p = { 0 };
 	char *text;
 	int code = read_request(&r, argc, argv, true);
-	if (code < 0)
-		code = ask(&r, "status", &text);
-	else
+	if (code >= 0)
 		return code;
+	const struct supervisor super = supervisor_of(&r);
+	code = supervisor_ask(&super, "status", &text);
 	if (code)
 		return code;
 	p.steered = strncmp(text, "steering bpf", 12) == 0;
@@ -228,36 +208,12 @@ int shard_cmd_status(int argc, char **argv)
 
 int shard_cmd_restart(int argc, char **argv)
 {
-	static char line[LINE_CAP];
 	struct request r;
-	char *text;
-	int code = read_request(&r, argc, argv, false);
+	const int code = read_request(&r, argc, argv, false);
 	if (code >= 0)
 		return code;
-	size_t at = (size_t)snprintf(line, sizeof(line), "restart");
-	for (int i = optind; i < argc && at < sizeof(line); i++)
-		at += (size_t)snprintf(line + at, sizeof(line) - at, " %s", argv[i]);
-	if (at >= sizeof(line)) {
-		fputs("shard: too many instances\n", stderr);
-		return EXEC_USAGE;
-	}
-	code = ask(&r, line, &text);
-	if (code)
-		return code;
-	snprintf(line, sizeof(line), "progress %.20s", text);
-	for (;;) {
-		unsigned long left = 0, done = 0;
-		free(text);
-		wait_a_little();
-		code = ask(&r, line, &text);
-		if (code)
-			return code;
-		if (sscanf(text, "%lu %lu", &left, &done) == 2 && !left) {
-			printf("%lu instances restarted\n", done);
-			free(text);
-			return 0;
-		}
-	}
+	const struct supervisor super = supervisor_of(&r);
+	return supervisor_restart(&super, argv + optind, (size_t)(argc - optind));
 }
 
 /* --- stop ----------------------------------------------------------------------------- */
@@ -266,22 +222,18 @@ int shard_cmd_stop(int argc, char **argv)
 {
 	struct request r;
 	char *text;
-	bool fine;
 	int code = read_request(&r, argc, argv, false);
 	if (code >= 0)
 		return code;
-	code = ask(&r, "stop", &text);
+	const struct supervisor super = supervisor_of(&r);
+	code = supervisor_ask(&super, "stop", &text);
 	if (code)
 		return code;
 	free(text);
-	for (int ms = 0; ms < GONE_MS; ms += POLL_MS) {
-		text = NULL;
-		const int err = control_ask(
-			r.folder, CONTROL_SUPERVISOR, "hello", ASK_MS, &text, &fine);
-		free(text);
-		if (err == -ENOENT || err == -ECONNREFUSED || err == -EPIPE)
+	for (int looks = 0; looks < GONE_LOOKS; looks++) {
+		if (!supervisor_is_there(&super))
 			return 0;
-		wait_a_little();
+		supervisor_pause();
 	}
 	fputs("shard: it does not stop\n", stderr);
 	return 1;

@@ -176,7 +176,7 @@ struct shard_steer *shard_steer_receive(int sock)
 		.msg_iovlen = 1,
 		.msg_control = envelope.bytes,
 		.msg_controllen = sizeof(envelope.bytes) };
-	int got[STEER_FDS], fds[STEER_FDS];
+	int got[STEER_FDS] = { 0 }, fds[STEER_FDS];
 	ssize_t n;
 	if (shard_disabled("bpf")) {
 		errno = ECANCELED;
