@@ -555,8 +555,24 @@ int udp_server_move(struct udp_server *s, int fd)
 	return 0;
 }
 
+/* All of them at once (the ring bounds how many), for who leaves would drop them. */
+static void udp_replay_rest(struct udp_server *s)
+{
+	loop_timer_clear(s->loop, &s->replay);
+	s->busy = true;
+	while (s->shard && !s->dying && udp_replay_one(s))
+		;
+	s->busy = false;
+}
+
 void udp_server_pause(struct udp_server *s)
 {
+	if (!s->busy)
+		udp_replay_rest(s);
+	if (s->dying && !s->busy) {
+		udp_server_free(s);
+		return;
+	}
 	s->paused = true;
 	udp_want(s);
 }

@@ -62,7 +62,7 @@ void udp_server_reply(struct udp_server *s, const struct udp_peer *to,
 int udp_server_move(struct udp_server *s, int fd);
 /* Handle what waits in another socket of the same address, answer by our own; closes it. Not from the callback. */
 void udp_server_drain_from(struct udp_server *s, int fd);
-/* Stop reading (drain first with udp_server_drain), keep answering. */
+/* Stop reading (drain first with udp_server_drain), keep answering; what a dead process left is handled first. */
 void udp_server_pause(struct udp_server *s);
 /* Read and handle what waits in the kernel's queue now. */
 void udp_server_drain(struct udp_server *s);

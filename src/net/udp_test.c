@@ -526,6 +526,30 @@ static void a_successor_answers_what_a_killed_process_had_begun(void **state)
 	ring_world_end(&r);
 }
 
+static void who_stops_reading_handles_what_a_killed_process_left_first(void **state)
+{
+	(void)state;
+	struct ring_world r;
+	ring_world_make(&r);
+	const int fd = client_to("127.0.0.1", r.w.port);
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(send(fd, "slow", 4, 0), 4);
+	const pid_t pid = fork();
+	if (!pid) {
+		ring_world_join(&r);
+		while (r.w.queries < 40)
+			loop_turn(r.w.loop, 100);
+		raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	ring_world_join(&r);
+	udp_server_pause(r.w.server); /* before a turn of its loop */
+	assert_int_equal(r.w.queries, 40);
+	assert_int_equal(kept(&r), 40);
+	close(fd);
+	ring_world_end(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -543,6 +567,8 @@ int main(void)
 		cmocka_unit_test(a_kept_query_is_free_when_its_answer_has_left),
 		cmocka_unit_test(an_answer_of_the_batch_that_can_not_leave_is_kept),
 		cmocka_unit_test(a_successor_answers_what_a_killed_process_had_begun),
+		cmocka_unit_test(
+			who_stops_reading_handles_what_a_killed_process_left_first),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
