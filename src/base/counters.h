@@ -27,6 +27,12 @@
 		"Queries over the client's net.rate_limit: dropped, or answered TC")   \
 	X(queries_poison, COUNTER,                                                     \
 		"Queries answered SERVFAIL: the question ended a process")             \
+	X(cookies_new, COUNTER, "Queries with a client cookie alone")                  \
+	X(cookies_good, COUNTER, "Queries with a server cookie of ours")               \
+	X(cookies_bad, COUNTER,                                                        \
+		"Queries with a server cookie that is not ours, or too old")           \
+	X(answers_badcookie, COUNTER,                                                  \
+		"Queries over net.rate_limit answered BADCOOKIE")                      \
 	X(queries_joined, COUNTER, "Queries that joined a resolution under way")       \
 	X(answers, COUNTER, "Answers sent")                                            \
 	X(answers_noerror, COUNTER, "Answers NOERROR with data")                       \

@@ -15,7 +15,11 @@
 
 enum { SECRETS_LAYOUT = 1, SECRET_LEN = 32 };
 
-enum secret_use { SECRET_COOKIES = 1, SECRET_TICKETS = 2 };
+enum secret_use {
+	SECRET_COOKIES = 1, /* of clients */
+	SECRET_TICKETS = 2,
+	SECRET_CLIENT_COOKIES = 3, /* sent to servers */
+};
 
 struct secrets;
 

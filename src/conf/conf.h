@@ -30,6 +30,8 @@
 		"queries a second of one client over UDP; 0: as many as come")         \
 	X(U32, rate_limit_slip, "net.rate_limit_slip", 2, 0, 100,                      \
 		"of those over it one in so many gets TC; 0: none")                    \
+	X(BOOL, cookies, "net.cookies", 1, 0, 1,                                       \
+		"DNS cookies, to clients and to servers")                              \
 	X(MS, tcp_in_idle_ms, "net.tcp_in_idle", 10000, 100, 3600000,                  \
 		"idle TCP connections of clients are closed after this")               \
 	X(MS, tls_handshake_timeout_ms, "net.tls_handshake_timeout", 6000, 100,        \
@@ -280,6 +282,10 @@ struct conf {
 	size_t tls_pair_count;
 	const uint8_t *tls_secret; /* of session tickets, from the operator */
 	size_t tls_secret_len;     /* 0: the host's own */
+
+	const uint8_t (
+		*cookie_secrets)[16]; /* from the operator; the first makes cookies */
+	size_t cookie_secret_count;   /* 0: the host's own */
 
 	struct subnet *allow; /* clients besides the local networks */
 	size_t allow_count;

@@ -133,6 +133,8 @@ static void add_lists(struct hash_state *s, const struct conf *c)
 	}
 	if (c->tls_secret_len)
 		hash_add(s, c->tls_secret, c->tls_secret_len);
+	for (size_t i = 0; i < c->cookie_secret_count; i++)
+		hash_add(s, c->cookie_secrets[i], sizeof(c->cookie_secrets[i]));
 	for (size_t i = 0; i < c->allow_count; i++) {
 		add_addr(s, "allow", &c->allow[i].base);
 		add(s, "/%u", c->allow[i].bits);

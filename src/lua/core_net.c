@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lua/internal.h"
+#include "wire/cookie.h"
 
 /* listen(ip, port, kind number, freebind, plain) */
 static int core_listen(lua_State *L)
@@ -249,6 +250,31 @@ static int core_tls_secret(lua_State *L)
 	return 0;
 }
 
+/* cookie_clear(): no secret of the operator's any more */
+static int core_cookie_clear(lua_State *L)
+{
+	struct conf *c = script_of(L)->conf;
+	c->cookie_secrets = NULL;
+	c->cookie_secret_count = 0;
+	return 0;
+}
+
+/* cookie_secret(16 bytes): one more */
+static int core_cookie_secret(lua_State *L)
+{
+	struct conf *c = script_of(L)->conf;
+	size_t len;
+	const char *bytes = luaL_checklstring(L, 1, &len);
+	if (len != COOKIE_SECRET_LEN || c->cookie_secret_count == COOKIE_SECRETS_MAX)
+		return script_raise(L, "net.cookie_secret: 1 to %d secrets of %d bytes",
+			(int)COOKIE_SECRETS_MAX, (int)COOKIE_SECRET_LEN);
+	uint8_t *to = conf_push(
+		c, &c->cookie_secrets, &c->cookie_secret_count, COOKIE_SECRET_LEN);
+	if (to)
+		memcpy(to, bytes, len);
+	return 0;
+}
+
 /* Is this an address with or without port? */
 static int core_target_ok(lua_State *L)
 {
@@ -271,6 +297,8 @@ const luaL_Reg core_net[] = {
 	{ "tls_pair", core_tls_pair },
 	{ "tls_pairs", core_tls_pairs },
 	{ "tls_secret", core_tls_secret },
+	{ "cookie_clear", core_cookie_clear },
+	{ "cookie_secret", core_cookie_secret },
 	{ "target_ok", core_target_ok },
 	{ NULL, NULL },
 };

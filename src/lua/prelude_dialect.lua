@@ -207,6 +207,38 @@ function net.tls_sticket_secret_file(path)
 	return sticket_secret('net.tls_sticket_secret_file: ' .. path, secret)
 end
 
+net.cookies = core.option_call('net.cookies')
+
+-- As other programs are told it: 32 hexadecimal digits.
+local function cookie_secret(what, list)
+	local secrets = {}
+	for i, text in ipairs(list) do
+		local hex = expect(what, text, 'string'):match('^%s*(%x+)%s*$')
+		if not hex or #hex ~= 32 then fail(('%s: secret %d is not 32 hexadecimal digits'):format(what, i)) end
+		secrets[i] = hex:gsub('..', function(byte) return string.char(tonumber(byte, 16)) end)
+	end
+	core.cookie_clear()
+	for _, secret in ipairs(secrets) do core.cookie_secret(secret) end
+	return true
+end
+
+-- The first makes cookies, all are accepted. Without an argument: secrets of this host alone, which is the default.
+function net.cookie_secret(...)
+	setting('net.cookie_secret')
+	return cookie_secret('net.cookie_secret', { ... })
+end
+
+function net.cookie_secret_file(path)
+	setting('net.cookie_secret_file')
+	local file, reason = io.open(expect('net.cookie_secret_file', path, 'string'), 'r')
+	if not file then fail('net.cookie_secret_file: ' .. reason) end
+	local list = {}
+	for word in (file:read(4096) or ''):gmatch('%S+') do list[#list + 1] = word end
+	file:close()
+	if #list == 0 then fail('net.cookie_secret_file: ' .. path .. ' holds no secret') end
+	return cookie_secret('net.cookie_secret_file: ' .. path, list)
+end
+
 local PADDING = 468 -- RFC 8467 section 4.1
 
 function net.tls_padding(block)

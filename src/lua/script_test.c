@@ -444,16 +444,22 @@ static void module_that_keeps_answers_safe_is_not_left_out_silently(void **state
 static void certificates_and_ticket_secrets(void **state)
 {
 	(void)state;
-	struct script *s =
-		good("assert(net.tls_padding() == true)\n"
-		     "net.tls_padding(128) assert(net.tls_padding() == 128)\n"
-		     "assert(net.tls() == nil)\n"
-		     "net.tls('a.crt', 'a.key')\n"
-		     "assert(net.tls().cert_file == 'a.crt')\n"
-		     "net.tls({ { 'b.crt', 'b.key' }, { 'c.crt', 'c.key' } })\n"
-		     "net.tls_sticket_secret(('\\0x'):rep(16))\n"
-		     "net.listen('::1', 8443, { kind = 'doh2', tls = false })\n");
+	struct script *s = good(
+		"assert(net.tls_padding() == true)\n"
+		"net.tls_padding(128) assert(net.tls_padding() == 128)\n"
+		"assert(net.tls() == nil)\n"
+		"net.tls('a.crt', 'a.key')\n"
+		"assert(net.tls().cert_file == 'a.crt')\n"
+		"net.tls({ { 'b.crt', 'b.key' }, { 'c.crt', 'c.key' } })\n"
+		"net.tls_sticket_secret(('\\0x'):rep(16))\n"
+		"net.cookie_secret('00112233445566778899aabbccddeeff', "
+		"('ab'):rep(16))\n"
+		"assert(net.cookies()) net.cookies(false) assert(not net.cookies())\n"
+		"net.listen('::1', 8443, { kind = 'doh2', tls = false })\n");
 	const struct conf *c = script_conf(s);
+	assert_int_equal(c->cookie_secret_count, 2);
+	assert_int_equal(c->cookie_secrets[0][15], 0xff);
+	assert_int_equal(c->cookie_secrets[1][0], 0xab);
 	assert_int_equal(c->tls_padding, 128);
 	assert_int_equal(c->tls_pair_count, 2);
 	assert_string_equal(c->tls_pairs[1].key, "c.key");
@@ -461,6 +467,10 @@ static void certificates_and_ticket_secrets(void **state)
 	assert_memory_equal(c->tls_secret, "\0x\0x", 4);
 	assert_true(c->listens[0].plain);
 	script_free(s);
+	bad("net.cookie_secret('short')", "secret 1 is not 32 hexadecimal digits");
+	bad("local s = ('a'):rep(32) net.cookie_secret(s, s, s, s, s)",
+		"1 to 4 secrets");
+	bad("net.cookie_secret_file('/nonexistent/file')", "/nonexistent/file");
 	bad("net.tls('a.crt')", "net.tls: key");
 	bad("net.tls({})", "empty");
 	bad("net.tls_sticket_secret('short')", "at least 32 bytes");

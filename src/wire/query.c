@@ -10,10 +10,6 @@ enum {
 	HEADER_LEN = 12,
 	QUESTION_FIXED = 4,
 	UDP_SIZE_MIN = 512,
-	COOKIE_CLIENT =
-		8, /* RFC 7873 section 4: 8, or with the server's part 16 to 40 */
-	COOKIE_FULL_MIN = 16,
-	COOKIE_FULL_MAX = 40,
 };
 
 /* OPT's RDATA, looked at when all records were read. */
@@ -72,7 +68,10 @@ static bool cookie_read(struct query *q, const uint8_t *data, uint16_t len)
 {
 	if (q->cookie) /* RFC 7873 section 5.2: only the first one counts */
 		return true;
-	if (len != COOKIE_CLIENT && (len < COOKIE_FULL_MIN || len > COOKIE_FULL_MAX))
+	/* RFC 7873 section 4: 8, or with the server's part 16 to 40 */
+	if (len != COOKIE_CLIENT_LEN &&
+		(len < COOKIE_CLIENT_LEN + COOKIE_SERVER_MIN_LEN ||
+			len > COOKIE_MAX_LEN))
 		return false;
 	q->cookie = data;
 	q->cookie_len = (uint8_t)len;
@@ -108,7 +107,8 @@ enum query_verdict query_read(struct query *q, const uint8_t *pkt, size_t len)
 	q->flags = be16(header + 2);
 	if (q->flags & FLAG_OPCODE_MASK)
 		return QUERY_NOTIMP;
-	if (be16(header + 4) != 1 || !question_read(q, &c))
+	const uint16_t questions = be16(header + 4);
+	if (questions > 1 || (questions && !question_read(q, &c)))
 		return QUERY_FORMERR;
 
 	/* Claims, not facts: the first record that is not there ends the loop. */
@@ -124,8 +124,10 @@ enum query_verdict query_read(struct query *q, const uint8_t *pkt, size_t len)
 	if (cursor_left(&c))
 		return QUERY_FORMERR;
 	if (!q->edns)
-		return QUERY_OK;
+		return questions ? QUERY_OK : QUERY_FORMERR;
 	if (q->edns_version)
 		return QUERY_BADVERS; /* whose options we could not read anyway */
-	return options_read(q, &options) ? QUERY_OK : QUERY_FORMERR;
+	if (!options_read(q, &options))
+		return QUERY_FORMERR;
+	return questions ? QUERY_OK : q->cookie ? QUERY_COOKIE : QUERY_FORMERR;
 }

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "wire/cookie.h"
+
 /* What the caller does next. */
 enum query_verdict {
 	QUERY_OK,
@@ -13,6 +15,7 @@ enum query_verdict {
 	QUERY_FORMERR, /* answer with RCODE 1; id, flags and edns are filled as far as read */
 	QUERY_NOTIMP,  /* answer with RCODE 4: another opcode */
 	QUERY_BADVERS, /* EDNS version above 0: RFC 6891 section 6.1.3 */
+	QUERY_COOKIE, /* no question, but a cookie: answer with ours, RFC 7873 section 5.4 */
 };
 
 struct query {
@@ -34,9 +37,12 @@ struct query {
 	bool has_padding;      /* RFC 7830 */
 	const uint8_t *cookie; /* RFC 7873, in the packet; NULL if none */
 	uint8_t cookie_len;    /* 8, or 16..40 */
+	/* What the answer's option holds; whoever judged `cookie` fills it in. */
+	bool tells_cookie;
+	uint8_t cookie_reply[COOKIE_FULL_LEN];
 };
 
 /* Read `pkt` (`len` bytes, any content): header, the only question, OPT.
  * `q` is always written (zero where unread) and lives as long as `pkt`.
- * RFC 1035 section 4.1; QDCOUNT other than 1 is malformed: RFC 9619 (0 questions too: no cookie-only queries). */
+ * RFC 1035 section 4.1; QDCOUNT other than 1 is malformed: RFC 9619; 0 is none but with a cookie. */
 enum query_verdict query_read(struct query *q, const uint8_t *pkt, size_t len);

@@ -24,7 +24,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must((verdict == QUERY_NOTIMP) == ((q.flags & FLAG_OPCODE_MASK) != 0));
 	must(!q.name == !q.question_len);
 	if (verdict == QUERY_OK || verdict == QUERY_BADVERS)
-		must(q.name && (verdict == QUERY_BADVERS) == (q.edns_version > 0));
+		must((verdict == QUERY_BADVERS) == (q.edns_version > 0));
+	if (verdict == QUERY_OK)
+		must(q.name);
+	if (verdict == QUERY_COOKIE)
+		must(!q.name && q.cookie && !q.edns_version);
 	if (q.name) {
 		must(q.name == data + 12 && q.question_len == q.name_len + 4);
 		must(q.question_len <= size - 12);

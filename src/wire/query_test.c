@@ -245,6 +245,26 @@ static void cookies_have_the_right_length(void **state)
 	}
 }
 
+/* RFC 7873 section 5.4 */
+static void no_question_but_a_cookie_asks_for_ours(void **state)
+{
+	(void)state;
+	for (unsigned how = 0; how < 3; how++) {
+		struct draft d = draft(0, 0, how > 0);
+		struct query q;
+		d.b[5] = 0;
+		d.len = 12;
+		if (how)
+			add_opt(&d, 0, how == 2 ? 12 : 0);
+		if (how == 2)
+			ADD(&d, 0, OPTION_COOKIE, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8);
+		assert_int_equal(read_copy(&q, &d, d.len),
+			how == 2 ? QUERY_COOKIE : QUERY_FORMERR);
+		assert_int_equal(q.question_len, 0);
+		assert_null(q.name);
+	}
+}
+
 static void too_many_options_are_malformed(void **state)
 {
 	(void)state;
@@ -275,6 +295,7 @@ int main(void)
 		cmocka_unit_test(small_sizes_count_as_512),
 		cmocka_unit_test(a_later_version_of_edns_is_said_whatever_its_options),
 		cmocka_unit_test(cookies_have_the_right_length),
+		cmocka_unit_test(no_question_but_a_cookie_asks_for_ours),
 		cmocka_unit_test(too_many_options_are_malformed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

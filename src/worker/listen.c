@@ -47,10 +47,13 @@ static void udp_query(void *ctx, struct udp_server *s, struct udp_datagram *d)
 {
 	struct listener *l = ctx;
 	const struct client client = {
-		.udp = s, .peer = d->peer, .arrived_us = loop_now(l->w->loop)->mono_us
+		.udp = s,
+		.peer = d->peer,
+		.from = d->peer.from,
+		.to = d->peer.to,
+		.arrived_us = loop_now(l->w->loop)->mono_us,
 	};
 	struct reply_slot slot = { .out = d->reply, .cap = d->reply_cap };
-	steering_saw(l->w, &d->peer.from);
 	if (d->tries >= POISON_DEATHS)
 		suspect(l->w, d);
 	switch (server_query(l->w, &client, d->data, d->len, d->cut, &slot)) {
@@ -63,6 +66,7 @@ static void udp_query(void *ctx, struct udp_server *s, struct udp_datagram *d)
 	case SERVER_SILENT:
 		break;
 	}
+	steering_saw(l->w, &d->peer.from, slot.vouched);
 }
 
 static void stream_query(void *ctx, struct stream_server *s, struct stream_id id,
@@ -71,6 +75,8 @@ static void stream_query(void *ctx, struct stream_server *s, struct stream_id id
 	struct listener *l = ctx;
 	const struct client client = {
 		.peer = { .from = *from, .to = *to },
+		.from = *from,
+		.to = *to,
 		.stream = s,
 		.stream_id = id,
 		.transport = l->transport,

@@ -94,7 +94,7 @@ static void table_remove(struct resolve *r, struct resolution *s)
 
 static uint64_t client_hash(const struct resolve *r, const struct client *c)
 {
-	return hash_sip13(&r->key, c->peer.from.ip, sizeof(c->peer.from.ip));
+	return hash_sip13(&r->key, c->from.ip, sizeof(c->from.ip));
 }
 
 static uint16_t *client_count(struct resolve *r, const struct waiter *w)

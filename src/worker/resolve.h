@@ -24,7 +24,9 @@ struct waiter;
 /* Who asked, over which transport: as much as an answer needs to find its way. */
 struct client {
 	struct udp_server *udp; /* over UDP, else NULL */
-	struct udp_peer peer;   /* addresses: over TCP too */
+	struct udp_peer peer;   /* where an answer over UDP goes */
+	struct addr from, to; /* the client, and what it asked, as a proxy tells them */
+	bool proxied;
 	struct stream_server *stream;
 	struct stream_id stream_id;
 	enum transport transport;
@@ -36,6 +38,7 @@ struct reply_slot {
 	uint8_t *out;
 	size_t cap;
 	size_t len;
+	bool vouched; /* server_query: the sender is no forgery, and not over its rate */
 };
 
 struct resolve_result {

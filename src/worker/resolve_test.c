@@ -229,9 +229,7 @@ static enum resolve_outcome ask_as(uint8_t letter, uint8_t client, bool cache_on
 {
 	struct reply_slot slot = { 0 };
 	struct waiter w = {
-		.client.peer.from = { .family = 4,
-			.ip = { 10, 0, 0, client },
-			.port = 999 },
+		.client.from = { .family = 4, .ip = { 10, 0, 0, client }, .port = 999 },
 		.slot = &slot,
 	};
 	const uint8_t name[] = { 1, letter, 0 };

@@ -18,9 +18,9 @@ enum {
 	KEEPALIVE_UNIT_MS = 100,
 };
 
-static_assert(
-	OPT_FIXED + OPTION_HEAD + NSID_MAX + 3 * (OPTION_HEAD + 2) + EDE_TEXT_MAX <=
-		RESPOND_OPT_MAX,
+static_assert(OPT_FIXED + OPTION_HEAD + NSID_MAX + OPTION_HEAD + COOKIE_FULL_LEN +
+			      3 * (OPTION_HEAD + 2) + EDE_TEXT_MAX <=
+		      RESPOND_OPT_MAX,
 	"all options fit");
 
 void respond_setup(struct respond_env *env, const struct conf *conf)
@@ -102,6 +102,8 @@ size_t respond_opt_len(const struct respond_env *env, const struct query *q,
 	size_t len = OPT_FIXED;
 	if (tells_nsid(env, q))
 		len += OPTION_HEAD + (size_t)env->nsid_len;
+	if (q->tells_cookie)
+		len += OPTION_HEAD + COOKIE_FULL_LEN;
 	if (tells_keepalive(env, q, via))
 		len += OPTION_HEAD + 2;
 	if (tells_error(env, what))
@@ -148,6 +150,11 @@ size_t respond_opt(const struct respond_env *env, const struct query *q,
 		at = put_option(at, OPTION_NSID, env->nsid_len);
 		memcpy(at, env->nsid, env->nsid_len);
 		at += env->nsid_len;
+	}
+	if (q->tells_cookie) {
+		at = put_option(at, OPTION_COOKIE, COOKIE_FULL_LEN);
+		memcpy(at, q->cookie_reply, COOKIE_FULL_LEN);
+		at += COOKIE_FULL_LEN;
 	}
 	if (tells_keepalive(env, q, via))
 		at = put16(put_option(at, OPTION_KEEPALIVE, 2),

@@ -64,7 +64,7 @@ bool secure_open(struct worker *w, char error[static 1024])
 	if (!is_needed(conf))
 		return true;
 	snprintf(w->tls_folder, sizeof(w->tls_folder), "%.200s/shm", w->run_folder);
-	if (!conf->tls_secret_len)
+	if (!conf->tls_secret_len && !w->secrets)
 		w->secrets = secrets_open(w->run_folder, &w->random);
 	w->tls_pairs = pairs_of(conf);
 	if ((!conf->tls_secret_len && !w->secrets) || !w->tls_pairs)

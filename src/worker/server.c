@@ -10,6 +10,7 @@
 #include "wire/codes.h"
 #include "wire/name.h"
 #include "worker/clock.h"
+#include "worker/cookies.h"
 #include "worker/fast.h"
 #include "worker/keep.h"
 #include "worker/poison.h"
@@ -71,6 +72,8 @@ static enum server_outcome refuse_verdict(
 	}
 	if (verdict == QUERY_BADVERS)
 		return answer_code(a, RCODE_BADVERS, EDE_NONE, NULL);
+	if (verdict == QUERY_COOKIE)
+		return answer_code(a, RCODE_NOERROR, EDE_NONE, NULL);
 	counter_up(c, queries_formerr);
 	return answer_code(a, RCODE_FORMERR, EDE_NONE, NULL);
 }
@@ -151,8 +154,8 @@ static void decide(const struct asked *a, struct policy_verdict *v)
 		.name = a->q->name,
 		.type = a->q->qtype,
 		.rclass = a->q->qclass,
-		.client = a->client->peer.from,
-		.server = a->client->peer.to,
+		.client = a->client->from,
+		.server = a->client->to,
 		.tcp = a->via != TRANSPORT_UDP,
 		.as_is = a->q->flags & FLAG_CD,
 	};
@@ -299,6 +302,33 @@ static void count_query(struct counters *c, const struct query *q, enum transpor
 		counter_up(c, queries_do);
 }
 
+/* False: over its rate, and `outcome` says what it gets. Who proved its address by a cookie
+ * is no victim of forgery, so is not limited, as nobody over TCP is. */
+static bool is_within_rate(const struct asked *a, enum query_verdict verdict,
+	enum cookie_verdict cookie, enum server_outcome *outcome)
+{
+	struct worker *w = a->w;
+	*outcome = SERVER_SILENT;
+	if (cookie == COOKIE_GOOD)
+		return true;
+	switch (rate_judge(w, &a->client->from)) {
+	case RATE_SERVE:
+		return true;
+	case RATE_DROP:
+		return false;
+	case RATE_TRUNCATE:
+		break;
+	}
+	const bool fine = verdict == QUERY_OK || verdict == QUERY_COOKIE;
+	if (fine && cookie != COOKIE_NONE) { /* RFC 7873 section 5.2.3 */
+		counter_up(w->counters, answers_badcookie);
+		*outcome = answer_code(a, RCODE_BADCOOKIE, EDE_NONE, NULL);
+	} else if (verdict == QUERY_OK) {
+		*outcome = answer_truncated(a);
+	}
+	return false;
+}
+
 /* A well-formed query of a client that is served. */
 static enum server_outcome serve_query(const struct asked *a)
 {
@@ -349,27 +379,24 @@ enum server_outcome server_query(struct worker *w, const struct client *client,
 		.q = &q,
 		.via = client->transport,
 		.slot = slot };
+	enum server_outcome outcome;
 	assert(slot->cap >= REPLY_MIN);
+	slot->vouched = false;
 	enum query_verdict verdict = query_read(&q, pkt, len);
 	if (verdict == QUERY_DROP || is_loop(w, client)) {
 		counter_up(w->counters, queries_dropped);
 		return SERVER_SILENT;
 	}
 	count_query(w->counters, &q, a.via);
-	if (!policy_allows(w->conf, &client->peer.from)) {
+	const enum cookie_verdict cookie = cookies_judge(w, &q, &client->from);
+	if (!policy_allows(w->conf, &client->from)) {
 		counter_up(w->counters, queries_not_allowed);
 		return refuse(&a, EDE_PROHIBITED, NULL);
 	}
 	if (a.via == TRANSPORT_UDP) {
-		switch (rate_judge(w, &client->peer.from)) {
-		case RATE_DROP:
-			return SERVER_SILENT;
-		case RATE_TRUNCATE:
-			return verdict == QUERY_OK ? answer_truncated(&a)
-						   : SERVER_SILENT;
-		case RATE_SERVE:
-			break;
-		}
+		if (!is_within_rate(&a, verdict, cookie, &outcome))
+			return outcome;
+		slot->vouched = cookie == COOKIE_GOOD || client->proxied;
 	}
 	if (cut)
 		verdict = QUERY_FORMERR;

@@ -130,6 +130,8 @@ static void set_up(void)
 {
 	conf = conf_new();
 	conf->nsid = "fuzz";
+	w.cookies.on = true;
+	w.cookies.server.count = 2;
 	conf->modules |= 1u << MODULE_nsid;
 	conf_finish(conf);
 	random_init(&w.random);
@@ -187,6 +189,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		client.peer.from.ip[0] = 9;
 	if (how & OWN_ADDRESS)
 		client.peer.from = listener.addr;
+	client.from = client.peer.from;
+	client.to = client.peer.to;
 	if (how & BY_TCP)
 		client.stream =
 			(struct stream_server *)(void *)out; /* never looked into */

@@ -186,7 +186,7 @@ static bool open_memory(
 	w->infra = infra_open(w->run_folder, &w->random);
 	if (w->cache)
 		w->pages = pages_open(w->run_folder, w->cache, w->counters, &w->random);
-	if (!rate_open(w))
+	if (!rate_open(w) || !cookies_open(w))
 		return say(error, "out of memory");
 	w->arena = arena_new(POLICY_ARENA);
 	w->keep_seen = calloc(KEEP_SLOTS, sizeof(*w->keep_seen));

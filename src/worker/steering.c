@@ -299,10 +299,11 @@ static bool is_no_forgery(const struct addr *client)
 				   : memcmp(client->ip, one, sizeof(one)) == 0;
 }
 
-void steering_saw(struct worker *w, const struct addr *client)
+void steering_saw(struct worker *w, const struct addr *client, bool vouched)
 {
 	struct steering *s = w->steering;
-	if (!s || !s->heavy || !is_no_forgery(client) || !heavy_saw(s->heavy, client))
+	if (!s || !s->heavy || !(vouched || is_no_forgery(client)) ||
+		!heavy_saw(s->heavy, client))
 		return;
 	struct sockaddr_storage sa;
 	const socklen_t len = addr_to_sockaddr(client, &sa);

@@ -29,5 +29,5 @@ void steering_drop(struct worker *w, int fd);
 void steering_tick(struct worker *w);
 void steering_gauges(struct worker *w);
 /* A query by UDP: heavy flows that are no forgery are spread over all instances. */
-void steering_saw(struct worker *w, const struct addr *client);
+void steering_saw(struct worker *w, const struct addr *client, bool vouched);
 void steering_close(struct worker *w);

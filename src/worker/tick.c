@@ -72,6 +72,7 @@ static void tick(void *ctx)
 		if (w->snapshot)
 			snapshot_tick(w->snapshot, now);
 		secure_tick(w);
+		cookies_tick(w);
 		listen_tick(w);
 		watchmen_tick(w);
 		resolve_check(w->resolve);

@@ -26,6 +26,7 @@
 #include "net/udp.h"
 #include "net/upstream.h"
 #include "shm/shm.h"
+#include "worker/cookies.h"
 #include "worker/resolve.h"
 #include "worker/respond.h"
 
@@ -103,8 +104,10 @@ struct worker {
 	struct stranger strangers[STRANGERS_MAX];
 	unsigned watch_seconds;
 
+	struct secrets *secrets; /* NULL: nothing needs them */
+	struct cookies cookies;
+
 	/* encrypted listeners: worker/secure */
-	struct secrets *secrets;
 	struct tls_server *tls; /* NULL: there are none */
 	struct tls_pair *tls_pairs;
 	struct tls_profile tls_dot, tls_https;
