@@ -56,8 +56,9 @@ enum {
 		64, /* one as long as the modulus makes a check of milliseconds */
 
 	/* What a client may send */
-	LIMIT_EDNS_OPTIONS = 32, /* CVE-2026-41292 */
-	LIMIT_CLIENT_UDP = 4096, /* longest query read from a datagram */
+	LIMIT_EDNS_OPTIONS = 32,   /* CVE-2026-41292 */
+	LIMIT_CLIENT_UDP = 4096,   /* longest query read from a datagram */
+	LIMIT_PROXY_HEADER = 2048, /* with its TLVs: proxy_malformed */
 
 	/* One instance */
 	LIMIT_QUERIES_IN_FLIGHT = 8192,  /* resolutions under way: queries_shed */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* net/proxy.h - PROXY protocol, version 2: a proxy in front says who the client is.
+ *
+ * The header stands before all else: in each datagram, or at the beginning of a connection,
+ * before TLS. Whether its sender may say so is the caller's to know. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/addr.h"
+
+enum { PROXY_SIGNATURE_LEN = 12 };
+extern const uint8_t proxy_signature[PROXY_SIGNATURE_LEN];
+
+enum proxy_verdict {
+	PROXY_NONE, /* something else */
+	PROXY_MORE, /* not complete yet */
+	PROXY_BAD, /* a header, but not as the protocol has it, or over LIMIT_PROXY_HEADER */
+	PROXY_LOCAL,  /* the proxy speaks for itself: a health check */
+	PROXY_CLIENT, /* for this client */
+};
+
+struct proxy_header {
+	size_t len;           /* LOCAL, CLIENT: what follows is the client's */
+	struct addr from, to; /* CLIENT */
+};
+
+/* Any bytes. No query has the signature (its opcode would be 1), nor have TLS and HTTP/2. */
+enum proxy_verdict proxy_read(
+	struct proxy_header *out, const uint8_t *data, size_t len);
+
+static inline bool proxy_is_header(const uint8_t *data, size_t len)
+{
+	return len >= PROXY_SIGNATURE_LEN &&
+	       memcmp(data, proxy_signature, PROXY_SIGNATURE_LEN) == 0;
+}
+
+/* The header of a connection: taken from the socket to the byte, so that TLS finds its own. */
+struct proxy_reader;
+struct proxy_reader *proxy_reader_new(void); /* NULL: out of memory */
+void proxy_reader_free(struct proxy_reader *r);
+/* `fd` is readable. NONE: nothing was taken. BAD: also when the connection broke. */
+enum proxy_verdict proxy_reader_step(
+	struct proxy_reader *r, int fd, struct proxy_header *out);
