@@ -33,6 +33,13 @@
 		"Queries with a server cookie that is not ours, or too old")           \
 	X(answers_badcookie, COUNTER,                                                  \
 		"Queries over net.rate_limit answered BADCOOKIE")                      \
+	X(proxy_accepted, COUNTER,                                                     \
+		"Datagrams and connections whose PROXY header was taken")              \
+	X(proxy_refused, COUNTER,                                                      \
+		"Those with a PROXY header from who may send none: dropped")           \
+	X(proxy_malformed, COUNTER, "Those with a malformed PROXY header: dropped")    \
+	X(proxy_timeouts, COUNTER,                                                     \
+		"Connections closed because no PROXY header or query came in time")    \
 	X(queries_joined, COUNTER, "Queries that joined a resolution under way")       \
 	X(answers, COUNTER, "Answers sent")                                            \
 	X(answers_noerror, COUNTER, "Answers NOERROR with data")                       \

@@ -289,6 +289,8 @@ struct conf {
 
 	struct subnet *allow; /* clients besides the local networks */
 	size_t allow_count;
+	struct subnet *proxy_allow; /* whose PROXY headers are believed */
+	size_t proxy_allow_count;
 
 	struct conf_root *roots; /* never empty after conf_finish */
 	size_t root_count;

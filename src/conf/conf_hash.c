@@ -139,6 +139,10 @@ static void add_lists(struct hash_state *s, const struct conf *c)
 		add_addr(s, "allow", &c->allow[i].base);
 		add(s, "/%u", c->allow[i].bits);
 	}
+	for (size_t i = 0; i < c->proxy_allow_count; i++) {
+		add_addr(s, "proxy", &c->proxy_allow[i].base);
+		add(s, "/%u", c->proxy_allow[i].bits);
+	}
 	add_roots(s, c);
 	for (size_t i = 0; i < c->hint_count; i++) {
 		add_addr(s, "hint", &c->hints[i].addr);

@@ -162,17 +162,53 @@ static int core_dns64_exclude(lua_State *L)
 	return 0;
 }
 
+static void push_subnets(lua_State *L, const struct subnet *nets, size_t count)
+{
+	lua_newtable(L);
+	for (size_t i = 0; i < count; i++) {
+		char text[ADDR_TEXT_MAX];
+		lua_pushfstring(L, "%s/%d", addr_ip_text(&nets[i].base, text),
+			(int)nets[i].bits);
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+}
+
 static int core_allowed(lua_State *L)
 {
 	const struct conf *c = script_of(L)->conf;
-	lua_newtable(L);
-	for (size_t i = 0; i < c->allow_count; i++) {
-		char text[ADDR_TEXT_MAX];
-		lua_pushfstring(L, "%s/%d", addr_ip_text(&c->allow[i].base, text),
-			(int)c->allow[i].bits);
-		lua_rawseti(L, -2, (int)i + 1);
-	}
+	push_subnets(L, c->allow, c->allow_count);
 	return 1;
+}
+
+static int core_proxies(lua_State *L)
+{
+	const struct conf *c = script_of(L)->conf;
+	push_subnets(L, c->proxy_allow, c->proxy_allow_count);
+	return 1;
+}
+
+/* proxy_clear(): nobody's PROXY header is believed */
+static int core_proxy_clear(lua_State *L)
+{
+	struct conf *c = script_of(L)->conf;
+	c->proxy_allow = NULL;
+	c->proxy_allow_count = 0;
+	return 0;
+}
+
+/* proxy_allow(subnet): one more */
+static int core_proxy_allow(lua_State *L)
+{
+	struct conf *c = script_of(L)->conf;
+	struct subnet net;
+	const char *text = luaL_checkstring(L, 1);
+	if (!subnet_from_text(&net, text))
+		return script_raise(L, "net.proxy_allowed: '%s' is not a subnet", text);
+	struct subnet *to =
+		conf_push(c, &c->proxy_allow, &c->proxy_allow_count, sizeof(*to));
+	if (to)
+		*to = net;
+	return 0;
 }
 
 /* outgoing(family[, ip or false]) -> ip or nil */
@@ -297,6 +333,9 @@ const luaL_Reg core_net[] = {
 	{ "tls_pair", core_tls_pair },
 	{ "tls_pairs", core_tls_pairs },
 	{ "tls_secret", core_tls_secret },
+	{ "proxies", core_proxies },
+	{ "proxy_clear", core_proxy_clear },
+	{ "proxy_allow", core_proxy_allow },
 	{ "cookie_clear", core_cookie_clear },
 	{ "cookie_secret", core_cookie_secret },
 	{ "target_ok", core_target_ok },

@@ -147,6 +147,16 @@ function net.allow(subnets, ...)
 	return core.allowed()
 end
 
+-- The list replaces the one before.
+function net.proxy_allowed(subnets)
+	if subnets == nil then return core.proxies() end
+	setting('net.proxy_allowed')
+	local list = core.list('net.proxy_allowed', subnets)
+	core.proxy_clear()
+	for _, text in ipairs(list) do core.proxy_allow(expect('net.proxy_allowed', text, 'string')) end
+	return core.proxies()
+end
+
 function net.chaos(fields)
 	if fields == nil then
 		return { hostname = core.text('chaos_hostname'), version = core.text('chaos_version') }
@@ -252,7 +262,7 @@ function net.tls_padding(block)
 	return now > 1 and now or false
 end
 
-for _, name in ipairs({ 'tls_client', 'tls_client_clear', 'doh_headers', 'proxy_allowed' }) do
+for _, name in ipairs({ 'tls_client', 'tls_client_clear', 'doh_headers' }) do
 	net[name] = function(...)
 		if select('#', ...) > 0 then
 			setting('net.' .. name)

@@ -452,11 +452,16 @@ static void certificates_and_ticket_secrets(void **state)
 		"assert(net.tls().cert_file == 'a.crt')\n"
 		"net.tls({ { 'b.crt', 'b.key' }, { 'c.crt', 'c.key' } })\n"
 		"net.tls_sticket_secret(('\\0x'):rep(16))\n"
+		"net.proxy_allowed('10.0.0.1')\n"
+		"net.proxy_allowed({ '192.0.2.0/24', '::1' })\n"
+		"assert(#net.proxy_allowed() == 2)\n"
+		"assert(net.proxy_allowed()[1] == '192.0.2.0/24')\n"
 		"net.cookie_secret('00112233445566778899aabbccddeeff', "
 		"('ab'):rep(16))\n"
 		"assert(net.cookies()) net.cookies(false) assert(not net.cookies())\n"
 		"net.listen('::1', 8443, { kind = 'doh2', tls = false })\n");
 	const struct conf *c = script_conf(s);
+	assert_int_equal(c->proxy_allow_count, 2);
 	assert_int_equal(c->cookie_secret_count, 2);
 	assert_int_equal(c->cookie_secrets[0][15], 0xff);
 	assert_int_equal(c->cookie_secrets[1][0], 0xab);
@@ -467,6 +472,7 @@ static void certificates_and_ticket_secrets(void **state)
 	assert_memory_equal(c->tls_secret, "\0x\0x", 4);
 	assert_true(c->listens[0].plain);
 	script_free(s);
+	bad("net.proxy_allowed('10.0.0.0/33')", "is not a subnet");
 	bad("net.cookie_secret('short')", "secret 1 is not 32 hexadecimal digits");
 	bad("local s = ('a'):rep(32) net.cookie_secret(s, s, s, s, s)",
 		"1 to 4 secrets");

@@ -9,6 +9,8 @@
  *   activity: `young` until its handshake is over, `busy` while a query of it is
  *   unanswered, else `idle`. Busy ones are never closed to make room; young ones are
  *   when they are more than their share, so that half-open ones drive nobody out.
+ * - A connection that may begin with a PROXY header is young until that has come, then its
+ *   handshake follows; its client's address takes the place of the proxy's.
  * - While a message is handed out its buffer lives: closing is put off (dying) until
  *   the hook returns.
  * - Activity is a whole message, an answer, or progress in writing; single bytes of a
@@ -28,6 +30,7 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "net/frame.h"
+#include "net/proxy.h"
 
 enum {
 	ACCEPTS_A_WAKEUP = 32,
@@ -88,6 +91,9 @@ struct conn {
 	unsigned share;   /* messages that may still be handed out this time */
 	bool stalled;     /* reading stopped at a limit: go on when answers have left */
 	bool handshaking;
+	bool proxied;               /* `from` and `to` are of a PROXY header */
+	bool believed;              /* the sender may name its client */
+	struct proxy_reader *proxy; /* a PROXY header may come */
 	bool dirty;
 	int read_wants; /* LAYER_WANT_* */
 	int write_wants;
@@ -259,6 +265,21 @@ static void gauge_clients(struct stream_server *s, int change)
 	tally_add(s, TALLY_CLIENTS, change); /* several servers share it */
 }
 
+static void bucket_remove(struct conn *c)
+{
+	struct conn **link = bucket_of(c->server, &c->from);
+	while (*link != c)
+		link = &(*link)->next_same_hash;
+	*link = c->next_same_hash;
+}
+
+static void bucket_add(struct conn *c)
+{
+	struct conn **bucket = bucket_of(c->server, &c->from);
+	c->next_same_hash = *bucket;
+	*bucket = c;
+}
+
 /* GOAWAY, if the socket takes it. */
 static void conn_last_words(struct conn *c)
 {
@@ -296,11 +317,10 @@ static void conn_close(struct conn *c)
 	c->counted = 0;
 	free(c->out);
 	c->out = NULL;
+	proxy_reader_free(c->proxy);
+	c->proxy = NULL;
 	list_remove(c);
-	struct conn **link = bucket_of(s, &c->from);
-	while (*link != c)
-		link = &(*link)->next_same_hash;
-	*link = c->next_same_hash;
+	bucket_remove(c);
 	c->open = false;
 	c->generation++;
 	c->next_free = s->free;
@@ -343,12 +363,20 @@ static bool server_evict(struct stream_server *s, const struct addr *from)
 	return true;
 }
 
-static bool server_make_room(struct stream_server *s, const struct addr *from)
+/* For one more of this client. */
+static bool client_make_room(struct stream_server *s, const struct addr *from)
 {
 	unsigned same = 0;
 	for (struct conn *c = *bucket_of(s, from); c; c = c->next_same_hash)
 		same += addr_same_ip(&c->from, from);
-	if (same >= s->conf.max_clients_per_address && !server_evict(s, from))
+	return same < s->conf.max_clients_per_address || server_evict(s, from);
+}
+
+/* A proxy's connections are counted for its clients, once it has named them. */
+static bool server_make_room(
+	struct stream_server *s, const struct addr *from, enum stream_trust trust)
+{
+	if (trust != STREAM_BELIEVE && !client_make_room(s, from))
 		return false;
 	return s->count < s->conf.max_clients || server_evict(s, NULL);
 }
@@ -369,21 +397,30 @@ static int64_t idle_us(const struct conn *c)
 static bool conn_open(
 	struct stream_server *s, int fd, const struct addr *from, const struct addr *to)
 {
-	if (!server_make_room(s, from)) {
+	const enum stream_trust trust =
+		s->hooks.trust ? s->hooks.trust(s->hooks.ctx, from) : STREAM_UNASKED;
+	if (!server_make_room(s, from, trust)) {
 		tally_add(s, TALLY_SHED, 1);
 		return false;
 	}
 	struct conn *c = s->free;
-	struct stream_layer *layer = s->conf.layer_new(s->conf.layer_ctx, fd);
-	if (!layer)
+	struct proxy_reader *proxy = NULL;
+	if (trust != STREAM_UNASKED && !(proxy = proxy_reader_new()))
 		return false;
+	struct stream_layer *layer = s->conf.layer_new(s->conf.layer_ctx, fd);
+	if (!layer) {
+		proxy_reader_free(proxy);
+		return false;
+	}
 	if (loop_watch(s->loop, &c->watch, fd, LOOP_READ, conn_ready, c)) {
+		proxy_reader_free(proxy);
 		layer->ops->free(layer);
 		return false;
 	}
 	struct stream_codec *codec = NULL;
 	if (s->conf.codec_new && !(codec = codec_of(s, c))) {
 		loop_unwatch(s->loop, &c->watch);
+		proxy_reader_free(proxy);
 		layer->ops->free(layer);
 		return false;
 	}
@@ -394,7 +431,9 @@ static bool conn_open(
 		.dirty = c->dirty, /* a closed connection stays in that list */
 		.next_dirty = next_dirty,
 		.open = true,
-		.handshaking = layer->ops->handshake != NULL,
+		.handshaking = proxy || layer->ops->handshake != NULL,
+		.proxy = proxy,
+		.believed = trust == STREAM_BELIEVE,
 		.read_wants = LAYER_WANT_READ,
 		.write_wants = LAYER_WANT_WRITE,
 		.fd = fd,
@@ -406,9 +445,7 @@ static bool conn_open(
 		.active_us = loop_now(s->loop)->mono_us,
 	};
 	s->free = next_free;
-	struct conn **bucket = bucket_of(s, from);
-	c->next_same_hash = *bucket;
-	*bucket = c;
+	bucket_add(c);
 	list_append(c->handshaking ? &s->young : &s->idle, c);
 	s->count++;
 	gauge_clients(s, 1);
@@ -439,7 +476,9 @@ static void conn_timeout(void *ctx)
 		loop_timer_set(s->loop, &c->timer, due, conn_timeout, c);
 		return;
 	}
-	if (c->handshaking)
+	if (c->proxy)
+		counter_up(s->counters, proxy_timeouts);
+	else if (c->handshaking)
 		counter_up(s->counters, tls_handshake_timeouts);
 	else if (unread)
 		tally_add(s, TALLY_SLOW_READERS, 1);
@@ -561,6 +600,13 @@ static int conn_read_once(struct conn *c)
 	size_t room;
 	uint8_t *to = frame_room(&c->in, c->server->scratch, &room);
 	const ssize_t n = to ? c->layer->ops->read(c->layer, to, room) : LAYER_BROKEN;
+	if (n > 0 && !c->asked && !frame_held(&c->in) &&
+		proxy_is_header(to, (size_t)n)) {
+		/* nobody's is taken here: else it would wait for a message of 3 KB */
+		counter_up(c->server->counters, proxy_refused);
+		conn_close(c);
+		return LAYER_BROKEN;
+	}
 	if (n > 0)
 		frame_added(&c->in, (size_t)n);
 	if (n == LAYER_BROKEN) {
@@ -738,10 +784,69 @@ static void conn_settle(struct conn *c)
 		conn_close(c);
 }
 
+/* False: c is closed, for this client has too many. */
+static bool conn_is_of(struct conn *c, const struct proxy_header *h)
+{
+	struct stream_server *s = c->server;
+	if (!addr_same_ip(&h->from, &c->from) && !client_make_room(s, &h->from)) {
+		tally_add(s, TALLY_SHED, 1);
+		conn_close(c);
+		return false;
+	}
+	bucket_remove(c);
+	c->from = h->from;
+	c->to = h->to;
+	c->proxied = true;
+	bucket_add(c);
+	return true;
+}
+
+/* False: the header is not complete, or c is closed. */
+static bool conn_take_header(struct conn *c)
+{
+	struct counters *counters = c->server->counters;
+	struct proxy_header h;
+	const enum proxy_verdict verdict = proxy_reader_step(c->proxy, c->fd, &h);
+	if (verdict == PROXY_MORE)
+		return false;
+	if (verdict != PROXY_NONE && !c->believed) {
+		counter_up(counters, proxy_refused);
+		conn_close(c);
+		return false;
+	}
+	if (verdict == PROXY_BAD) {
+		counter_up(counters, proxy_malformed);
+		conn_close(c);
+		return false;
+	}
+	proxy_reader_free(c->proxy);
+	c->proxy = NULL;
+	if (verdict == PROXY_NONE)
+		return true;
+	counter_up(counters, proxy_accepted);
+	return verdict == PROXY_LOCAL || conn_is_of(c, &h);
+}
+
+/* Bytes of messages may flow. */
+static void conn_begin(struct conn *c)
+{
+	c->handshaking = false;
+	c->read_wants = LAYER_WANT_READ;
+	conn_touch(c);
+	loop_timer_set(
+		c->server->loop, &c->timer, c->active_us + idle_us(c), conn_timeout, c);
+}
+
 /* False: not yet, or c is closed. */
 static bool conn_handshake(struct conn *c)
 {
 	struct stream_server *s = c->server;
+	if (c->proxy && !conn_take_header(c))
+		return false;
+	if (!c->layer->ops->handshake) {
+		conn_begin(c);
+		return true;
+	}
 	const int64_t turn_us = loop_now(s->loop)->mono_us;
 	if (s->turn_us != turn_us)
 		s->handshakes = 0;
@@ -750,11 +855,7 @@ static bool conn_handshake(struct conn *c)
 		return false; /* epoll tells again; who is served comes between */
 	const int result = c->layer->ops->handshake(c->layer);
 	if (result == LAYER_DONE) {
-		c->handshaking = false;
-		c->read_wants = LAYER_WANT_READ;
-		conn_touch(c);
-		loop_timer_set(
-			s->loop, &c->timer, c->active_us + idle_us(c), conn_timeout, c);
+		conn_begin(c);
 		return true;
 	}
 	if (result == LAYER_BROKEN) {
@@ -875,6 +976,12 @@ void stream_skip(struct stream_server *s, struct stream_id id)
 	if (c->codec)
 		c->codec->ops->skip(c->codec, id.request);
 	conn_answered(c);
+}
+
+bool stream_is_proxied(struct stream_server *s, struct stream_id id)
+{
+	const struct conn *c = conn_find(s, id);
+	return c && c->proxied;
 }
 
 void stream_close(struct stream_server *s, struct stream_id id)

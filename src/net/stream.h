@@ -42,11 +42,21 @@ struct stream_conf {
 	struct stream_codec *(*codec_new)(const struct codec_owner *owner);
 };
 
+/* What a PROXY header from there counts for. */
+enum stream_trust {
+	STREAM_UNASKED, /* not looked for */
+	STREAM_REFUSE,  /* closed: anybody could say so */
+	STREAM_BELIEVE, /* who it names is the client; there may be none */
+};
+
 struct stream_hooks {
 	/* One message, framing taken off. len 0..65535. Not from in here: stream_server_free(), a nested loop_turn(). */
 	void (*query)(void *ctx, struct stream_server *s, struct stream_id id,
 		const struct addr *from, const struct addr *to, const uint8_t *data,
 		size_t len);
+	/* Does this connection's sender say by a PROXY header (net/proxy.h), before TLS, who the
+	 * client is? From then on that is `from`. NULL: nobody's header is taken. */
+	enum stream_trust (*trust)(void *ctx, const struct addr *peer);
 	/* May be NULL. Not from in here either: stream_server_free(). */
 	void (*closed)(void *ctx, struct stream_id id);
 	void *ctx;
@@ -60,6 +70,8 @@ struct stream_server *stream_server_new(struct loop *l, int fd,
 /* One answer; ready answers of one turn leave in one write. False: the connection is gone. */
 bool stream_reply(
 	struct stream_server *s, struct stream_id id, const uint8_t *data, size_t len);
+/* A PROXY header named the client. */
+bool stream_is_proxied(struct stream_server *s, struct stream_id id);
 /* The query needs no answer (dropped on purpose). */
 void stream_skip(struct stream_server *s, struct stream_id id);
 /* What came is no DNS: close without another word. */

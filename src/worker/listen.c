@@ -13,6 +13,7 @@
 #include "shard.h"
 #include "worker/kept.h"
 #include "worker/poison.h"
+#include "worker/proxied.h"
 #include "worker/server.h"
 #include "worker/steering.h"
 #include "worker/watchmen.h"
@@ -31,10 +32,11 @@ enum {
 /* --- queries come in ----------------------------------------------------- */
 
 /* Two processes were killed while they worked on it, by whatever. */
-static void suspect(struct worker *w, const struct udp_datagram *d)
+static void suspect(
+	struct worker *w, const struct udp_datagram *d, const uint8_t *data, size_t len)
 {
 	struct query q;
-	if (!w->poison || query_read(&q, d->data, d->len) != QUERY_OK)
+	if (!w->poison || query_read(&q, data, len) != QUERY_OK)
 		return;
 	log_warning(SYSTEM,
 		"a query saw %u processes die: its question is refused for ten "
@@ -46,7 +48,7 @@ static void suspect(struct worker *w, const struct udp_datagram *d)
 static void udp_query(void *ctx, struct udp_server *s, struct udp_datagram *d)
 {
 	struct listener *l = ctx;
-	const struct client client = {
+	struct client client = {
 		.udp = s,
 		.peer = d->peer,
 		.from = d->peer.from,
@@ -54,9 +56,13 @@ static void udp_query(void *ctx, struct udp_server *s, struct udp_datagram *d)
 		.arrived_us = loop_now(l->w->loop)->mono_us,
 	};
 	struct reply_slot slot = { .out = d->reply, .cap = d->reply_cap };
+	const uint8_t *data = d->data;
+	size_t len = d->len;
+	if (!proxied_take(l->w, &client, &data, &len))
+		return;
 	if (d->tries >= POISON_DEATHS)
-		suspect(l->w, d);
-	switch (server_query(l->w, &client, d->data, d->len, d->cut, &slot)) {
+		suspect(l->w, d, data, len);
+	switch (server_query(l->w, &client, data, len, d->cut, &slot)) {
 	case SERVER_ANSWER:
 		d->reply_len = slot.len;
 		break;
@@ -69,6 +75,14 @@ static void udp_query(void *ctx, struct udp_server *s, struct udp_datagram *d)
 	steering_saw(l->w, &d->peer.from, slot.vouched);
 }
 
+static enum stream_trust stream_trusts(void *ctx, const struct addr *peer)
+{
+	const struct listener *l = ctx;
+	if (!l->w->conf->proxy_allow_count)
+		return STREAM_UNASKED;
+	return proxied_allows(l->w, peer) ? STREAM_BELIEVE : STREAM_REFUSE;
+}
+
 static void stream_query(void *ctx, struct stream_server *s, struct stream_id id,
 	const struct addr *from, const struct addr *to, const uint8_t *data, size_t len)
 {
@@ -77,6 +91,7 @@ static void stream_query(void *ctx, struct stream_server *s, struct stream_id id
 		.peer = { .from = *from, .to = *to },
 		.from = *from,
 		.to = *to,
+		.proxied = stream_is_proxied(s, id),
 		.stream = s,
 		.stream_id = id,
 		.transport = l->transport,
@@ -244,7 +259,9 @@ static bool listener_serve(struct listener *l, int udp, int tcp)
 {
 	struct worker *w = l->w;
 	const struct stream_conf conf = stream_conf_of(w, l->conf);
-	const struct stream_hooks hooks = { .query = stream_query, .ctx = l };
+	const struct stream_hooks hooks = {
+		.query = stream_query, .trust = stream_trusts, .ctx = l
+	};
 	if (udp >= 0 && !serve_udp(l, udp))
 		return false;
 	l->stream = stream_server_new(w->loop, tcp, &conf, &hooks, w->counters);
@@ -412,7 +429,9 @@ static void stored_drop(struct worker *w, struct kept *k, int i, struct listener
 	} else {
 		const struct conf_listen plain = { .kind = KIND_DNS };
 		const struct stream_conf conf = stream_conf_of(w, &plain);
-		const struct stream_hooks hooks = { .query = stream_query, .ctx = l };
+		const struct stream_hooks hooks = {
+			.query = stream_query, .trust = stream_trusts, .ctx = l
+		};
 		struct stream_server *stream =
 			stream_server_new(w->loop, fd, &conf, &hooks, w->counters);
 		if (stream)

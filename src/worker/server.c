@@ -267,6 +267,8 @@ static enum server_outcome slow_path(const struct asked *a)
 static bool is_loop(const struct worker *w, const struct client *client)
 {
 	const struct addr *from = &client->peer.from;
+	if (client->stream && client->proxied)
+		return false; /* who connected cannot be forged; the port may be missing */
 	if (!from->port || addr_is_unusable(from))
 		return true;
 	for (size_t i = 0; i < w->listener_count; i++) {

@@ -95,6 +95,7 @@ struct worker {
 	struct pages *pages;   /* NULL: no memory for them */
 	struct tokens *tokens; /* NULL: clients are not limited */
 	uint32_t over_rate;    /* of these some get TC */
+	int64_t proxy_told_s;  /* when the log said that a PROXY header was refused */
 	struct verifier verifier;
 	struct poison *poison;
 	struct upstream *upstream;

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "worker/proxied.h"
+
+#include "net/proxy.h"
+#include "worker/worker.h"
+
+enum { TELL_EVERY_S = 60 };
+
+bool proxied_allows(const struct worker *w, const struct addr *peer)
+{
+	for (size_t i = 0; i < w->conf->proxy_allow_count; i++)
+		if (subnet_has(&w->conf->proxy_allow[i], peer))
+			return true;
+	return false;
+}
+
+/* Most often a proxy that was forgotten in the configuration. */
+static void refuse(struct worker *w, const struct addr *peer)
+{
+	char text[ADDR_TEXT_MAX];
+	const int64_t now_s = loop_now(w->loop)->mono_us / 1000000;
+	counter_up(w->counters, proxy_refused);
+	if (w->proxy_told_s && now_s < w->proxy_told_s + TELL_EVERY_S)
+		return;
+	w->proxy_told_s = now_s;
+	log_notice(NET,
+		"%s sends PROXY headers, and net.proxy_allowed does not name it: "
+		"dropped",
+		addr_ip_text(peer, text));
+}
+
+bool proxied_take(
+	struct worker *w, struct client *client, const uint8_t **data, size_t *len)
+{
+	struct proxy_header h;
+	if (!proxy_is_header(*data, *len))
+		return true;
+	if (!proxied_allows(w, &client->peer.from)) {
+		refuse(w, &client->peer.from);
+		return false;
+	}
+	const enum proxy_verdict verdict = proxy_read(&h, *data, *len);
+	if (verdict != PROXY_LOCAL && verdict != PROXY_CLIENT) {
+		counter_up(w->counters, proxy_malformed);
+		return false;
+	}
+	counter_up(w->counters, proxy_accepted);
+	*data += h.len;
+	*len -= h.len;
+	if (verdict == PROXY_CLIENT) {
+		client->from = h.from;
+		client->to = h.to;
+		client->proxied = true;
+	}
+	return true;
+}

@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The PROXY protocol, version 2: a proxy says who the client is, and only a proxy may."""
+
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import dns.edns
+import dns.exception
+import dns.message
+import dns.query
+import pytest
+
+import authority
+import conftest
+import helpers
+import tls_test
+
+SIGNATURE = bytes.fromhex('0d0a0d0a000d0a515549540a')
+KNOWN = 'ftp.z000.com.'
+PROXY = '127.0.0.7'    # the only one that is believed
+DENIED, INSIDE, OUTSIDE = '10.1.1.66', '10.1.1.1', '192.0.2.1'
+LUA = """
+net.proxy_allowed({'127.0.0.7/32', '::1'})
+modules.load('view')
+view:addr('10.1.1.66', policy.all(policy.DENY))
+view:addr('2001:db8::/32', policy.all(policy.REFUSE))
+"""
+
+
+def header(client=INSIDE, port=4660, server='198.51.100.2', kind=1, command=1, more=b''):
+	family = socket.AF_INET6 if ':' in client else socket.AF_INET
+	if family == socket.AF_INET6:
+		server = '2001:db8::53'
+	body = socket.inet_pton(family, client) + socket.inet_pton(family, server) + struct.pack('!HH', port, 53) + more
+	return SIGNATURE + bytes([0x20 | command, (0x20 if family == socket.AF_INET6 else 0x10) | kind]) + \
+		struct.pack('!H', len(body)) + body
+
+
+def local():
+	return SIGNATURE + b'\x20\0\0\0'
+
+
+@pytest.fixture(scope='module')
+def shoal(lab, binaries):
+	factory = conftest.Factory(lab)
+	yield factory(LUA)
+	conftest.finish(factory)
+
+
+@pytest.fixture(scope='module')
+def secure(lab, binaries, tmp_path_factory):
+	factory = conftest.Factory(lab)
+	yield tls_test.Secure(factory, tmp_path_factory.mktemp('proxy'), extra=LUA)
+	conftest.finish(factory)
+
+
+@pytest.fixture(scope='module')
+def https(lab, binaries, tmp_path_factory):
+	factory = conftest.Factory(lab)
+	yield tls_test.Secure(factory, tmp_path_factory.mktemp('proxy'), kind='doh2', extra=LUA)
+	conftest.finish(factory)
+
+
+def query_wire(name=KNOWN, **flags):
+	return helpers.make_query(name, **flags).to_wire()
+
+
+def udp(shoal, before, source=PROXY, timeout=10, wire=None):
+	"""One datagram; the answer, or None."""
+	with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+		sock.bind((source, 0))
+		sock.connect(('127.0.0.1', shoal.port))
+		sock.settimeout(timeout)
+		sock.send(before + (query_wire() if wire is None else wire))
+		try:
+			return dns.message.from_wire(sock.recv(65535))
+		except socket.timeout:
+			return None
+
+
+def tcp(shoal, before, source=PROXY, name=KNOWN):
+	with helpers.Stream(shoal.port, source=source) as stream:
+		stream.sock.sendall(before)
+		stream.send(helpers.make_query(name))
+		return stream.receive()
+
+
+def count(shoal, name):
+	return sum(values[name] for values in shoal.stats()['instances'].values())
+
+
+def until(what, seconds=20):
+	end = time.monotonic() + seconds
+	while not what():
+		assert time.monotonic() < end, 'not within %d s' % seconds
+		time.sleep(0.05)
+
+
+@pytest.mark.parametrize('ask', [udp, tcp])
+def test_rules_are_about_the_client_behind_the_proxy(shoal, ask):
+	rows = {INSIDE: 'NOERROR', DENIED: 'NXDOMAIN', OUTSIDE: 'REFUSED', '2001:db8::1': 'REFUSED', 'fd00::1': 'NOERROR',
+		'::ffff:10.1.1.1': 'NOERROR', '::ffff:10.1.1.66': 'NXDOMAIN'}
+	before = count(shoal, 'proxy_accepted')
+	for client, rcode in rows.items():
+		for kind in (1, 2):
+			for more in (b'', b'\1\0\2h2' + b'\4\0\0' + b'\xe0\1\0' + bytes(256)):
+				reply = ask(shoal, header(client, kind=kind, more=more))
+				assert helpers.rcode_of(reply) == rcode, client
+	assert count(shoal, 'proxy_accepted') - before == 4 * len(rows)
+	assert helpers.rcode_of(ask(shoal, header(port=0))) == 'NOERROR'
+
+
+@pytest.mark.parametrize('ask', [udp, tcp])
+def test_the_proxy_may_speak_for_itself(shoal, ask):
+	for before in (b'', local(), SIGNATURE + b'\x21\0\0\0', SIGNATURE + b'\x20\x11\0\x05abcde'):
+		assert helpers.rcode_of(ask(shoal, before)) == 'NOERROR'
+
+
+def test_others_may_not_say_so(shoal):
+	before = count(shoal, 'proxy_refused')
+	for client in (INSIDE, OUTSIDE):
+		assert udp(shoal, header(client), source='127.0.0.1', timeout=0.5) is None
+		with helpers.Stream(shoal.port) as stream:
+			stream.sock.sendall(header(client))
+			assert stream.is_closed()
+	assert udp(shoal, local(), source='127.0.0.1', timeout=0.5) is None
+	assert count(shoal, 'proxy_refused') - before == 5
+	assert udp(shoal, b'', source='127.0.0.1') is not None
+	assert tcp(shoal, b'', source='127.0.0.1') is not None
+	assert 'sends PROXY headers, and net.proxy_allowed does not name it' in shoal.log()
+
+
+def test_by_default_nobody_may(shoals):
+	shoal = shoals()
+	assert udp(shoal, header(), timeout=0.5) is None
+	with helpers.Stream(shoal.port) as stream:
+		stream.sock.sendall(header())
+		assert stream.is_closed()
+	assert count(shoal, 'proxy_refused') == 2 and count(shoal, 'proxy_accepted') == 0
+
+
+MALFORMED = [header()[:12] + b'\x11' + header()[13:], header()[:12] + b'\x22' + header()[13:], header(kind=3), header(kind=0),
+	header()[:13] + b'\x31' + header()[14:], header()[:13] + b'\x21' + header()[14:],
+	header(more=b'\1'), header(more=b'\1\0\2h'), header(more=b'\1\xff\xff'), SIGNATURE + b'\x20\0\xff\xff' + bytes(3000)]
+
+
+def test_malformed_headers_are_dropped(shoal):
+	before = count(shoal, 'proxy_malformed')
+	for bad in MALFORMED:
+		assert udp(shoal, bad, timeout=0.1) is None
+		with helpers.Stream(shoal.port, source=PROXY) as stream:
+			stream.sock.sendall(bad)
+			assert stream.is_closed()
+	assert count(shoal, 'proxy_malformed') - before == 2 * len(MALFORMED)
+
+
+def test_every_truncation_is_dropped(shoal):
+	whole = header(more=b'\1\0\2h2')
+	before = count(shoal, 'proxy_malformed')
+	for size in range(len(SIGNATURE), len(whole)):
+		assert udp(shoal, whole[:size], timeout=0.02, wire=b'') is None
+	until(lambda: count(shoal, 'proxy_malformed') - before == len(whole) - len(SIGNATURE))
+	for size in range(1, len(whole)):
+		with helpers.Stream(shoal.port, source=PROXY) as stream:
+			stream.sock.sendall(whole[:size])
+			stream.finish_sending()
+			assert stream.is_closed()
+	assert helpers.rcode_of(udp(shoal, whole)) == 'NOERROR'
+
+
+def test_byte_by_byte(shoal):
+	"""The header and two queries, dribbled: who the client is stays known for all of the connection."""
+	wire = query_wire()
+	data = header(DENIED) + (struct.pack('!H', len(wire)) + wire) * 2
+	with helpers.Stream(shoal.port, source=PROXY) as stream:
+		stream.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+		for i in range(len(data)):
+			stream.sock.sendall(data[i:i + 1])
+		for _ in range(2):
+			assert helpers.rcode_of(stream.receive()) == 'NXDOMAIN'
+
+
+def test_a_second_header_is_no_header(shoal):
+	with helpers.Stream(shoal.port, source=PROXY) as stream:
+		stream.sock.sendall(header() + header(DENIED))
+		assert stream.is_closed()
+	assert helpers.rcode_of(udp(shoal, header())) == 'NOERROR'
+
+
+def test_cookies_are_bound_to_the_client_behind_the_proxy(shoal):
+	option = dns.edns.GenericOption(10, b'12345678')
+	first = udp(shoal, header(), wire=query_wire(options=[option])).options[0].data
+	again = query_wire(options=[dns.edns.GenericOption(10, first)])
+	before = [count(shoal, name) for name in ('cookies_good', 'cookies_bad')]
+	assert udp(shoal, header(), wire=again).options[0].data == first
+	assert udp(shoal, header('10.1.1.2'), wire=again).options[0].data != first
+	assert udp(shoal, b'', wire=again).options[0].data != first
+	after = [count(shoal, name) for name in ('cookies_good', 'cookies_bad')]
+	assert [now - then for now, then in zip(after, before)] == [1, 2]
+
+
+def test_the_rate_limit_is_each_clients(shoals):
+	shoal = shoals(LUA + 'net.rate_limit(5)\nnet.rate_limit_slip(1)\n')
+
+	def cut(client):
+		replies = [udp(shoal, header(client), wire=query_wire('localhost')) for _ in range(30)]
+		return sum(bool(reply.flags & dns.flags.TC) for reply in replies)
+	assert cut('10.1.1.2') > 10
+	assert not udp(shoal, header('10.1.1.3'), wire=query_wire('localhost')).flags & dns.flags.TC
+
+
+def test_many_half_headers_keep_nobody_out(shoals):
+	shoal = shoals(LUA + 'net.tls_handshake_timeout(1000)\n')
+	half, socks = header()[:20], []
+	for _ in range(400):
+		sock = socket.socket()
+		sock.bind((PROXY, 0))
+		sock.connect(('127.0.0.1', shoal.port))
+		sock.sendall(half)
+		socks.append(sock)
+	assert helpers.rcode_of(tcp(shoal, header())) == 'NOERROR'
+	assert helpers.rcode_of(tcp(shoal, b'', source='127.0.0.1')) == 'NOERROR'
+	until(lambda: count(shoal, 'proxy_timeouts') + count(shoal, 'tcp_clients_shed') >= 400, 30)
+	assert count(shoal, 'tcp_clients_shed') == 0    # 1,024 are taken
+	until(lambda: count(shoal, 'tcp_clients') == 0)
+	for sock in socks:
+		sock.close()
+
+
+def test_a_proxys_connections_count_for_its_clients(shoals):
+	"""One client has 128; a proxy in front of many has as many as there is room for."""
+	shoal = shoals(LUA + 'net.tcp_in_idle(60000)\n')
+	open_now = []
+
+	def connect(client):
+		stream = helpers.Stream(shoal.port, source=PROXY)
+		stream.sock.sendall(header(client))
+		stream.send(helpers.make_query('localhost'))
+		open_now.append(stream)
+		return helpers.rcode_of(stream.receive())
+	for i in range(200):
+		assert connect('10.2.%d.1' % i) == 'NOERROR'
+	assert count(shoal, 'tcp_clients') == 200 and count(shoal, 'tcp_clients_shed') == 0
+	for i in range(140):
+		assert connect('10.3.0.1') == 'NOERROR'
+	assert count(shoal, 'tcp_clients_shed') == 12
+	assert count(shoal, 'tcp_clients') == 328
+	for stream in open_now:
+		stream.sock.close()
+
+
+class Proxied:
+	"""Connections that begin with a header."""
+
+	def __init__(self, secure, client, data=None):
+		self.sock = socket.create_connection(('127.0.0.1', secure.port), 20, (PROXY, 0))
+		for piece in (header(client) if data is None else data,):
+			self.sock.sendall(piece)
+
+
+def test_dot_behind_the_header(secure):
+	for client, rcode in ((INSIDE, 'NOERROR'), (DENIED, 'NXDOMAIN'), (OUTSIDE, 'REFUSED')):
+		raw = Proxied(secure, client).sock
+		with secure.context('dns.lab').wrap_socket(raw, server_hostname='dns.lab') as sock:
+			stream = tls_test.Framed(sock)
+			for _ in range(2):
+				stream.send(helpers.make_query(KNOWN))
+				assert helpers.rcode_of(stream.receive()) == rcode
+	with secure.connect() as sock:    # who is no proxy needs none
+		stream = tls_test.Framed(sock)
+		stream.send(helpers.make_query(KNOWN))
+		assert helpers.rcode_of(stream.receive()) == 'NOERROR'
+
+
+def test_dot_refuses_a_header_of_others(secure):
+	before = secure.counter('proxy_refused')
+	with socket.create_connection(('127.0.0.1', secure.port), 20) as sock:
+		sock.sendall(header())
+		stream = tls_test.Framed(sock)
+		assert stream.is_closed()
+	assert secure.counter('proxy_refused') == before + 1
+
+
+def test_doh_behind_the_header(https):
+	for client, rcode in ((INSIDE, 'NOERROR'), (DENIED, 'NXDOMAIN')):
+		relay = Relay(https.port, header(client))
+		done = subprocess.run(['kdig', '@127.0.0.1', '-p', str(relay.port), '+https', KNOWN], capture_output=True, text=True,
+			timeout=30)
+		relay.close()
+		assert 'status: ' + rcode in done.stdout, done.stdout + done.stderr
+
+
+class Relay:
+	"""A proxy for one connection: HEADER, then bytes both ways."""
+
+	def __init__(self, port, before):
+		self.listener = socket.create_server(('127.0.0.1', 0))
+		self.port = self.listener.getsockname()[1]
+		self.child = os.fork()
+		if self.child == 0:
+			try:
+				self.run(port, before)
+			finally:
+				os._exit(0)
+		self.listener.close()
+
+	def run(self, port, before):
+		import select
+		here, _ = self.listener.accept()
+		there = socket.create_connection(('127.0.0.1', port), 20, (PROXY, 0))
+		there.sendall(before)
+		other = {here: there, there: here}
+		while True:
+			for sock in select.select(list(other), [], [], 20)[0]:
+				data = sock.recv(65536)
+				if not data:
+					return
+				other[sock].sendall(data)
+
+	def close(self):
+		os.kill(self.child, signal.SIGKILL)
+		os.waitpid(self.child, 0)
+
+
+@pytest.mark.parametrize('how', [[], ['+tcp']])
+def test_kdig_sends_the_header(shoal, how):
+	for client, rcode in ((INSIDE, 'NOERROR'), (DENIED, 'NXDOMAIN'), ('2001:db8::1', 'REFUSED')):
+		server = '2001:db8::53' if ':' in client else '198.51.100.2'
+		done = subprocess.run(['kdig', '@127.0.0.1', '-b', PROXY, '-p', str(shoal.port), *how,
+			'+proxy=%s-%s' % (client, server), KNOWN], capture_output=True, text=True, timeout=30)
+		assert 'status: ' + rcode in done.stdout, done.stdout + done.stderr
+
+
+def test_dnsdist_in_front(shoals, tmp_path):
+	dnsdist = shutil.which('dnsdist')
+	if not dnsdist:
+		pytest.skip('dnsdist is not installed')
+	shoal = shoals("net.proxy_allowed('127.0.0.0/8')\nmodules.load('view')\n"
+		"view:addr('127.0.0.66', policy.all(policy.DENY))\n")
+	port = next(helpers.PORTS)
+	conf = tmp_path / 'dnsdist.conf'
+	conf.write_text("setLocal('127.0.0.1:%d')\nsetACL('0.0.0.0/0')\nsetSecurityPollSuffix('')\n"
+		"newServer({address='127.0.0.1:%d', useProxyProtocol=true, checkInterval=1})\n" % (port, shoal.port))
+	with open(tmp_path / 'log', 'w') as log:
+		process = subprocess.Popen([dnsdist, '-C', str(conf), '--supervised', '--disable-syslog'],
+			stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+	try:
+		def answers():
+			try:
+				return helpers.rcode_of(helpers.ask(KNOWN, port=port, timeout=1)) == 'NOERROR'
+			except (dns.exception.Timeout, OSError):
+				return False
+		until(answers, 30)
+		for tcp_too in (False, True):
+			for source, rcode in (('127.0.0.1', 'NOERROR'), ('127.0.0.66', 'NXDOMAIN'), ('127.0.0.5', 'NOERROR')):
+				reply = helpers.ask(KNOWN, port=port, tcp=tcp_too, source=source)
+				assert helpers.rcode_of(reply) == rcode, (source, tcp_too)
+		assert count(shoal, 'proxy_accepted') >= 6 and count(shoal, 'proxy_malformed') == 0
+	finally:
+		process.terminate()
+		process.wait()
+
+
+def test_what_a_dead_instance_held_is_read_again_with_its_header(shoals):
+	with authority.Authority('slow.test.', {('www.slow.test.', 'A'): (60, '192.0.2.80')}) as zone:
+		shoal = shoals(LUA + zone.stub(), count=1)
+		zone.mode = 'silent'
+		with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+			sock.bind((PROXY, 0))
+			sock.connect(('127.0.0.1', shoal.port))
+			sock.settimeout(20)
+			sock.send(header() + query_wire('www.slow.test.'))
+			until(lambda: zone.asked())
+			zone.mode = 'good'
+			os.kill(shoal.pids()['1'], signal.SIGKILL)
+			reply = dns.message.from_wire(sock.recv(65535))
+		assert reply.answer[0][0].address == '192.0.2.80'
+		until(lambda: count(shoal, 'ring_taken_over') == 1)
+		# by the new process
+		assert count(shoal, 'proxy_accepted') == 1 and count(shoal, 'proxy_malformed') == 0
