@@ -34,6 +34,7 @@ struct entry {
 	struct link in_age; /* of those with a result, oldest first */
 	struct link waiting;
 	struct link in_foreign; /* of those that another instance asks */
+	struct link in_busy;    /* at least while it has an owner, or somebody waits */
 	struct flight flight;
 	struct fetch_key key;
 	struct fetch *owner; /* NULL: nobody's at the moment */
@@ -58,6 +59,7 @@ struct fetch_table {
 	struct link *buckets;
 	struct link by_age;
 	struct link foreign;
+	struct link busy; /* a tick looks at these, not at a second's results */
 	struct flight_table *host; /* NULL: not shared */
 	uint64_t host_joined;
 	struct result *last; /* what the last fetch_join lent */
@@ -110,6 +112,7 @@ struct fetch_table *fetch_table_new(size_t max, fetch_wake_fn *wake, void *ctx)
 		link_init(&t->buckets[i]);
 	link_init(&t->by_age);
 	link_init(&t->foreign);
+	link_init(&t->busy);
 	t->mask = buckets - 1;
 	t->max = max;
 	t->wake = wake;
@@ -137,6 +140,7 @@ static void entry_free(struct fetch_table *t, struct entry *e)
 {
 	result_forget(t, e);
 	link_drop(&e->in_foreign);
+	link_drop(&e->in_busy);
 	if (e->flight.held)
 		flight_release(t->host, &e->flight);
 	link_drop(&e->in_bucket);
@@ -176,10 +180,17 @@ static struct entry *entry_new(struct fetch_table *t, const struct fetch_key *ke
 	e->key = *key;
 	link_init(&e->in_age);
 	link_init(&e->in_foreign);
+	link_init(&e->in_busy);
 	link_init(&e->waiting);
 	link_push(bucket_of(t, key), &e->in_bucket);
 	t->entries++;
 	return e;
+}
+
+static void make_busy(struct fetch_table *t, struct entry *e)
+{
+	link_drop(&e->in_busy);
+	link_push(&t->busy, &e->in_busy);
 }
 
 static void handle_free(struct fetch_table *t, struct fetch *f)
@@ -231,6 +242,7 @@ static void own(
 	if (e->owner)
 		e->owner->entry = NULL; /* too late; it may still publish */
 	e->owner = f;
+	make_busy(t, e);
 	e->lease_end_us = now->mono_us + f->lease_us;
 	if (e->flight.held)
 		flight_renew(t->host, &e->flight, now, host_lease_us(f->lease_us));
@@ -302,12 +314,14 @@ enum fetch_role fetch_join(struct fetch_table *t, const struct fetch_key *key,
 	/* those who wait already take over first, at the next tick */
 	if ((e->owner && now->mono_us < e->lease_end_us) || !link_empty(&e->waiting)) {
 		link_push(&e->waiting, &f->in_line);
+		make_busy(t, e);
 		return FETCH_WAITER;
 	}
 	switch (host_join(t, e, now, lease_us, pkt, len)) {
 	case FLIGHT_TAKEN:
 		t->host_joined++;
 		link_push(&e->waiting, &f->in_line);
+		make_busy(t, e);
 		return FETCH_WAITER;
 	case FLIGHT_RESULT:
 		t->host_joined++;
@@ -498,6 +512,29 @@ static void renew(struct fetch_table *t, struct entry *e, const struct now *now)
 		flight_renew(t->host, &e->flight, now, host_lease_us(left));
 }
 
+/* Wakes run other code, which may free any entry and add others: each that stands here
+ * now is looked at once, and goes back while there is something to look at. */
+static void look_at_busy(struct fetch_table *t, const struct now *now)
+{
+	struct link looked;
+	link_init(&looked);
+	while (!link_empty(&t->busy)) {
+		struct link *l = t->busy.next;
+		link_drop(l);
+		link_push(&looked, l);
+	}
+	while (!link_empty(&looked)) {
+		struct entry *e = owner_of_link(looked.next, struct entry, in_busy);
+		link_drop(&e->in_busy);
+		if (!e->owner && link_empty(&e->waiting))
+			continue;
+		link_push(&t->busy, &e->in_busy);
+		renew(t, e, now);
+		if (lapsed(e, now))
+			hand_over(t, e, now);
+	}
+}
+
 void fetch_tick(struct fetch_table *t, const struct now *now)
 {
 	while (!link_empty(&t->by_age)) {
@@ -506,20 +543,7 @@ void fetch_tick(struct fetch_table *t, const struct now *now)
 			break;
 		drop_oldest_result(t);
 	}
-	for (size_t i = 0; i <= t->mask; i++) {
-		struct link *bucket = &t->buckets[i];
-		/* a wake changes the chain: begin it again; each hand-over makes a
-		 * fresh lease, or a foreign entry */
-		for (struct link *l = bucket->next; l != bucket;) {
-			struct entry *e = owner_of_link(l, struct entry, in_bucket);
-			l = l->next;
-			renew(t, e, now);
-			if (lapsed(e, now)) {
-				hand_over(t, e, now);
-				l = bucket->next;
-			}
-		}
-	}
+	look_at_busy(t, now);
 	look_at_foreign(t, now);
 }
 

@@ -146,29 +146,45 @@ static bool lookup_failure(
 	return true;
 }
 
-static bool lookup_checked(struct iter *it, struct frame *f, enum step *step)
+/* Found, and if it may be used as it is, *usable. */
+static bool lookup_one(struct iter *it, const struct frame *f, bool found,
+	const struct stored *s, bool *met)
+{
+	*met = *met || found;
+	return found && is_usable(it, f, s);
+}
+
+/* `met` says whether there was anything at all. */
+static bool lookup_checked(struct iter *it, struct frame *f, bool *met, enum step *step)
 {
 	struct stored s;
 	const uint64_t domain = f->route.domain;
-	if ((get_rrset(it, f, f->name, f->type, &s) && is_usable(it, f, &s)) ||
-		(f->type != TYPE_CNAME && get_rrset(it, f, f->name, TYPE_CNAME, &s) &&
-			is_usable(it, f, &s)) ||
-		(store_get(it, domain, CACHE_NODATA, f->name, f->type, &s) &&
-			is_usable(it, f, &s)) ||
-		(store_get(it, domain, CACHE_NXDOMAIN, f->name, 0, &s) &&
-			is_usable(it, f, &s))) {
+	*met = false;
+	if (lookup_one(it, f, get_rrset(it, f, f->name, f->type, &s), &s, met) ||
+		(f->type != TYPE_CNAME &&
+			lookup_one(it, f, get_rrset(it, f, f->name, TYPE_CNAME, &s), &s,
+				met)) ||
+		lookup_one(it, f,
+			store_get(it, domain, CACHE_NODATA, f->name, f->type, &s), &s,
+			met) ||
+		lookup_one(it, f, store_get(it, domain, CACHE_NXDOMAIN, f->name, 0, &s),
+			&s, met)) {
 		*step = start_take(it, f, &s);
 		return true;
 	}
 	return false;
 }
 
-static bool lookup_unchecked(struct iter *it, struct frame *f, enum step *step)
+/* What is there (`met`), but was not validated yet. */
+static bool lookup_unchecked(
+	struct iter *it, struct frame *f, bool met, enum step *step)
 {
 	struct stored s;
 	const uint64_t domain = f->route.domain;
 	if (f->guard != GUARD_CHECK || it->q.stale)
 		return false;
+	if (!met)
+		return adopt_ds(it, f, step);
 	const bool found =
 		get_rrset(it, f, f->name, f->type, &s) ||
 		(f->type != TYPE_CNAME && get_rrset(it, f, f->name, TYPE_CNAME, &s)) ||
@@ -181,9 +197,10 @@ static bool lookup_unchecked(struct iter *it, struct frame *f, enum step *step)
 static bool lookup(struct iter *it, struct frame *f, enum step *step)
 {
 	struct stored s;
-	return lookup_checked(it, f, step) || lookup_failure(it, f, &s, step) ||
-	       lookup_ancestors(it, f, &s, step) || lookup_unchecked(it, f, step) ||
-	       aggressive_answer(it, f, step);
+	bool met;
+	return lookup_checked(it, f, &met, step) || lookup_failure(it, f, &s, step) ||
+	       lookup_ancestors(it, f, &s, step) ||
+	       lookup_unchecked(it, f, met, step) || aggressive_answer(it, f, step);
 }
 
 enum step start_lookup(struct iter *it, struct frame *f)
