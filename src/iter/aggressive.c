@@ -521,6 +521,15 @@ static bool judge(struct iter *it, struct frame *f, struct search *s, enum step 
 	return false;
 }
 
+/* A delegation is known here: what is below is another zone's, whatever the zone above
+ * denies. The name itself is a zone's apex so seldom that it is not worth looking. */
+static bool is_cut(struct iter *it, const struct frame *f, const uint8_t *name)
+{
+	struct stored s;
+	return name != f->name &&
+	       store_get(it, f->route.domain, CACHE_CUT, name, TYPE_NS, &s);
+}
+
 /* The closest zone above the name of which denials are known, under a trust anchor. */
 static bool find_zone(struct iter *it, const struct frame *f, struct search *s)
 {
@@ -535,7 +544,7 @@ static bool find_zone(struct iter *it, const struct frame *f, struct search *s)
 			s->zone = zone;
 			return true;
 		}
-		if (name_is_root(zone))
+		if (name_is_root(zone) || is_cut(it, f, zone))
 			break;
 	}
 	return false;
