@@ -70,7 +70,7 @@ enum {
 	LIMIT_ASKS_LATE = 1024,          /* that timed out: upstream_late_shed */
 	LIMIT_PORTS_KEPT =
 		256, /* UDP sockets for the next question to the same server: upstream_ports_shed */
-	LIMIT_PORT_QUESTIONS = 32, /* by one of them, then a fresh port */
+	LIMIT_PORT_QUESTIONS = 64, /* by one of them, then a fresh port */
 	LIMIT_PORT_LIFE_MS =
 		1000, /* and no question after that: searching for open ports, SAD DNS */
 	LIMIT_TCP_CLIENTS = 1024, /* tcp_clients_shed: oldest idle goes first */

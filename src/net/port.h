@@ -7,8 +7,8 @@
  * it never serves a question to another server. Whoever guesses has no better odds for
  * any question than with a fresh port, as long as nothing tells him that he guessed right:
  * so a socket carries one question at a time, is closed as soon as anything comes that was
- * not asked for, or anything but the one answer to its question, and lives too short to be
- * searched for (LIMIT_PORT_LIFE_MS, LIMIT_PORT_QUESTIONS). */
+ * not asked for, or anything but the one answer to its question (a probe that finds it ends
+ * it), and does not live long (LIMIT_PORT_LIFE_MS, LIMIT_PORT_QUESTIONS). */
 #pragma once
 
 #include <stdbool.h>
