@@ -20,6 +20,8 @@ import validators
 
 PATIENCE = 8    # seconds
 TRIES = 3
+# servers that misbehave, alone or beside others; paths that lose packets
+UNSTEADY = ('bad', 'bad-beside', 'beside', 'lame', 'maze', 'loop', 'far')
 
 # peer -> zone (or name) -> why it says something else than Shoal
 # (RFC 9276, section 3.2: a validator may take a zone of more iterations than it likes as
@@ -72,11 +74,10 @@ def rows(lab):
 
 @pytest.fixture(scope='module')
 def others(lab):
-	"""Those of expect.json without servers that misbehave and paths that lose packets."""
 	with open(os.path.join(lab.folder, 'expect.json')) as source:
 		found = json.load(source)
 	return [dict(row, label=row['group']) for row in found
-		if row['group'] not in ('bad', 'lame', 'maze', 'loop', 'far') and not row.get('loose')]
+		if row['group'] not in UNSTEADY and not row.get('loose')]
 
 
 def verdict(resolver, name, rtype):
