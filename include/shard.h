@@ -226,6 +226,9 @@ SHARD_API int shard_member_slot(const struct shard_member *m);
 /* Around each receiving call: how many came, and whether the queue was empty then. It tells the program how many wait. */
 SHARD_API void shard_member_mark(struct shard_member *m);
 SHARD_API void shard_member_took(struct shard_member *m, unsigned count, int emptied);
+/* What the work on them cost, beyond one unit for each: microseconds, say. Where queues are about equal, who did more of late is
+ * the more loaded one. */
+SHARD_API void shard_member_worked(struct shard_member *m, unsigned units);
 
 struct shard_member_numbers {
 	uint64_t steered; /* datagrams or connections sent here by the program */

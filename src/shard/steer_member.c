@@ -410,6 +410,12 @@ void shard_member_took(struct shard_member *m, unsigned count, int emptied)
 	__atomic_store_n(&m->record->taken, taken, __ATOMIC_RELAXED);
 }
 
+void shard_member_worked(struct shard_member *m, unsigned units)
+{
+	const uint64_t base = __atomic_load_n(&m->record->base, __ATOMIC_RELAXED);
+	__atomic_store_n(&m->record->base, base - units, __ATOMIC_RELAXED);
+}
+
 static uint64_t waiting_of(const struct steer_record *r)
 {
 	const uint64_t steered = __atomic_load_n(&r->steered, __ATOMIC_RELAXED);

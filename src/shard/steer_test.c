@@ -324,6 +324,32 @@ static void a_vouched_flow_is_spread_evenly(void **state)
 	assert_in_range(heavy_skew("::1", SHARD_STEER_GUARD, true), 100, 105);
 }
 
+/* One member's work costs three times as much: it gets a third of what the others get. */
+static void who_works_longer_gets_less(void **state)
+{
+	struct rig r = rig_make("127.0.0.1", SOCK_DGRAM, SHARD_STEER_SPREAD, MEMBERS);
+	const int client = client_of("127.0.0.1");
+	unsigned got[MEMBERS] = { 0 };
+	(void)state;
+	for (int k = 0; k < FLOWS; k++) {
+		for (int i = 0; i < MEMBERS; i++)
+			shard_member_mark(r.m[i]);
+		send_one(client);
+		for (int i = 0; i < MEMBERS; i++) {
+			const unsigned count = drain(r.fd[i]);
+			got[i] += count;
+			shard_member_took(r.m[i], count, 1);
+			if (count)
+				shard_member_worked(r.m[i], i ? 99 : 299);
+		}
+	}
+	assert_int_equal(got[0] + got[1] + got[2] + got[3], FLOWS);
+	for (int i = 1; i < MEMBERS; i++)
+		assert_in_range(got[i] * 10, got[0] * 25, got[0] * 35);
+	close(client);
+	rig_free(&r);
+}
+
 static void a_flow_that_nobody_vouches_for_stays_on_one_member(void **state)
 {
 	(void)state;
@@ -912,6 +938,7 @@ int main(void)
 		cmocka_unit_test(shares_stay_even_over_300_cycles_guarded),
 		cmocka_unit_test(a_flow_keeps_its_member_when_another_leaves),
 		cmocka_unit_test(a_vouched_flow_is_spread_evenly),
+		cmocka_unit_test(who_works_longer_gets_less),
 		cmocka_unit_test(a_flow_that_nobody_vouches_for_stays_on_one_member),
 		cmocka_unit_test(vouching_ends),
 		cmocka_unit_test(a_fresh_socket_takes_the_slot_of_one_that_leaves),

@@ -70,7 +70,8 @@ struct steer_record {
 	__u64 heart;   /* goes up while its owner turns */
 	__u64 steered; /* datagrams and connections sent here */
 	__u64 taken;   /* of these taken by the owner, or dropped: the rest waits */
-	__u64 base;    /* steered - base: what came of late, halved every half second */
+	__u64 base; /* steered - base: what came of late and what it cost, halved every
+			  half second; modulo 2^64 */
 	__u64 reserved[2];
 };
 

@@ -118,22 +118,26 @@ static __always_inline __u32 member_of(__u32 group, __u32 choice)
 	return group * STEER_GROUP_MEMBERS + (choice & CHOICE_MASK);
 }
 
-/* Is the first more loaded than the second? Datagrams that wait first, what came of
- * late where these are about equal. */
+#define ABOUT_EQUAL 4 /* datagrams: they are taken in batches, told in batches */
+
+/* Is the first more loaded than the second? Who has more to wait for first, what came of late
+ * where these are about equal. Connections are told one by one: there one more that is not
+ * done yet, perhaps a long one, is reason enough. */
 static __always_inline int busier(
-	const struct steer_record *a, const struct steer_record *b)
+	const struct steer_record *a, const struct steer_record *b, __s64 about)
 {
 	const __s64 wait_a = (__s64)(a->steered - a->taken);
 	const __s64 wait_b = (__s64)(b->steered - b->taken);
-	if (wait_a > wait_b + 4)
+	if (wait_a > wait_b + about)
 		return 1;
-	if (wait_b > wait_a + 4)
+	if (wait_b > wait_a + about)
 		return 0;
 	return a->steered - a->base > b->steered - b->base;
 }
 
 /* The less loaded of two at random. */
-static __always_inline __u32 two_choices(const struct takers *all, __u32 group)
+static __always_inline __u32 two_choices(
+	const struct takers *all, __u32 group, __u8 protocol)
 {
 	struct takers t = *all;
 	const __u32 a = highest(&t, bpf_get_prandom_u32());
@@ -144,7 +148,8 @@ static __always_inline __u32 two_choices(const struct takers *all, __u32 group)
 	__u32 at_a = member_of(group, a), at_b = member_of(group, b);
 	struct steer_record *x = bpf_map_lookup_elem(&records, &at_a);
 	struct steer_record *y = bpf_map_lookup_elem(&records, &at_b);
-	return x && y && busier(x, y) ? b : a;
+	const __s64 about = protocol == IPPROTO_TCP ? 0 : ABOUT_EQUAL;
+	return x && y && busier(x, y, about) ? b : a;
 }
 
 static __always_inline int is_vouched(const struct steer_flow *f)
@@ -231,7 +236,7 @@ int shard_steer(struct sk_reuseport_md *md)
 				(key.protocol == IPPROTO_UDP &&
 					comes_vouched(md, h, key.family)))) {
 			__sync_fetch_and_add(&g->spread, 1);
-			choice = two_choices(&t, group);
+			choice = two_choices(&t, group, key.protocol);
 		} else {
 			choice = highest(&t, md->hash);
 		}
@@ -318,7 +323,7 @@ int shard_guard(struct bpf_sk_lookup *c)
 				  (c->protocol == IPPROTO_UDP && h->vouched_until &&
 					  is_vouched(&f)))) {
 			__sync_fetch_and_add(&g->spread, 1);
-			choice = two_choices(&t, group);
+			choice = two_choices(&t, group, c->protocol);
 		} else {
 			choice = highest(&t, flow);
 		}
