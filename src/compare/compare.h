@@ -12,9 +12,11 @@ enum { WORKERS_MAX = 64, ROWS_MAX = 256 };
 
 struct options {
 	unsigned workers;
-	double seconds; /* of each measurement */
-	int work_us;    /* a connection's or datagram's service; -1: the table's own */
-	double skew;    /* percent of all that the heavy flow sends */
+	double seconds;  /* of each measurement */
+	unsigned rounds; /* how often each is made; medians count */
+	int work_us;     /* a connection's or datagram's service; -1: the table's own */
+	double skew;     /* percent of all that the heavy flow sends */
+	const char *way; /* only those whose name contains this; NULL: all */
 	bool json;
 	const char *plot; /* file, or NULL */
 };
@@ -74,6 +76,8 @@ bool compare_tcp(struct report *r);
 bool compare_udp(struct report *r);
 bool compare_restart(struct report *r);
 bool compare_hijack(struct report *r);
+
+bool way_wanted(const struct options *o, const char *name);
 
 /* A new row, or NULL: full (never, with the tables as they are). */
 struct row *report_row(struct report *r, const char *table);

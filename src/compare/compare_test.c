@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <math.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +13,9 @@
 #include <cmocka.h>
 
 #include "compare/compare.h"
+#include "compare/heavy.h"
 #include "compare/hist.h"
+#include "compare/rounds.h"
 #include "compare/shares.h"
 
 static void quantiles_are_at_most_three_percent_off(void **state)
@@ -66,6 +69,44 @@ static void an_idle_one_is_told_and_nothing_at_all_too(void **state)
 	assert_true(shares_of(none, 2).max_mean == 0);
 }
 
+static void of_several_rounds_the_median_counts_and_losses_add_up(void **state)
+{
+	struct row rounds[4] = { { .rate = 100, .p99_us = 5, .lost = 1 },
+		{ .rate = 10, .p99_us = 900, .lost = 2, .generator_limit = true },
+		{ .rate = 104, .p99_us = 7, .max_min = HUGE_VAL },
+		{ .rate = 102, .p99_us = 6, .max_min = HUGE_VAL } };
+	struct row row;
+	(void)state;
+	rounds_median(&row, rounds, 3);
+	assert_true(row.rate == 100 && row.p99_us == 7 && row.lost == 3);
+	assert_false(row.generator_limit);
+	rounds_median(&row, rounds, 4);
+	assert_true(row.rate == 101 && row.p99_us == 6.5 && isinf(row.max_min));
+	rounds[2].skipped = true;
+	rounds_median(&row, rounds, 4);
+	assert_true(row.skipped);
+}
+
+static void who_sends_much_is_told_once_in_a_window(void **state)
+{
+	static struct heavy h;
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(1000) };
+	unsigned told = 0;
+	(void)state;
+	for (int i = 0; i < 4 * HEAVY_LEAST; i++)
+		told += heavy_count(&h, (struct sockaddr *)&a, sizeof(a), 1000);
+	assert_int_equal(told, 1);
+	a.sin_port = htons(1001);
+	for (int i = 0; i < HEAVY_LEAST - 1; i++)
+		told += heavy_count(&h, (struct sockaddr *)&a, sizeof(a), 1000);
+	assert_int_equal(told, 1);
+	/* another window: counted anew */
+	for (int i = 0; i < HEAVY_LEAST - 1; i++)
+		told += heavy_count(
+			&h, (struct sockaddr *)&a, sizeof(a), 1000 + HEAVY_WINDOW_US);
+	assert_int_equal(told, 1);
+}
+
 static void the_plot_is_well_formed_and_has_a_bar_for_each_way(void **state)
 {
 	static struct report r;
@@ -104,6 +145,8 @@ int main(void)
 		cmocka_unit_test(even_shares_are_one_and_zero),
 		cmocka_unit_test(uneven_shares_say_how_much),
 		cmocka_unit_test(an_idle_one_is_told_and_nothing_at_all_too),
+		cmocka_unit_test(of_several_rounds_the_median_counts_and_losses_add_up),
+		cmocka_unit_test(who_sends_much_is_told_once_in_a_window),
 		cmocka_unit_test(the_plot_is_well_formed_and_has_a_bar_for_each_way),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

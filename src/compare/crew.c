@@ -2,6 +2,7 @@
 #include "compare/crew.h"
 
 #include <errno.h>
+#include <math.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,7 +16,8 @@
 
 #include "compare/shares.h"
 
-enum { WARM_UP_MS = 300, READY_MS = 2000 };
+enum { READY_MS = 2000 };
+static const double WARM_UP_S = 0.3;
 
 static uint64_t clock_ns(clockid_t id)
 {
@@ -63,6 +65,18 @@ void crew_free(struct crew *c)
 	munmap(c, sizeof(*c));
 }
 
+/* The generator has its CPU to itself: else it is chance who waits for whom. */
+static void pin_off_last_cpu(void)
+{
+	cpu_set_t set;
+	const size_t last = (size_t)sysconf(_SC_NPROCESSORS_ONLN) - 1;
+	if (!last || sched_getaffinity(0, sizeof(set), &set) < 0)
+		return;
+	CPU_CLR(last, &set);
+	if (CPU_COUNT(&set) > 0)
+		sched_setaffinity(0, sizeof(set), &set);
+}
+
 pid_t crew_start(struct crew *c, void (*fn)(struct crew *c, unsigned index, void *ctx),
 	unsigned index, void *ctx)
 {
@@ -73,6 +87,7 @@ pid_t crew_start(struct crew *c, void (*fn)(struct crew *c, unsigned index, void
 		prctl(PR_SET_TIMERSLACK, 1);
 		if (getppid() != parent)
 			_exit(1);
+		pin_off_last_cpu();
 		fn(c, index, ctx);
 		_exit(0);
 	}
@@ -98,6 +113,17 @@ void pin_to_last_cpu(void)
 	CPU_ZERO(&set);
 	CPU_SET((size_t)sysconf(_SC_NPROCESSORS_ONLN) - 1, &set);
 	sched_setaffinity(0, sizeof(set), &set);
+}
+
+int crew_listen(
+	struct crew *c, int epoll, struct epoll_event *events, int max, bool wait)
+{
+	const int n = epoll_wait(epoll, events, max, 0);
+	atomic_fetch_add_explicit(&c->g.turns, 1, memory_order_relaxed);
+	if (n || !wait)
+		return n;
+	atomic_fetch_add_explicit(&c->g.waits, 1, memory_order_relaxed);
+	return epoll_wait(epoll, events, max, 1);
 }
 
 void crew_answered(struct crew *c, int64_t begun_us, int64_t now)
@@ -149,7 +175,7 @@ void service_do(const struct service *s, unsigned times, struct crew_worker *w)
 
 struct snapshot {
 	uint64_t at_ns, served[WORKERS_MAX], busy[WORKERS_MAX];
-	uint64_t cpu_ns, answered, lost, sent, generator_ns;
+	uint64_t cpu_ns, answered, lost, sent, turns, waits;
 };
 
 static uint64_t process_ns(pid_t pid)
@@ -170,31 +196,28 @@ static void take(struct crew *c, struct snapshot *s)
 	for (unsigned i = 0; i < c->pid_count; i++)
 		if (c->pids[i] != c->generator)
 			s->cpu_ns += process_ns(c->pids[i]);
-	s->generator_ns = process_ns(c->generator);
 	s->answered = atomic_load(&c->g.answered);
 	s->lost = atomic_load(&c->g.lost);
 	s->sent = atomic_load(&c->g.sent);
+	s->turns = atomic_load(&c->g.turns);
+	s->waits = atomic_load(&c->g.waits);
 	s->at_ns = clock_ns(CLOCK_MONOTONIC);
 }
 
-/* It fell behind its own rate; or, without a rate, it used a whole CPU while the workers
- * did not use what was left. */
+/* It fell behind its own rate; or, without a rate, it never had to wait for the workers. */
 static bool generator_was_limit(
 	const struct snapshot *a, const struct snapshot *b, double ns, double offered)
 {
 	if (offered > 0)
 		return (double)(b->sent - a->sent) * 1e9 / ns < 0.95 * offered;
-	const double cpus = (double)sysconf(_SC_NPROCESSORS_ONLN);
-	const double generator = (double)(b->generator_ns - a->generator_ns) / ns;
-	const double workers = (double)(b->cpu_ns - a->cpu_ns) / ns;
-	return generator > 0.9 && workers < 0.85 * (cpus - generator);
+	return (double)(b->waits - a->waits) < 0.1 * (double)(b->turns - a->turns);
 }
 
 void crew_measure(struct crew *c, double seconds, struct row *row)
 {
 	struct snapshot a, b;
 	double served[WORKERS_MAX], busy[WORKERS_MAX];
-	sleep_us(WARM_UP_MS * 1000);
+	sleep_us((int64_t)(fmin(seconds, WARM_UP_S) * 1e6));
 	take(c, &a);
 	atomic_store(&c->measuring, true);
 	sleep_us((int64_t)(seconds * 1e6));

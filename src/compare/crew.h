@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/types.h>
 
 #include "compare/compare.h"
@@ -26,6 +27,7 @@ struct crew_generator {
 	_Alignas(128) _Atomic uint64_t sent;
 	_Atomic uint64_t answered, lost, twice;
 	_Atomic uint64_t longest_us;
+	_Atomic uint64_t turns, waits; /* waits: nothing to ask, nothing to hear */
 	struct hist latency;
 };
 
@@ -61,6 +63,9 @@ int64_t now_us(void);
 void sleep_us(int64_t us);
 void pin_to_last_cpu(void);
 
+/* The generator's turn: epoll_wait(2), without waiting where something is there. */
+int crew_listen(
+	struct crew *c, int epoll, struct epoll_event *events, int max, bool wait);
 /* The generator's word: one was answered. */
 void crew_answered(struct crew *c, int64_t begun_us, int64_t now);
 

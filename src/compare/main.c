@@ -14,9 +14,18 @@
 #include <unistd.h>
 
 #include "compare/compare.h"
+#include "compare/rounds.h"
 #include "shard.h"
 
-enum { EXIT_USAGE = 2, OPTION_WORK = 256, OPTION_SKEW, OPTION_JSON, OPTION_PLOT };
+enum {
+	EXIT_USAGE = 2,
+	OPTION_WORK = 256,
+	OPTION_SKEW,
+	OPTION_JSON,
+	OPTION_PLOT,
+	OPTION_ROUNDS,
+	OPTION_WAY
+};
 
 static const struct {
 	const char *name;
@@ -33,6 +42,8 @@ enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 static const struct option long_options[] = {
 	{ "workers", required_argument, NULL, 'w' },
 	{ "seconds", required_argument, NULL, 't' },
+	{ "rounds", required_argument, NULL, OPTION_ROUNDS },
+	{ "way", required_argument, NULL, OPTION_WAY },
 	{ "work", required_argument, NULL, OPTION_WORK },
 	{ "skew", required_argument, NULL, OPTION_SKEW },
 	{ "json", no_argument, NULL, OPTION_JSON },
@@ -50,6 +61,9 @@ static void usage(FILE *f)
 	fputs("  all      all four, one after the other\n\n"
 	      "  -w, --workers N     processes that serve (4)\n"
 	      "  -t, --seconds S     of each measurement (2)\n"
+	      "      --rounds N      of each measurement of tcp and udp, the ways in\n"
+	      "                      turn; medians are told (3)\n"
+	      "      --way TEXT      only ways whose name contains it\n"
 	      "      --work US       service of a connection (20, computing) or of a\n"
 	      "                      datagram (100, waiting), microseconds\n"
 	      "      --skew PERCENT  of all that the heavy flow sends (50)\n"
@@ -110,6 +124,12 @@ static void read_options(struct options *o, int argc, char **argv)
 		case 't':
 			o->seconds = number("--seconds", optarg, 0.1, 600);
 			break;
+		case OPTION_ROUNDS:
+			o->rounds = (unsigned)number("--rounds", optarg, 1, ROUNDS_MAX);
+			break;
+		case OPTION_WAY:
+			o->way = optarg;
+			break;
 		case OPTION_WORK:
 			o->work_us = (int)number("--work", optarg, 0, 100000);
 			break;
@@ -152,7 +172,9 @@ static bool measured(const struct report *r)
 int main(int argc, char **argv)
 {
 	static struct report r;
-	struct options o = { .workers = 4, .seconds = 2, .work_us = -1, .skew = 50 };
+	struct options o = {
+		.workers = 4, .seconds = 2, .rounds = 3, .work_us = -1, .skew = 50
+	};
 	bool known = false;
 	r.options = &o;
 	read_options(&o, argc, argv);

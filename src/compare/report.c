@@ -12,6 +12,11 @@
 #include "compare/compare.h"
 #include "shard.h"
 
+bool way_wanted(const struct options *o, const char *name)
+{
+	return !o->way || strstr(name, o->way);
+}
+
 struct row *report_row(struct report *r, const char *table)
 {
 	if (r->count == ROWS_MAX)

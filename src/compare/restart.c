@@ -21,6 +21,7 @@
 #include "compare/steer.h"
 #include "compare/tcp_load.h"
 #include "compare/udp_load.h"
+#include "compare/udp_take.h"
 #include "shard.h"
 
 enum {
@@ -33,8 +34,6 @@ enum {
 	TCP_WORK_US = 20,
 	DELAY_US = 5000, /* each way */
 	TURN_MS = 2,
-	BATCH = 32,
-	BYTES = 64,
 	BACKLOG = 4096,
 	TCP_MOST = 2048,
 	PATIENCE_MS = 3200, /* longer than a generator's */
@@ -145,20 +144,10 @@ static void answer(
 /* How many came. */
 static int take_plain(const struct place *p)
 {
-	static char data[BATCH][BYTES];
-	static struct sockaddr_storage from[BATCH];
-	static struct iovec v[BATCH];
-	static struct mmsghdr m[BATCH];
-	for (int i = 0; i < BATCH; i++) {
-		v[i] = (struct iovec){ .iov_base = data[i], .iov_len = BYTES };
-		m[i].msg_hdr = (struct msghdr){ .msg_iov = &v[i],
-			.msg_iovlen = 1,
-			.msg_name = &from[i],
-			.msg_namelen = sizeof(from[i]) };
-	}
-	const int n = recvmmsg(p->fd, m, BATCH, MSG_DONTWAIT, NULL);
+	static struct udp_batch b;
+	const int n = udp_batch_take(&b, p->fd);
 	for (int i = 0; i < n; i++)
-		answer(p, &m[i].msg_hdr, data[i], m[i].msg_len);
+		answer(p, &b.m[i].msg_hdr, b.data[i], b.m[i].msg_len);
 	return n;
 }
 
@@ -211,6 +200,7 @@ static int take_connection(const struct place *p)
 
 static int take(const struct place *p)
 {
+	steer_begin(p->run->steer, p->index);
 	if (p->run->way->type == SOCK_STREAM)
 		return take_connection(p);
 	return p->ring ? take_into_ring(p) : take_plain(p);
@@ -327,7 +317,7 @@ static bool sockets_open(struct run *run)
 	}
 	if (fine && run->way->leaving == LEAVE_STEER)
 		fine = (run->steer = steer_new(
-				STEER_LIBSHARD, NULL, run->crew->workers)) != NULL;
+				STEER_SPREAD, NULL, run->crew->workers)) != NULL;
 	return fine;
 }
 
@@ -432,6 +422,8 @@ static void compare_way(struct report *r, const struct way *way, bool far)
 bool compare_restart(struct report *r)
 {
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		if (!way_wanted(r->options, ways[i].name))
+			continue;
 		if (ways[i].type == SOCK_DGRAM)
 			compare_way(r, &ways[i], false);
 		else

@@ -10,25 +10,41 @@
 #include <unistd.h>
 
 #include "compare/compare.h"
+#include "compare/crew.h"
+#include "compare/heavy.h"
 #include "compare/policy.h"
 #include "shard.h"
+
+enum {
+	TELL_EVERY =
+		4, /* answers; each time is a cache line that the kernel reads too */
+	VOUCH_S = 10,
+};
 
 struct steer {
 	enum steer_policy policy;
 	struct policy *program;  /* ours: STEER_ROUND, STEER_LEAST */
 	struct shard_steer *set; /* libshard's */
 	struct shard_member *members[WORKERS_MAX];
+	/* each worker has a copy of its own */
+	unsigned untold; /* answers */
+	struct heavy heavy;
 };
 
 bool steer_possible(char *why, size_t cap)
 {
-	struct shard_steer *set = shard_steer_new(0);
-	if (!set) {
-		snprintf(why, cap, "no BPF programs here: %s", strerror(errno));
-		return false;
+	static bool tried;
+	static int error;
+	if (!tried) {
+		struct shard_steer *set = shard_steer_new(0);
+		error = set ? 0 : errno;
+		tried = true;
+		if (set)
+			shard_steer_close(set);
 	}
-	shard_steer_close(set);
-	return true;
+	if (error)
+		snprintf(why, cap, "no BPF programs here: %s", strerror(error));
+	return !error;
 }
 
 /* Member number (CPU modulo count): the order of binding is the order of numbers. */
@@ -65,8 +81,10 @@ static bool attach(struct steer *s, const int *fds, unsigned count)
 	case STEER_LEAST:
 		s->program = policy_new(s->policy, fds, count);
 		return s->program;
-	case STEER_LIBSHARD:
+	case STEER_SPREAD:
 		return join_all(s, SHARD_STEER_SPREAD, fds, count);
+	case STEER_HEAVY:
+		return join_all(s, 0, fds, count);
 	case STEER_STRICT:
 		return join_all(s, SHARD_STEER_STRICT, fds, count);
 	case STEER_GUARD:
@@ -102,12 +120,40 @@ void steer_free(struct steer *s)
 	free(s);
 }
 
+static void tell(struct steer *s, unsigned index)
+{
+	shard_member_took(s->members[index], s->untold, 0);
+	s->untold = 0;
+}
+
+void steer_begin(struct steer *s, unsigned index)
+{
+	if (!s || !s->members[index])
+		return;
+	if (s->untold)
+		tell(s, index);
+	shard_member_mark(s->members[index]);
+}
+
+void steer_heard(struct steer *s, const struct sockaddr *client, socklen_t len)
+{
+	if (s && s->policy == STEER_HEAVY &&
+		heavy_count(&s->heavy, client, len, now_us()))
+		shard_vouch(s->set, client, len, VOUCH_S);
+}
+
 void steer_done(struct steer *s, unsigned index)
 {
 	if (s && s->program)
 		policy_done(s->program, index);
-	else if (s && s->members[index])
-		shard_member_took(s->members[index], 1, 0);
+	else if (s && s->members[index] && ++s->untold >= TELL_EVERY)
+		tell(s, index);
+}
+
+void steer_worked(struct steer *s, unsigned index, uint64_t cpu_ns)
+{
+	if (s && s->members[index])
+		shard_member_worked(s->members[index], (unsigned)(cpu_ns / 1000));
 }
 
 int steer_join(struct steer *s, unsigned index, int fd)

@@ -16,6 +16,7 @@
 
 #include "compare/compare.h"
 #include "compare/crew.h"
+#include "compare/rounds.h"
 #include "compare/steer.h"
 #include "compare/tcp_load.h"
 #include "shard.h"
@@ -69,7 +70,9 @@ static void serve(struct tcp_run *run, unsigned index, int fd)
 	}
 	close(fd);
 	steer_done(run->steer, index);
-	atomic_store(&w->cpu_ns, cpu_now_ns());
+	const uint64_t cpu_ns = cpu_now_ns();
+	steer_worked(run->steer, index, cpu_ns - atomic_load(&w->cpu_ns));
+	atomic_store(&w->cpu_ns, cpu_ns);
 	atomic_fetch_add(&w->served, 1);
 }
 
@@ -86,6 +89,7 @@ static void accept_blocking(struct tcp_run *run, unsigned index)
 	const int fd = run->listener >= 0 ? run->listener : run->own[index];
 	set_blocking(fd);
 	for (;;) {
+		steer_begin(run->steer, index);
 		const int c = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 		if (c >= 0)
 			serve(run, index, c);
@@ -296,7 +300,7 @@ static bool sockets_open(struct tcp_run *run)
 	}
 	if (!run->way->steered)
 		return true;
-	run->steer = steer_new(STEER_LIBSHARD, run->own, workers);
+	run->steer = steer_new(STEER_SPREAD, run->own, workers);
 	return run->steer;
 }
 
@@ -354,16 +358,19 @@ static const struct load_kind loads[] = {
 	{ "mixed, full", COSTLY_EVERY, 0 },
 };
 
-static void measure(
-	struct report *r, const struct tcp_way *way, const struct load_kind *kind)
+static const char *name_of(unsigned way)
 {
-	struct row *row = report_row(r, "tcp");
+	return ways[way].name;
+}
+
+static void measure(struct report *r, unsigned number, void *ctx, struct row *row)
+{
+	const struct load_kind *kind = ctx;
+	const struct tcp_way *way = &ways[number];
 	struct tcp_run run = { .way = way, .listener = -1 };
 	struct tcp_load load = {
 		.costly = kind->costly, .rate = kind->rate, .in_flight = IN_FLIGHT
 	};
-	if (!row)
-		return;
 	row->way = way->name;
 	row->load = kind->name;
 	row->offered = kind->rate;
@@ -393,8 +400,10 @@ static void measure(
 
 bool compare_tcp(struct report *r)
 {
-	for (size_t k = 0; k < sizeof(loads) / sizeof(loads[0]); k++)
-		for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
-			measure(r, &ways[i], &loads[k]);
+	for (size_t k = 0; k < sizeof(loads) / sizeof(loads[0]); k++) {
+		struct load_kind kind = loads[k];
+		rounds_measure(r, "tcp", sizeof(ways) / sizeof(ways[0]), name_of,
+			measure, &kind);
+	}
 	return true;
 }

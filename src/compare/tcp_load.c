@@ -162,9 +162,8 @@ void tcp_load_run(struct crew *c, unsigned index, void *load)
 			give_up_old(g, now);
 			swept_us = now;
 		}
-		const int wait_ms =
-			g->load->rate > 0 && next_us - (double)now < 1000 ? 0 : 1;
-		const int n = epoll_wait(g->epoll, events, EVENTS, wait_ms);
+		const bool soon = g->load->rate > 0 && next_us - (double)now < 1000;
+		const int n = crew_listen(c, g->epoll, events, EVENTS, !soon);
 		for (int i = 0; i < n; i++)
 			client_event(g, &g->clients[events[i].data.u32]);
 	}

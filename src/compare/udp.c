@@ -10,13 +10,15 @@
 
 #include "compare/compare.h"
 #include "compare/crew.h"
+#include "compare/rounds.h"
 #include "compare/steer.h"
 #include "compare/udp_load.h"
 #include "compare/udp_take.h"
 #include "shard.h"
 
 enum {
-	WAIT_US = 100, /* a service that waits: queues show on any number of CPUs */
+	WAIT_US = 100,   /* a service that waits: queues show on any number of CPUs */
+	COMPUTE_US = 20, /* full: then the workers are the limit, not the generator */
 	IN_FLIGHT = 256,
 	MANY_FLOWS = 1024,
 	FEW_FLOWS = 8,
@@ -33,13 +35,15 @@ struct udp_way {
 	enum steer_policy policy;
 };
 
+enum { REUSEPORT = 1 };
 static const struct udp_way ways[] = {
 	{ "one shared socket", true, STEER_NONE },
-	{ "reuseport", false, STEER_NONE },
+	[REUSEPORT] = { "reuseport", false, STEER_NONE },
 	{ "CPU-local", false, STEER_CPU },
 	{ "round robin", false, STEER_ROUND },
 	{ "least loaded", false, STEER_LEAST },
-	{ "libshard steering", false, STEER_LIBSHARD },
+	{ "libshard steering", false, STEER_SPREAD },
+	{ "libshard, heavy flows", false, STEER_HEAVY },
 };
 
 struct udp_run {
@@ -57,13 +61,20 @@ struct worker {
 	unsigned index;
 };
 
-static void serve(void *ctx, const void *data, size_t len)
+static void begin(void *ctx)
+{
+	const struct worker *me = ctx;
+	steer_begin(me->run->steer, me->index);
+}
+
+static void serve(void *ctx, const struct msghdr *from, const void *data, size_t len)
 {
 	const struct worker *me = ctx;
 	struct udp_run *run = me->run;
 	struct crew_worker *w = &run->crew->w[me->index];
 	struct udp_question q = { 0 };
 	memcpy(&q, data, len < sizeof(q) ? len : sizeof(q));
+	steer_heard(run->steer, from->msg_name, from->msg_namelen);
 	service_do(&run->service, q.times, w);
 	steer_done(run->steer, me->index);
 	const uint64_t served = atomic_fetch_add(&w->served, 1);
@@ -76,7 +87,7 @@ static void worker_run(struct crew *c, unsigned index, void *ctx)
 	struct worker me = { .run = ctx, .index = index };
 	const int fd = me.run->fds[me.run->fd_count > 1 ? index : 0];
 	crew_ready(c);
-	me.run->take->run(fd, serve, &me);
+	me.run->take->run(fd, begin, serve, &me);
 }
 
 static bool sockets_open(struct udp_run *run, const struct udp_way *way)
@@ -109,18 +120,35 @@ static bool crew_begin(struct udp_run *run)
 	return crew_wait(run->crew, run->crew->workers);
 }
 
-static void measure(struct report *r, const struct udp_way *way,
-	const struct udp_way_to_take *take, const struct service *service,
-	struct udp_load load, const char *name)
+/* Which load, and who serves it. */
+struct plan {
+	const char *name;
+	const struct udp_way *ways;
+	const struct udp_way_to_take *take;
+	struct service service;
+	struct udp_load load;
+};
+
+static const char *name_of(unsigned way)
 {
-	struct row *row = report_row(r, "udp");
-	struct udp_run run = { .take = take, .service = *service };
-	if (!row)
-		return;
+	return ways[way].name;
+}
+
+static const char *name_of_reuseport(unsigned way)
+{
+	return ways[REUSEPORT + way].name;
+}
+
+static void measure(struct report *r, unsigned number, void *ctx, struct row *row)
+{
+	const struct plan *plan = ctx;
+	const struct udp_way *way = &plan->ways[number];
+	struct udp_run run = { .take = plan->take, .service = plan->service };
+	struct udp_load load = plan->load;
 	row->way = way->name;
-	row->load = name;
+	row->load = plan->name;
 	row->offered = load.rate;
-	progress("udp", way->name, name);
+	progress("udp", way->name, plan->name);
 	const bool needs_ebpf = way->policy != STEER_NONE && way->policy != STEER_CPU;
 	if (needs_ebpf && !steer_possible(row->why, sizeof(row->why))) {
 		row->skipped = true;
@@ -158,31 +186,36 @@ static const struct flow_kind kinds[] = {
 
 bool compare_udp(struct report *r)
 {
+	const unsigned count = sizeof(ways) / sizeof(ways[0]);
 	const int us = r->options->work_us >= 0 ? r->options->work_us : WAIT_US;
-	const struct service waits = { .kind = SERVICE_WAIT, .us = us };
-	const struct service none = { 0 };
 	const double capacity = 1e6 * r->options->workers / (us + 10.0);
-	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
-		for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
-			measure(r, &ways[i], &udp_takes[0], &waits,
-				(struct udp_load){ .flows = kinds[k].flows,
-					.heavy = kinds[k].heavy ? r->options->skew / 100
-								: 0,
-					.rate = capacity * light },
-				kinds[k].name);
-	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
-		measure(r, &ways[i], &udp_takes[0], &none,
-			(struct udp_load){
-				.flows = MANY_FLOWS, .in_flight = IN_FLIGHT },
-			"no service, full");
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		struct plan plan = { .name = kinds[k].name,
+			.ways = ways,
+			.take = &udp_takes[0],
+			.service = { .kind = SERVICE_WAIT, .us = us },
+			.load = { .flows = kinds[k].flows,
+				.heavy = kinds[k].heavy ? r->options->skew / 100 : 0,
+				.rate = capacity * light } };
+		rounds_measure(r, "udp", count, name_of, measure, &plan);
+	}
+	struct plan full = { .name = "computing, full",
+		.ways = ways,
+		.take = &udp_takes[0],
+		.service = { .kind = SERVICE_COMPUTE, .us = COMPUTE_US },
+		.load = { .flows = MANY_FLOWS, .in_flight = IN_FLIGHT } };
+	rounds_measure(r, "udp", count, name_of, measure, &full);
+	full.name = "no service, full";
+	full.service = (struct service){ 0 };
+	rounds_measure(r, "udp", count, name_of, measure, &full);
 	for (size_t t = 1; t < udp_take_count; t++) {
 		static char name[8][48];
 		snprintf(name[t % 8], sizeof(name[0]), "no service, full, %s",
 			udp_takes[t].name);
-		measure(r, &ways[1], &udp_takes[t], &none,
-			(struct udp_load){
-				.flows = MANY_FLOWS, .in_flight = IN_FLIGHT },
-			name[t % 8]);
+		full.name = name[t % 8];
+		full.ways = &ways[REUSEPORT];
+		full.take = &udp_takes[t];
+		rounds_measure(r, "udp", 1, name_of_reuseport, measure, &full);
 	}
 	return true;
 }

@@ -145,7 +145,7 @@ void udp_load_run(struct crew *c, unsigned index, void *load)
 		int64_t now = now_us();
 		ask_due(g, &next_us, now);
 		const bool soon = g->load->rate > 0 && next_us - (double)now < 1000;
-		const int n = epoll_wait(g->epoll, events, EVENTS, soon ? 0 : 1);
+		const int n = crew_listen(c, g->epoll, events, EVENTS, !soon);
 		now = now_us();
 		for (int i = 0; i < n; i++)
 			hear(g, events[i].data.fd, now);

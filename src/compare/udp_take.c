@@ -15,8 +15,6 @@
 #include <liburing.h>
 #endif
 
-enum { BATCH = 32, BYTES = 64 };
-
 static void wait_readable(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -25,50 +23,56 @@ static void wait_readable(int fd)
 
 /* --- recvfrom, sendto -------------------------------------------------------------- */
 
-static void take_one(int fd, take_fn *serve, void *ctx)
+static void take_one(int fd, take_begin_fn *begin, take_fn *serve, void *ctx)
 {
-	char data[BYTES];
+	char data[UDP_BYTES];
 	for (;;) {
 		struct sockaddr_storage from;
 		socklen_t len = sizeof(from);
+		begin(ctx);
 		const ssize_t n = recvfrom(
 			fd, data, sizeof(data), 0, (struct sockaddr *)&from, &len);
 		if (n < 0) {
 			wait_readable(fd);
 			continue;
 		}
-		serve(ctx, data, (size_t)n);
+		const struct msghdr head = { .msg_name = &from, .msg_namelen = len };
+		serve(ctx, &head, data, (size_t)n);
 		sendto(fd, data, (size_t)n, 0, (struct sockaddr *)&from, len);
 	}
 }
 
 /* --- recvmmsg, sendmmsg ------------------------------------------------------------ */
 
-static void take_batches(int fd, take_fn *serve, void *ctx)
+int udp_batch_take(struct udp_batch *b, int fd)
 {
-	static char data[BATCH][BYTES];
-	static struct sockaddr_storage from[BATCH];
-	static struct iovec v[BATCH];
-	static struct mmsghdr m[BATCH];
+	for (int i = 0; i < UDP_BATCH; i++) {
+		b->v[i] =
+			(struct iovec){ .iov_base = b->data[i], .iov_len = UDP_BYTES };
+		b->m[i].msg_hdr = (struct msghdr){ .msg_iov = &b->v[i],
+			.msg_iovlen = 1,
+			.msg_name = &b->from[i],
+			.msg_namelen = sizeof(b->from[i]) };
+	}
+	return recvmmsg(fd, b->m, UDP_BATCH, MSG_DONTWAIT, NULL);
+}
+
+static void take_batches(int fd, take_begin_fn *begin, take_fn *serve, void *ctx)
+{
+	static struct udp_batch b;
 	for (;;) {
-		for (int i = 0; i < BATCH; i++) {
-			v[i] = (struct iovec){ .iov_base = data[i], .iov_len = BYTES };
-			m[i].msg_hdr = (struct msghdr){ .msg_iov = &v[i],
-				.msg_iovlen = 1,
-				.msg_name = &from[i],
-				.msg_namelen = sizeof(from[i]) };
-		}
-		const int n = recvmmsg(fd, m, BATCH, MSG_DONTWAIT, NULL);
+		begin(ctx);
+		const int n = udp_batch_take(&b, fd);
 		if (n <= 0) {
 			wait_readable(fd);
 			continue;
 		}
 		for (int i = 0; i < n; i++) {
-			serve(ctx, data[i], m[i].msg_len);
-			v[i].iov_len = m[i].msg_len;
+			serve(ctx, &b.m[i].msg_hdr, b.data[i], b.m[i].msg_len);
+			b.v[i].iov_len = b.m[i].msg_len;
 		}
 		for (int done = 0; done < n;) {
-			const int k = sendmmsg(fd, m + done, (unsigned)(n - done), 0);
+			const int k = sendmmsg(fd, b.m + done, (unsigned)(n - done), 0);
 			done += k > 0 ? k : 1; /* one that cannot be sent is lost */
 		}
 	}
@@ -82,7 +86,7 @@ enum {
 	BUFFERS = 256,
 	GROUP = 1,
 	NAME_BYTES = sizeof(struct sockaddr_storage),
-	BUFFER_BYTES = sizeof(struct io_uring_recvmsg_out) + NAME_BYTES + BYTES,
+	BUFFER_BYTES = sizeof(struct io_uring_recvmsg_out) + NAME_BYTES + UDP_BYTES,
 	RECEIVED = 0, /* user_data; sends: 1 + buffer */
 };
 
@@ -138,12 +142,12 @@ static void received(
 	}
 	void *data = io_uring_recvmsg_payload(o, &u->shape);
 	const size_t len = io_uring_recvmsg_payload_length(o, cqe->res, &u->shape);
-	serve(ctx, data, len);
 	u->v[i] = (struct iovec){ .iov_base = data, .iov_len = len };
 	u->out[i] = (struct msghdr){ .msg_iov = &u->v[i],
 		.msg_iovlen = 1,
 		.msg_name = io_uring_recvmsg_name(o),
 		.msg_namelen = o->namelen };
+	serve(ctx, &u->out[i], data, len);
 	struct io_uring_sqe *sqe = sqe_take(u);
 	io_uring_prep_sendmsg(sqe, u->fd, &u->out[i], 0);
 	io_uring_sqe_set_data64(sqe, 1 + i);
@@ -173,7 +177,7 @@ static bool uring_open(struct uring *u, int fd)
 	return true;
 }
 
-static void take_uring(int fd, take_fn *serve, void *ctx)
+static void take_uring(int fd, take_begin_fn *begin, take_fn *serve, void *ctx)
 {
 	struct uring *u = calloc(1, sizeof(*u));
 	if (!u || !uring_open(u, fd))
@@ -181,6 +185,7 @@ static void take_uring(int fd, take_fn *serve, void *ctx)
 	for (;;) {
 		struct io_uring_cqe *cqe;
 		unsigned head, seen = 0;
+		begin(ctx);
 		io_uring_submit_and_wait(&u->ring, 1);
 		io_uring_for_each_cqe(&u->ring, head, cqe)
 		{
