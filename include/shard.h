@@ -271,7 +271,7 @@ SHARD_API int shard_vouch(struct shard_steer *s, const struct sockaddr *client,
  * not. How many (perhaps more than max), or -errno. */
 SHARD_API int shard_strangers(int fd, const uint64_t *known, int known_count,
 	struct shard_socket *out, int max);
-/* Is this name in $SHARD_DISABLE (bpf, membarrier, io_uring, ... separated by commas)? 1 or 0. */
+/* Is this name in $SHARD_DISABLE (bpf, membarrier, memfd, sock_diag, ... separated by commas: shard(7))? 1 or 0. */
 SHARD_API int shard_disabled(const char *feature);
 
 /* What this kernel and these rights allow. */

@@ -397,7 +397,8 @@ static void compare_way(struct report *r, const struct way *way, bool far)
 	row->skipped = true;
 	if (way->leaving == LEAVE_STEER && !steer_possible(row->why, sizeof(row->why)))
 		return;
-	if (way->migrate && !set_migrate(true)) {
+	errno = ECANCELED;
+	if (way->migrate && (shard_disabled("migrate_req") || !set_migrate(true))) {
 		snprintf(row->why, sizeof(row->why), "net.ipv4.tcp_migrate_req: %s",
 			strerror(errno));
 		return;

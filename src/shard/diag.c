@@ -95,6 +95,8 @@ int shard_diag_each(int family, int type, uint16_t port, diag_fn *fn, void *ctx)
 		struct nlmsghdr head;
 		char bytes[32768];
 	} buf;
+	if (shard_disabled("sock_diag"))
+		return -EPROTONOSUPPORT;
 	const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	if (fd < 0)
 		return -errno;

@@ -86,13 +86,18 @@ static bool can_membarrier(void)
 	return commands > 0 && commands & MEMBARRIER_CMD_GLOBAL;
 }
 
+static bool is_word(const char *at, size_t len, const char *word)
+{
+	return strlen(word) == len && memcmp(at, word, len) == 0;
+}
+
 int shard_disabled(const char *feature)
 {
 	const char *at = getenv("SHARD_DISABLE");
-	const size_t len = strlen(feature);
+	const bool uring = strcmp(feature, "io_uring") == 0; /* goes by "uring" too */
 	while (at && *at) {
 		const size_t word = strcspn(at, ",");
-		if (word == len && memcmp(at, feature, len) == 0)
+		if (is_word(at, word, feature) || (uring && is_word(at, word, "uring")))
 			return 1;
 		at += word + (at[word] == ',');
 	}

@@ -116,7 +116,9 @@ static int socket_set_bind_options(
 /* A wish: what the kernel grants less is no failure. */
 static void socket_set_rcvbuf(int fd, int bytes)
 {
-	if (bytes > 0 &&
+	if (bytes <= 0)
+		return;
+	if (shard_disabled("rcvbufforce") ||
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) < 0)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 }

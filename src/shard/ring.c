@@ -260,6 +260,8 @@ int shard_ring_create(const struct sockaddr *addr, socklen_t len, unsigned slots
 		.size = size_of(slots),
 		.addr_len = (uint32_t)len };
 	memcpy(head.addr, addr, len);
+	if (shard_disabled("memfd"))
+		return -ENOSYS;
 	const int fd = memfd_create("shard-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;

@@ -602,6 +602,28 @@ static void the_kernel_can_reuseport(void **state)
 	assert_true(shard_features() & SHARD_CAN_REUSEPORT);
 }
 
+static void what_is_switched_off_is_not_there(void **state)
+{
+	union name at;
+	socklen_t len = sizeof(at);
+	const int fd = open_at("127.0.0.1", 0, SOCK_DGRAM, 0, NULL);
+	struct shard_socket found[4];
+	(void)state;
+	assert_int_equal(getsockname(fd, &at.sa, &len), 0);
+	const unsigned can = shard_features();
+	setenv("SHARD_DISABLE", "memfd,sock_diag,rcvbufforce,uring", 1);
+	assert_int_equal(shard_ring_create(&at.sa, len, 16), -ENOSYS);
+	assert_int_equal(shard_group_size(fd), -EPROTONOSUPPORT);
+	assert_int_equal(
+		shard_list(&at.sa, len, SOCK_DGRAM, found, 4), -EPROTONOSUPPORT);
+	assert_true(shard_disabled("io_uring"));
+	assert_int_equal(shard_features(),
+		can & ~(unsigned)(SHARD_CAN_RCVBUFFORCE | SHARD_CAN_IO_URING));
+	unsetenv("SHARD_DISABLE");
+	assert_int_equal(shard_group_size(fd), 1);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -615,6 +637,7 @@ int main(void)
 		cmocka_unit_test(a_parked_socket_keeps_its_queue_and_gets_nothing_new),
 		cmocka_unit_test(inherited_sockets_are_found_matched_and_made_ready),
 		cmocka_unit_test(a_socket_that_nobody_can_join_is_no_group),
+		cmocka_unit_test(what_is_switched_off_is_not_there),
 		cmocka_unit_test(sockets_meant_for_another_process_are_not_taken),
 		cmocka_unit_test(a_lying_environment_is_survived),
 		cmocka_unit_test(the_receive_buffer_is_granted),

@@ -190,9 +190,9 @@ static void sibling_add(struct worker *w, pid_t pid)
 	struct sibling *s = sibling_find(w->steering, 0);
 	if (!s)
 		return;
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int fd = shard_disabled("pidfd") ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
 	if (fd < 0) {
-		/* dead, or of another pid namespace: then its standing still tells */
+		/* an old kernel; dead, or of another pid namespace: then its standing still tells */
 		return;
 	}
 	*s = (struct sibling){ .w = w, .pid = pid };
