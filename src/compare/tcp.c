@@ -322,6 +322,8 @@ static void sockets_close(struct tcp_run *run)
 static void worker_run(struct crew *c, unsigned index, void *ctx)
 {
 	struct tcp_run *run = ctx;
+	atomic_store(
+		&c->w[index].cpu_ns, cpu_now_ns()); /* what came before is no work */
 	crew_ready(c);
 	run->way->worker(run, index);
 }
