@@ -58,8 +58,8 @@ def main():
 	with open(sys.argv[1], encoding='utf-8') as f:
 		said = json.load(f)
 	lines = [f"{BEGIN} tools/sharding_tables.py, from shardbench all --json -->", '',
-		f"Linux {said['kernel'].split('-')[0]}, {said['cpus']} CPUs, {said['workers']} workers, {said['seconds']:g} s each"
-		+ (f', {sys.argv[2]}' if len(sys.argv) > 2 else '') + '. \\* the generator was the limit.', '']
+		f"Linux {said['kernel'].split('-')[0]}, {said['cpus']} CPUs, {said['workers']} workers, {said['rounds']} rounds of {said['seconds']:g} s each, medians"
+		+ (f', {sys.argv[2]}' if len(sys.argv) > 2 else '') + '. \\* the generator never had to wait: it was the limit.', '']
 	for title, rows in (('TCP', speeds(said['tcp'])), ('UDP', speeds(said['udp'])), ('Restarts', losses(said['restart'])),
 			('Hijack', hijacks(said['hijack']))):
 		lines += ['### ' + title, '', *rows, '']

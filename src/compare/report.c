@@ -106,7 +106,8 @@ static void print_rows(const struct report *r, const char *table, const char *ti
 	printf("%s\n\n", title);
 	table_print(&t);
 	if (limited)
-		puts("* the generator was the limit: the workers had time left");
+		puts("* the generator was the limit: it never had to wait for the "
+		     "workers");
 	for (size_t i = 0; i < r->count; i++)
 		if (strcmp(r->rows[i].table, table) == 0 && r->rows[i].skipped)
 			printf("skipped: %s, %s: %s\n", r->rows[i].way, r->rows[i].load,
@@ -283,6 +284,7 @@ void report_json(const struct report *r)
 	json_u64(&j, "cpus", (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
 	json_u64(&j, "workers", r->options->workers);
 	json_double(&j, "seconds", r->options->seconds);
+	json_u64(&j, "rounds", r->options->rounds);
 	json_rows(&j, r, "tcp");
 	json_rows(&j, r, "udp");
 	json_losses(&j, r);
