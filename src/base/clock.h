@@ -16,3 +16,6 @@ static inline int64_t now_wall_s(const struct now *now)
 
 /* Both clocks now. Never fails. clock_gettime(2). */
 struct now clock_read(void);
+/* CPU time of this thread, microseconds: what a busy machine does not stretch. A system
+ * call. */
+int64_t clock_cpu_us(void);

@@ -144,6 +144,8 @@
 	X(ns_truncated, COUNTER, "Delegations with more name servers than are used")   \
 	X(rrset_too_large, COUNTER, "RRsets over the limit, not used")                 \
 	/* DNSSEC */                                                                   \
+	X(dnssec_longest_cpu_us, GAUGE,                                                \
+		"Most CPU microseconds that validation took in one turn")              \
 	X(dnssec_hot_keys, GAUGE, "P-256 keys with tables of their own")               \
 	X(dnssec_hot_checks, GAUGE, "Signatures checked by means of such tables")      \
 	X(dnssec_checks, COUNTER, "Signatures checked")                                \
@@ -189,6 +191,8 @@
 	/* the process */                                                              \
 	X(loop_turns, COUNTER, "Turns of the event loop")                              \
 	X(loop_longest_us, GAUGE, "Longest turn of the event loop, microseconds")      \
+	X(loop_longest_cpu_us, GAUGE,                                                  \
+		"Longest turn in CPU microseconds, if SHOAL_TURN_CPU is set")          \
 	X(fd_exhausted, COUNTER, "Times that no descriptor was left")                  \
 	X(udp_kernel_drops, GAUGE, "Datagrams dropped by the kernel: queue full")      \
 	X(udp_queue_bytes, GAUGE, "Bytes that wait in the kernel's queues for UDP")    \

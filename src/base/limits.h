@@ -47,6 +47,9 @@ enum {
 	LIMIT_TRACKED_KEYS = 32, /* of a trust point, RFC 5011: anchors_keys_refused */
 	LIMIT_TRACKED_KEY_BYTES = 1100, /* RDATA of one: RSA of 8192 bits */
 	LIMIT_ANCHOR_FILE_BYTES = 256 * 1024,
+	LIMIT_CANONICAL_BYTES =
+		128 *
+		1024, /* of an RRset as each check hashes it: many records of a long name */
 	LIMIT_DENIAL_RECORDS =
 		16, /* NSEC or NSEC3 records of a proof: CVE-2023-50868 */
 	LIMIT_NSEC3_ITERATIONS = 50, /* RFC 9276: over it a zone is insecure */

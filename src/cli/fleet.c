@@ -62,9 +62,15 @@ const struct member *fleet_find(const struct fleet *f, const char *name)
 /* A longest of several is no sum. */
 static uint64_t total_of(unsigned row, uint64_t a, uint64_t b)
 {
-	if (row != offsetof(struct counters, loop_longest_us) / sizeof(uint64_t))
-		return a + b;
-	return a > b ? a : b;
+	static const size_t longest[] = {
+		offsetof(struct counters, loop_longest_us),
+		offsetof(struct counters, loop_longest_cpu_us),
+		offsetof(struct counters, dnssec_longest_cpu_us),
+	};
+	for (size_t i = 0; i < sizeof(longest) / sizeof(*longest); i++)
+		if (row == longest[i] / sizeof(uint64_t))
+			return a > b ? a : b;
+	return a + b;
 }
 
 void fleet_total(const struct fleet *f, struct counters *out)

@@ -107,6 +107,10 @@ enum canon_verdict canon_prepare(struct canon *c, const struct rrset *rr)
 	if (!c->count || c->count != rr->count)
 		return CANON_MALFORMED;
 	sort_unique(c);
+	/* an owner of 255 octets that was compressed on its way stands before each record */
+	if (c->bytes + c->count * (name_len(rr->name) + RR_FIXED) >
+		LIMIT_CANONICAL_BYTES)
+		return CANON_TOO_LARGE;
 	return CANON_OK;
 }
 

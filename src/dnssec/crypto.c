@@ -49,7 +49,7 @@ struct crypto {
 	struct hash_key secret;
 	uint64_t turn;
 	struct crypto_stats stats;
-	EVP_MD *sha256, *sha512;
+	EVP_MD *sha256, *sha384, *sha512;
 	EVP_MD_CTX *md;             /* for hashing */
 	struct hotkey_maker *maker; /* NULL: no tables */
 	unsigned hot_max;
@@ -86,12 +86,13 @@ struct crypto *crypto_new(unsigned keys, unsigned flags, const struct hash_key *
 	c->sets = sets;
 	c->secret = *secret;
 	c->sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
+	c->sha384 = EVP_MD_fetch(NULL, "SHA2-384", NULL);
 	c->sha512 = EVP_MD_fetch(NULL, "SHA2-512", NULL);
 	c->md = EVP_MD_CTX_new();
 	if (flags & CRYPTO_HOT)
 		c->maker = hotkey_maker_new();
 	c->hot_max = sets < LIMIT_HOT_KEYS ? sets : LIMIT_HOT_KEYS; /* a quarter */
-	if (c->sha256 && c->sha512 && c->md)
+	if (c->sha256 && c->sha384 && c->sha512 && c->md)
 		return c;
 	crypto_free(c);
 	return NULL;
@@ -106,6 +107,7 @@ void crypto_free(struct crypto *c)
 		key_clear(c, &c->keys[i]);
 	EVP_MD_CTX_free(c->md);
 	EVP_MD_free(c->sha512);
+	EVP_MD_free(c->sha384);
 	EVP_MD_free(c->sha256);
 	free(c);
 }
@@ -408,13 +410,11 @@ static size_t hash_data(struct crypto *c, unsigned bits, const uint8_t *data,
 		sha1_init(&sha1);
 		sha1_update(&sha1, len, data);
 		sha1_digest(&sha1, SHA1_DIGEST_SIZE, out);
-	} else if (bits == 384) {
-		struct sha384_ctx sha384;
-		sha384_init(&sha384);
-		sha384_update(&sha384, len, data);
-		sha384_digest(&sha384, SHA384_DIGEST_SIZE, out);
-	} else if (EVP_DigestInit_ex2(
-			   c->md, bits == 256 ? c->sha256 : c->sha512, NULL) != 1 ||
+	} else if (EVP_DigestInit_ex2(c->md,
+			   bits == 256   ? c->sha256
+			   : bits == 384 ? c->sha384
+					 : c->sha512,
+			   NULL) != 1 ||
 		   EVP_DigestUpdate(c->md, data, len) != 1 ||
 		   EVP_DigestFinal_ex(c->md, out, NULL) != 1) {
 		return 0;

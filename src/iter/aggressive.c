@@ -336,11 +336,15 @@ static struct nsec3_params params_of(const struct search *s)
 }
 
 /* All hashes that the search and the judgement after it may take: each is made twice. */
-static bool affordable(struct iter *it, const struct frame *f, const struct search *s)
+static uint32_t price_of(const struct frame *f, const struct search *s)
 {
 	const struct nsec3_params params = params_of(s);
 	const unsigned names = name_labels(f->name) - name_labels(s->zone) + 2;
-	const uint32_t price = 2 * names * nsec3_price(&params, name_len(f->name) + 2);
+	return 2 * names * nsec3_price(&params, name_len(f->name) + 2);
+}
+
+static bool affordable(struct iter *it, uint32_t price)
+{
 	const struct dnssec_work *w = &it->work;
 	if (price <= LIMIT_AGGRESSIVE_BLOCKS &&
 		price <= (w->sha1_blocks_max - w->sha1_blocks) / 2)
@@ -370,8 +374,6 @@ static bool gather_nsec3(struct iter *it, struct frame *f, struct search *s)
 	const unsigned labels = name_labels(f->name), least = name_labels(s->zone);
 	unsigned encloser = labels;
 	bool exact = false;
-	if (!affordable(it, f, s))
-		return false;
 	for (;; encloser--) {
 		if (!find_hash(it, s, name_strip(f->name, labels - encloser), &found,
 			    &exact))
@@ -567,6 +569,15 @@ bool aggressive_answer(struct iter *it, struct frame *f, enum step *step)
 	s.count = 0;
 	s.ttl = NEGATIVE_TTL_MAX;
 	s.generation = UINT64_MAX;
+	if (s.chain.type == TYPE_NSEC3) {
+		const uint32_t price = price_of(f, &s);
+		if (!affordable(it, price))
+			return false;
+		if (price > BLOCKS_AT_ONCE && !iter_may_work(it)) {
+			*step = iter_yield(it);
+			return true;
+		}
+	}
 	denial_begin(&s.denial, s.zone);
 	const bool found = s.chain.type == TYPE_NSEC ? gather_nsec(it, f, &s)
 						     : gather_nsec3(it, f, &s);

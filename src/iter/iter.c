@@ -124,8 +124,7 @@ void iter_step(struct iter *it, const struct iter_event *ev, const struct now *n
 	it->now = *now;
 	it->event = ev;
 	it->wish = wish;
-	/* checks have turns of their own, which the caller bounds by time */
-	it->slice = ev->kind == ITER_CONTINUE ? CHECKS_PER_STEP : 0;
+	it->slice = ev->kind == ITER_CONTINUE ? WORK_PER_STEP : 0;
 	if (!pay_time(it))
 		return;
 	for (unsigned turn = 0; !it->over; turn++) {

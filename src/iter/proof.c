@@ -308,9 +308,29 @@ static enum verdict check_referral(struct iter *it, struct frame *f)
 	return ask_for_ds(it, f);
 }
 
+/* Are there hashes to be made that take their time? */
+static bool is_dear(const struct frame *f, const struct reply *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		const struct reply_rrset *set = &r->rrsets[i];
+		const struct rdata item = rrset_at(&set->rr, 0);
+		struct nsec3 n;
+		if (set->rr.type != TYPE_NSEC3 || !is_proof(set) || !item.bytes ||
+			!nsec3_read(
+				&n, set->signer, set->rr.name, item.bytes, item.len))
+			continue;
+		const uint8_t *name = r->kind == REPLY_REFERRAL ? r->cut : f->ask_name;
+		return (name_labels(name) + 2) * nsec3_price(&n.params, NAME_MAX_LEN) >
+		       BLOCKS_AT_ONCE;
+	}
+	return false;
+}
+
 enum verdict proof_check(struct iter *it, struct frame *f)
 {
 	struct reply *r = &it->reply;
+	if (is_dear(f, r) && !iter_may_work(it))
+		return CHECK_YIELD;
 	if (r->kind == REPLY_REFERRAL)
 		return check_referral(it, f);
 	if (!is_answer(r))

@@ -212,7 +212,8 @@ enum step start_lookup(struct iter *it, struct frame *f)
 	if (dns64_reverse(it, f, &step))
 		return step;
 	if (!f->no_cache && lookup(it, f, &step)) {
-		log_debug(CACHE, "%s: found", iter_text(f->name, f->type));
+		if (step == STEP_ON)
+			log_debug(CACHE, "%s: found", iter_text(f->name, f->type));
 		return step;
 	}
 	if (it->q.stale)

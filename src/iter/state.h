@@ -59,7 +59,8 @@ enum {
 	STALE_RECHECK_S = 30,     /* no new try after a stale answer: section 5 */
 	STALE_MAX_S = 86400,      /* after their end: one to three days, section 5 */
 	TURNS_PER_STEP = 64,      /* then others have their turn: ITER_AGAIN */
-	CHECKS_PER_STEP = 1,      /* signatures, likewise: up to half a millisecond */
+	WORK_PER_STEP = 1,        /* see iter_may_work(): 0.65 ms each at most */
+	BLOCKS_AT_ONCE = 64,      /* of SHA-1, without asking for it: 5 us */
 	ANCESTORS_READ = 24,      /* for RFC 8020 and DNAME */
 	LAME_S = 600,
 	FLAG_S = 3600,     /* oddities of a server are tried again after this */
@@ -233,7 +234,7 @@ struct iter {
 	unsigned steps;
 	uint64_t bytes;
 	struct dnssec_work work;
-	unsigned slice; /* signature checks left in this step */
+	unsigned slice; /* of iter_may_work() in this step */
 
 	unsigned asks;          /* with those joined */
 	unsigned local_trouble; /* asks that never left */
@@ -276,6 +277,22 @@ struct iter {
 
 /* --- iter.c ------------------------------------------------------------------ */
 struct frame *iter_frame_top(struct iter *it);
+/* The one gate of costly work: a signature check, the digests of a zone's keys, a proof's
+ * hashes. Only steps that follow ITER_AGAIN may do any, each one piece; who calls them
+ * bounds their time, so no zone decides how long a turn of the loop is. False: not now. */
+static inline bool iter_may_work(struct iter *it)
+{
+	if (!it->slice)
+		return false;
+	it->slice--;
+	return true;
+}
+/* Others have their turn; the step that asked is made again then, with iter_may_work(). */
+static inline enum step iter_yield(struct iter *it)
+{
+	it->wish->want = ITER_AGAIN;
+	return STEP_WISH;
+}
 /* A frame more, for this question. NULL: nested too deep, or out of memory. */
 struct frame *iter_frame_push(
 	struct iter *it, const uint8_t *name, uint16_t type, enum purpose purpose);

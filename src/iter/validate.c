@@ -136,14 +136,11 @@ static enum verdict verify(
 	struct iter *it, struct frame *f, struct reply_rrset *set, const uint8_t *zone)
 {
 	struct verify *v = &f->check.verify;
-	if (!it->slice)
+	if (!iter_may_work(it))
 		return CHECK_YIELD;
 	const struct dnssec_work before = it->work;
-	const enum dnssec_status status =
-		verify_run(it->env.verifier, v, &it->work, it->slice);
-	const unsigned used = it->work.checks - before.checks;
-	it->slice -= used < it->slice ? used : it->slice;
-	counter_add(it->env.counters, dnssec_checks, used);
+	const enum dnssec_status status = verify_run(it->env.verifier, v, &it->work, 1);
+	counter_add(it->env.counters, dnssec_checks, it->work.checks - before.checks);
 	counter_add(
 		it->env.counters, dnssec_failures, it->work.failures - before.failures);
 	f->check.running = status == DNSSEC_MORE;
@@ -167,6 +164,8 @@ static enum verdict verify(
 static enum verdict begin_keys(
 	struct iter *it, struct frame *f, struct reply_rrset *set, const struct zone *z)
 {
+	if (!iter_may_work(it))
+		return CHECK_YIELD;
 	struct keyset *keys = arena_alloc(it->scratch, sizeof(*keys));
 	if (!keys)
 		return wrong(f, EDE_INDETERMINATE);
@@ -374,8 +373,7 @@ enum step validate_run(struct iter *it, struct frame *f)
 	case CHECK_LATER:
 		return STEP_ON;
 	case CHECK_YIELD:
-		it->wish->want = ITER_AGAIN;
-		return STEP_WISH;
+		return iter_yield(it);
 	case CHECK_OVER:
 		break;
 	}

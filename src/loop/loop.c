@@ -69,6 +69,7 @@ struct loop {
 
 	bool stopped;
 	int code;
+	bool cpu_measured;
 	struct loop_numbers numbers;
 };
 
@@ -452,6 +453,7 @@ void loop_turn(struct loop *l, int wait_ms)
 	assert(count >= 0 || errno == EINTR);
 	l->now = clock_read();
 	const int64_t began_us = l->now.mono_us;
+	const int64_t cpu_us = l->cpu_measured ? clock_cpu_us() : 0;
 
 	for (int i = 0; i < count; i++)
 		event_deliver(l, &events[i]);
@@ -462,6 +464,16 @@ void loop_turn(struct loop *l, int wait_ms)
 	l->numbers.turns++;
 	if (work_us > 0 && (uint64_t)work_us > l->numbers.longest_us)
 		l->numbers.longest_us = (uint64_t)work_us;
+	if (!l->cpu_measured)
+		return;
+	const int64_t used_us = clock_cpu_us() - cpu_us;
+	if (used_us > 0 && (uint64_t)used_us > l->numbers.longest_cpu_us)
+		l->numbers.longest_cpu_us = (uint64_t)used_us;
+}
+
+void loop_measure_cpu(struct loop *l)
+{
+	l->cpu_measured = true;
 }
 
 int loop_run(struct loop *l)
@@ -481,6 +493,6 @@ void loop_stop(struct loop *l, int code)
 struct loop_numbers loop_numbers_take(struct loop *l)
 {
 	const struct loop_numbers taken = l->numbers;
-	l->numbers.longest_us = 0;
+	l->numbers.longest_us = l->numbers.longest_cpu_us = 0;
 	return taken;
 }

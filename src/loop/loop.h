@@ -76,9 +76,13 @@ void loop_stop(struct loop *l, int code);
 /* One turn, waiting at most `wait_ms` (tests, nested work). */
 void loop_turn(struct loop *l, int wait_ms);
 
+/* From now on turns are measured in CPU time too: two system calls each. */
+void loop_measure_cpu(struct loop *l);
+
 struct loop_numbers {
 	uint64_t turns; /* since the start */
 	uint64_t
 		longest_us; /* since asked last: work in one turn without the waiting */
+	uint64_t longest_cpu_us; /* the same in CPU time, if measured */
 };
 struct loop_numbers loop_numbers_take(struct loop *l);

@@ -69,6 +69,8 @@ static bool make_loop(
 	signal(SIGPIPE, SIG_IGN);
 	random_init(&w->random);
 	w->loop = loop_new();
+	if (w->loop && getenv("SHOAL_TURN_CPU")) /* ./dev bench grind */
+		loop_measure_cpu(w->loop);
 	if (w->loop)
 		return true;
 	snprintf(error, TEXT, "event loop: %s", strerror(errno));

@@ -65,6 +65,9 @@ static void tick(void *ctx)
 	counter_set(w->counters, loop_turns, numbers.turns);
 	if (numbers.longest_us > w->counters->loop_longest_us)
 		counter_set(w->counters, loop_longest_us, numbers.longest_us);
+	/* the first turns are those of the start */
+	if (w->ticks > 2 && numbers.longest_cpu_us > w->counters->loop_longest_cpu_us)
+		counter_set(w->counters, loop_longest_cpu_us, numbers.longest_cpu_us);
 	if (w->ticks % TICKS_A_SECOND == 0) {
 		cache_tick(w->cache, now);
 		if (w->pages)
