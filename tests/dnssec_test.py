@@ -8,6 +8,7 @@ import pytest
 
 import content
 import helpers
+from fetches_test import ask_by_many
 
 INTERNET = content.Internet()
 # as lab_test judges Unbound: what misbehaves or is answered differently each time says nothing
@@ -61,3 +62,21 @@ def test_what_one_instance_proved_no_other_checks_again(shoals):
 	after = shoal.instance_counters('dnssec_checks')
 	assert before['1'] > 10
 	assert after['2'] == before['2']
+
+
+def checks_of(shoal, name):
+	"""All instances are asked for the name at once: signatures checked by each."""
+	before = shoal.instance_counters('dnssec_checks')
+	replies = ask_by_many(shoal, name, count=200, seconds=30)
+	assert len(replies) == 200 and all(helpers.rcode_of(reply) == 'NOERROR' for reply in replies)
+	after = shoal.instance_counters('dnssec_checks')
+	return {instance: after[instance] - before[instance] for instance in after}
+
+
+@pytest.mark.parametrize('name', ['www.hoster.net.', 's.sigchain0.com.'])
+def test_four_instances_that_ask_at_once_check_as_much_as_one(name, shoals):
+	alone = sum(checks_of(shoals(), name).values())
+	together = checks_of(shoals(count=4), name)
+	print(alone, together)
+	assert 3 <= alone <= 41
+	assert sum(together.values()) <= alone, (alone, together)

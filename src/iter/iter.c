@@ -89,6 +89,15 @@ const struct iter_answer *iter_answer(const struct iter *it)
 	return &it->answer;
 }
 
+bool iter_is_judging(const struct iter *it, unsigned reply)
+{
+	for (unsigned i = 0; i <= it->depth && !it->over; i++)
+		if (it->frames[i]->accepted == reply &&
+			it->frames[i]->state == STATE_VALIDATE)
+			return true;
+	return false;
+}
+
 uint64_t iter_generation(const struct iter *it)
 {
 	return it->generation;

@@ -101,7 +101,8 @@ struct iter_ask {
 struct iter_wish {
 	enum iter_want want;
 	bool accepted; /* the event's message was the answer to its question: publish it
-			  to those who joined */
+			  to those who joined, once it is judged */
+	unsigned reply; /* accepted: its number, for iter_is_judging() */
 	struct iter_ask ask;
 };
 
@@ -140,6 +141,9 @@ void iter_step(struct iter *it, const struct iter_event *ev, const struct now *n
 /* After ITER_DONE; lives as long as `it`. Records for a client with DO; without DO the
  * caller leaves out signatures and the denial types. */
 const struct iter_answer *iter_answer(const struct iter *it);
+/* Is the reply that was accepted with this number still being validated? Afterwards what
+ * is genuine of it lies in the cache, and nobody needs to check it again. */
+bool iter_is_judging(const struct iter *it, unsigned reply);
 /* The start: clear generation for what is stored of it. */
 uint64_t iter_generation(const struct iter *it);
 /* A line for people of where it stands (log, explain). */

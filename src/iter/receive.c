@@ -159,10 +159,17 @@ static enum step on_misfit(struct iter *it, struct frame *f)
 }
 
 /* The reply is one that those who joined want too. */
+static void tell_accepted(struct iter *it, struct frame *f)
+{
+	f->accepted = ++it->replies;
+	it->wish->accepted = true;
+	it->wish->reply = f->accepted;
+}
+
 static void accept_reply(struct iter *it, struct frame *f)
 {
 	struct server *s = f->server;
-	it->wish->accepted = true;
+	tell_accepted(it, f);
 	counter_up(it->env.counters, upstream_answers);
 	if (s->plain && !(s->infra.flags & INFRA_NO_EDNS))
 		flag(it, s, INFRA_NO_EDNS, FLAG_S);
@@ -258,7 +265,8 @@ static enum step on_error(struct iter *it, struct frame *f)
 	const uint16_t rcode = it->reply.rcode;
 	char text[16];
 	if (rcode == RCODE_YXDOMAIN && !f->minimised && it->reply.count > 0) {
-		it->wish->accepted = !it->event->shared;
+		if (!it->event->shared)
+			tell_accepted(it, f);
 		return validate_begin(it, f, STATE_ANSWER);
 	}
 	if (!s->plain && dislikes_edns(&it->reply)) {

@@ -210,8 +210,9 @@ struct frame {
 	int note;                 /* why it is insecure, EDE_NONE */
 	bool unsigned_cut;        /* DS is denied: there is a delegation, or may be */
 	unsigned bogus_tries;
-	int bogus_ede; /* of the first bogus reply */
-	bool bogus;    /* failed because of that */
+	int bogus_ede;     /* of the first bogus reply */
+	bool bogus;        /* failed because of that */
+	unsigned accepted; /* number of the reply that was taken last */
 
 	uint16_t rcode;
 	int ede;
@@ -233,6 +234,7 @@ struct iter {
 	unsigned timeouts;
 	unsigned steps;
 	uint64_t bytes;
+	unsigned replies; /* accepted */
 	struct dnssec_work work;
 	unsigned slice; /* of iter_may_work() in this step */
 

@@ -79,6 +79,24 @@ static void shorten(struct reply_rrset *set, uint32_t ttl)
 		set->rr.ttl = ttl;
 }
 
+/* What lies in the cache as secure; a DS, perhaps, in the delegation that it came with. */
+static const struct rrset *secure_before(struct iter *it, const struct frame *f,
+	const struct rrset *rr, struct stored *s)
+{
+	const uint64_t domain = f->route.domain;
+	if (store_get(it, domain, CACHE_RRSET, rr->name, rr->type, s) &&
+		s->meta.status == CACHE_SECURE && s->count)
+		return &s->items[0].rr;
+	if (rr->type != TYPE_DS ||
+		!store_get(it, domain, CACHE_CUT, rr->name, TYPE_NS, s) ||
+		s->meta.status != CACHE_SECURE)
+		return NULL;
+	for (int i = 0; i < s->count; i++)
+		if (s->items[i].rr.type == TYPE_DS)
+			return &s->items[i].rr;
+	return NULL;
+}
+
 /* The very same RRset was proved before, by whichever instance. */
 static bool proved_before(struct iter *it, const struct frame *f,
 	struct reply_rrset *set, const uint8_t *signer)
@@ -88,12 +106,10 @@ static bool proved_before(struct iter *it, const struct frame *f,
 	struct stored s;
 	const struct rdata first = rrset_at(rr, rr->count);
 	if (!first.bytes || !rrsig_read(&sig, first.bytes, first.len) ||
-		proof_may_be_expanded(rr) ||
-		!store_get(it, f->route.domain, CACHE_RRSET, rr->name, rr->type, &s) ||
-		s.meta.status != CACHE_SECURE || !s.count)
+		proof_may_be_expanded(rr))
 		return false;
-	const struct rrset *old = &s.items[0].rr;
-	if (old->type != rr->type || old->count != rr->count ||
+	const struct rrset *old = secure_before(it, f, rr, &s);
+	if (!old || old->type != rr->type || old->count != rr->count ||
 		old->sig_count != rr->sig_count || old->data_len != rr->data_len ||
 		memcmp(old->data, rr->data, rr->data_len) != 0)
 		return false;

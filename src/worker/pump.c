@@ -13,12 +13,15 @@
 
 enum {
 	READY_A_TURN = 256, /* steps of the ready queue before others have their turn */
-	READY_US = 250,     /* and time: all costly work is done here (iter_may_work) */
+	READY_US = 100,     /* and time: all costly work is done here (iter_may_work) */
 	PUMP_STEPS = 64,    /* steps of one resolution without waiting */
 	FETCH_TICK_US = 50 * 1000,
 	LEASE_MIN_US = 1000 * 1000,
 	ALONE_US = 2000 * 1000, /* of the time: what is left for asking alone */
 	LEASE_MAX_US = 5000 * 1000,
+	JUDGE_US =
+		800 *
+		1000, /* less than a lease: so long validation keeps others waiting */
 };
 
 /* --- the ready queue ----------------------------------------------------- */
@@ -120,6 +123,61 @@ static void lease_end(struct resolution *s)
 	struct fetch *f = s->fetch;
 	fetch_gone(s);
 	fetch_abandon(s->r->fetches, f, loop_now(s->r->env.loop));
+}
+
+/* --- accepted, not judged yet -------------------------------------------------------- */
+
+static void publish(
+	struct resolution *s, struct fetch *f, const uint8_t *msg, size_t len)
+{
+	struct resolve *r = s->r;
+	r->joined--;
+	fetch_publish(r->fetches, f, loop_now(r->env.loop), msg, len);
+}
+
+/* Those that are judged by now, or `all`. */
+static void unjudged_publish(struct resolution *s, bool all)
+{
+	struct unjudged **at = &s->unjudged;
+	while (*at) {
+		struct unjudged *u = *at;
+		if (!all && iter_is_judging(s->iter, u->reply)) {
+			at = &u->next;
+			continue;
+		}
+		*at = u->next;
+		publish(s, u->fetch, u->msg, u->len);
+		free(u);
+	}
+	if (!s->unjudged)
+		loop_timer_clear(s->r->env.loop, &s->judge_timer);
+}
+
+static void judging_takes_long(void *ctx)
+{
+	unjudged_publish(ctx, true);
+}
+
+/* The owner's reply was accepted: to those who wait, now or once it is judged. */
+static void accepted(struct resolution *s, const struct iter_event *ev)
+{
+	struct resolve *r = s->r;
+	struct fetch *f = s->fetch;
+	const bool waits = iter_is_judging(s->iter, s->wish.reply) &&
+			   fetch_owns(r->fetches, f, loop_now(r->env.loop));
+	struct unjudged *u = waits ? malloc(sizeof(*u) + ev->len) : NULL;
+	s->fetch = NULL;
+	s->owner = false;
+	if (!u) {
+		publish(s, f, ev->msg, ev->len);
+		return;
+	}
+	*u = (struct unjudged){ s->unjudged, f, s->wish.reply, ev->len };
+	memcpy(u->msg, ev->msg, ev->len);
+	s->unjudged = u;
+	if (!loop_timer_is_set(&s->judge_timer))
+		loop_timer_set(r->env.loop, &s->judge_timer,
+			resolve_now_us(r) + JUDGE_US, judging_takes_long, s);
 }
 
 static bool key_equal(const struct fetch_key *a, const struct fetch_key *b)
@@ -275,11 +333,10 @@ static bool pump_step(struct resolution *s, struct iter_event *ev)
 {
 	struct resolve *r = s->r;
 	iter_step(s->iter, ev, loop_now(r->env.loop), &s->wish);
-	if (s->wish.accepted && !ev->shared && s->owner) {
-		struct fetch *f = s->fetch;
-		fetch_gone(s);
-		fetch_publish(r->fetches, f, loop_now(r->env.loop), ev->msg, ev->len);
-	}
+	if (s->unjudged)
+		unjudged_publish(s, false);
+	if (s->wish.accepted && !ev->shared && s->owner)
+		accepted(s, ev);
 	switch (s->wish.want) {
 	case ITER_WAIT:
 		return wait_check(s, ev);
@@ -398,5 +455,6 @@ void pump_drop(struct resolution *s)
 {
 	question_end(s);
 	lease_end(s);
+	unjudged_publish(s, true);
 	pending_clear(s);
 }

@@ -6,7 +6,9 @@
  * - exactly one thing will wake it: an open ask, a place in a fetch's queue (with a
  *   timer), or its place in the ready queue; `wish.ask` is what it asks or waits for;
  * - owner is set: `fetch` is its lease on fetch_key; fetch is set without owner: it
- *   waits there. */
+ *   waits there;
+ * - `unjudged` are leases too, which end with their judgement, with the resolution, or
+ *   by judge_timer: so two that wait for each other's do not wait for long. */
 #pragma once
 
 #include "base/hash.h"
@@ -30,6 +32,16 @@ struct question {
 	uint8_t name[NAME_MAX_LEN]; /* lower case */
 };
 
+/* A lease on what was accepted but is not judged yet: those who wait for it get it when
+ * its RRsets lie in the cache as what they are, so one of the host checks them. */
+struct unjudged {
+	struct unjudged *next;
+	struct fetch *fetch;
+	unsigned reply; /* its number */
+	size_t len;
+	uint8_t msg[];
+};
+
 enum pending { PENDING_NONE, PENDING_EVENT, PENDING_TAKE_OVER };
 
 struct resolution {
@@ -49,6 +61,8 @@ struct resolution {
 	bool key_used; /* shared_key was joined once: never wait for the same thing
 			  twice */
 	struct fetch_key fetch_key, shared_key;
+	struct unjudged *unjudged;
+	struct timer judge_timer;
 
 	enum pending pending;
 	struct iter_event event; /* PENDING_EVENT; msg is ours */

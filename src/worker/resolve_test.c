@@ -24,6 +24,7 @@ struct iter {
 	enum iter_event_kind last;
 	bool last_shared;
 	size_t last_len;
+	unsigned judging; /* number of the reply */
 };
 
 typedef void script_fn(
@@ -72,6 +73,11 @@ void iter_step(struct iter *it, const struct iter_event *ev, const struct now *n
 const struct iter_answer *iter_answer(const struct iter *it)
 {
 	return it->q.stale ? &stale_found : &good_answer;
+}
+
+bool iter_is_judging(const struct iter *it, unsigned reply)
+{
+	return it->judging == reply;
 }
 
 uint64_t iter_generation(const struct iter *it)
@@ -291,6 +297,74 @@ static void equal_fetches_are_asked_once_and_shared(void **state)
 	/* a late comer has the result at once */
 	assert_int_equal(ask('c'), RESOLVE_DONE);
 	assert_int_equal(asked, 1);
+}
+
+/* What came for the first key is judged with what comes for the second. */
+static void script_judges(
+	struct iter *it, const struct iter_event *ev, struct iter_wish *wish)
+{
+	if (ev->kind == ITER_START) {
+		want_ask(wish, 5);
+	} else if (ev->kind == ITER_MESSAGE && !ev->shared && !it->judging) {
+		wish->reply = it->judging = 1;
+		want_ask(wish, 6);
+		wish->accepted = true;
+	} else {
+		wish->want = ITER_DONE;
+		wish->accepted = ev->kind == ITER_MESSAGE && !ev->shared;
+		wish->reply = 2;
+		it->judging = 0;
+	}
+}
+
+static void who_waits_gets_a_reply_when_it_is_judged(void **state)
+{
+	(void)state;
+	script = script_judges;
+	ask('a');
+	ask('b');
+	upstream_says(&asks[0], ASK_MESSAGE);
+	loop_turn(t.loop, 0);
+	assert_int_equal(asked, 2);
+	assert_int_equal(t.answers, 0);
+	ask('c'); /* waits too */
+	assert_int_equal(asked, 2);
+	upstream_says(&asks[1], ASK_MESSAGE);
+	assert_int_equal(t.answers, 1);
+	loop_turn(t.loop, 0);
+	assert_int_equal(t.answers, 3);
+	assert_int_equal(asked, 2);
+	ask('d');
+	assert_int_equal(t.answers, 4);
+}
+
+static void who_waits_gets_a_reply_whose_judgement_fails(void **state)
+{
+	(void)state;
+	script = script_judges;
+	ask('a');
+	ask('b');
+	upstream_says(&asks[0], ASK_MESSAGE);
+	upstream_says(&asks[1], ASK_TIMEOUT);
+	assert_int_equal(t.answers, 1);
+	loop_turn(t.loop, 0);
+	assert_int_equal(t.answers, 2);
+	assert_int_equal(asked, 2);
+}
+
+static void who_waits_does_not_wait_long_for_a_judgement(void **state)
+{
+	(void)state;
+	script = script_judges;
+	ask('a');
+	ask('b');
+	upstream_says(&asks[0], ASK_MESSAGE);
+	for (unsigned turns = 0; turns < 1000 && !t.answers; turns++)
+		loop_turn(t.loop, 100);
+	assert_int_equal(t.answers, 1); /* the other one's own judgement goes on */
+	assert_int_equal(asked, 2);
+	upstream_says(&asks[1], ASK_MESSAGE);
+	assert_int_equal(t.answers, 2);
 }
 
 static void a_waiter_takes_over_when_the_owner_gives_up(void **state)
@@ -639,6 +713,9 @@ int main(void)
 		STORY(answer_from_the_cache_comes_within_the_call),
 		STORY(equal_questions_share_one_resolution),
 		STORY(equal_fetches_are_asked_once_and_shared),
+		STORY(who_waits_gets_a_reply_when_it_is_judged),
+		STORY(who_waits_gets_a_reply_whose_judgement_fails),
+		STORY(who_waits_does_not_wait_long_for_a_judgement),
 		STORY(a_waiter_takes_over_when_the_owner_gives_up),
 		STORY(a_waiter_has_no_more_patience_than_time),
 		STORY(owner_keeps_the_fetch_for_its_next_server),
