@@ -176,13 +176,13 @@ struct frame {
 	struct cut *given_up; /* before the delegation was fetched anew */
 
 	const struct cut *counted; /* aggressive_may_ask was asked for it */
-	bool uncounted; /* and let the name pass: its zone had no quota yet */
 
 	unsigned min_labels; /* labels that the next minimised question has at least */
 	unsigned min_count;
 	unsigned min_timeouts;
 	bool min_off;
 	bool min_never;
+	bool uncounted; /* aggressive_may_ask let it pass: the zone had no quota yet */
 
 	/* the question outstanding, or being judged */
 	struct server *server;
@@ -210,9 +210,9 @@ struct frame {
 	int note;                 /* why it is insecure, EDE_NONE */
 	bool unsigned_cut;        /* DS is denied: there is a delegation, or may be */
 	unsigned bogus_tries;
+	unsigned accepted; /* number of the reply that was taken last */
 	int bogus_ede;     /* of the first bogus reply */
 	bool bogus;        /* failed because of that */
-	unsigned accepted; /* number of the reply that was taken last */
 
 	uint16_t rcode;
 	int ede;
