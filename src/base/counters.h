@@ -121,6 +121,10 @@
 	X(upstream_bytes, COUNTER, "Bytes received from servers")                      \
 	X(upstream_mismatch, COUNTER, "Answers ignored: wrong id or question")         \
 	X(upstream_case, COUNTER, "Answers ignored: wrong case of the question")       \
+	X(upstream_cookies, COUNTER, "Answers of servers with our cookie")             \
+	X(upstream_cookie_misfits, COUNTER,                                            \
+		"Answers ignored: our cookie missing, or another")                     \
+	X(upstream_badcookie, COUNTER, "Answers BADCOOKIE of servers")                 \
 	X(upstream_malformed, COUNTER, "Answers ignored: malformed")                   \
 	X(upstream_lame, COUNTER, "Answers of servers that do not serve the zone")     \
 	X(upstream_scrubbed, COUNTER,                                                  \

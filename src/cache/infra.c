@@ -16,11 +16,16 @@
  *   4, 5  the same for flags 2 to 4
  *   6  tag 12 | last use 32
  *
+ * A server's cookie has a row of its own: 6 bytes in each of the words 1 to 5 and 7, the
+ * cookie and a check of it, its length and our cookie, so that one that was written by two
+ * at once, or for another client cookie, is none; in word 6 its length is above the last use.
+ *
  * Times are of CLOCK_MONOTONIC, which all processes of a host share. It starts anew at
  * boot; a time too far ahead for what it means is therefore not believed. */
 #include "cache/infra.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +40,7 @@ enum {
 	INFRA_LAYOUT = 1,
 	ROWS = 32768, /* 2 MB */
 	WAYS = 8,
-	FLAGS = 5,
+	FLAGS = 6,
 	FLAG_MAX_S = 86400,
 	DOWN_AFTER = 3, /* timeouts in a row */
 	TICKS_PER_S = 10,
@@ -195,20 +200,29 @@ static uint32_t second_of(const struct now *now)
 	return (uint32_t)(now->mono_us / US_PER_S);
 }
 
+enum row_kind { ROW_SERVER, ROW_COOKIE }; /* lame rows are told by their zone */
+
 /* `zone` NULL: the server itself. Never 0, which is a free row. */
-static uint64_t owner_of(
-	const struct infra *i, const struct addr *server, const uint8_t *zone)
+static uint64_t owner_as(const struct infra *i, const struct addr *server,
+	enum row_kind kind, const uint8_t *zone)
 {
 	uint8_t bytes[32 + NAME_MAX_LEN] = { 0 };
 	size_t len = 24;
 	memcpy(bytes, server->ip, sizeof(server->ip));
 	memcpy(bytes + 16, &server->port, sizeof(server->port));
 	bytes[18] = server->family;
+	bytes[19] = (uint8_t)kind;
 	memcpy(bytes + 20, &server->scope, sizeof(server->scope));
 	if (zone)
 		len += name_copy_lower(bytes + len, zone);
 	const uint64_t hash = hash_sip13(&i->key, bytes, len);
 	return hash ? hash : 1;
+}
+
+static uint64_t owner_of(
+	const struct infra *i, const struct addr *server, const uint8_t *zone)
+{
+	return owner_as(i, server, ROW_SERVER, zone);
 }
 
 static uint64_t tagged(uint64_t owner, uint64_t value)
@@ -491,6 +505,82 @@ bool infra_is_lame(struct infra *i, const struct addr *server, const uint8_t *zo
 	const uint64_t owner = owner_of(i, server, zone);
 	const struct row *row = row_find(i, owner);
 	return row && flag_get(row, owner, 0, now);
+}
+
+/* --- cookies ----------------------------------------------------- */
+
+enum { COOKIE_WORDS = 6, COOKIE_WORD_BYTES = 6, COOKIE_LEN_SHIFT = 32 };
+static const uint8_t cookie_words[COOKIE_WORDS] = { 1, 2, 3, 4, 5, 7 };
+
+/* What lies in the words. */
+struct cookie_bytes {
+	uint8_t cookie[COOKIE_SERVER_MAX_LEN];
+	uint8_t check[4];
+};
+
+static_assert(sizeof(struct cookie_bytes) == COOKIE_WORDS * COOKIE_WORD_BYTES, "fits");
+
+static void cookie_check(const struct infra *i, const uint8_t *client,
+	const uint8_t *cookie, size_t len, uint8_t check[static 4])
+{
+	uint8_t bytes[COOKIE_MAX_LEN + 1] = { (uint8_t)len };
+	memcpy(bytes + 1, client, COOKIE_CLIENT_LEN);
+	memcpy(bytes + 1 + COOKIE_CLIENT_LEN, cookie, COOKIE_SERVER_MAX_LEN);
+	const uint64_t hash = hash_sip13(&i->key, bytes, sizeof(bytes));
+	memcpy(check, &hash, 4);
+}
+
+uint32_t infra_network(const struct infra *i)
+{
+	return (uint32_t)load(&i->seg->network);
+}
+
+size_t infra_cookie_get(struct infra *i, const struct addr *server,
+	const uint8_t client[static COOKIE_CLIENT_LEN],
+	uint8_t out[static COOKIE_SERVER_MAX_LEN])
+{
+	struct cookie_bytes b;
+	uint8_t check[4];
+	const uint64_t owner = owner_as(i, server, ROW_COOKIE, NULL);
+	const struct row *row = row_find(i, owner);
+	if (!row)
+		return 0;
+	const size_t len = row_get(row, owner, WORD_USED) >> COOKIE_LEN_SHIFT;
+	if (len < COOKIE_SERVER_MIN_LEN || len > COOKIE_SERVER_MAX_LEN)
+		return 0;
+	for (unsigned k = 0; k < COOKIE_WORDS; k++) {
+		const uint64_t word = htole64(row_get(row, owner, cookie_words[k]));
+		memcpy((uint8_t *)&b + (size_t)k * COOKIE_WORD_BYTES, &word,
+			COOKIE_WORD_BYTES);
+	}
+	cookie_check(i, client, b.cookie, len, check);
+	if (memcmp(check, b.check, sizeof(check)) != 0)
+		return 0;
+	memcpy(out, b.cookie, COOKIE_SERVER_MAX_LEN);
+	return len;
+}
+
+void infra_cookie_set(struct infra *i, const struct addr *server,
+	const uint8_t client[static COOKIE_CLIENT_LEN], const uint8_t *cookie,
+	size_t len, const struct now *now)
+{
+	struct cookie_bytes b = { { 0 }, { 0 } };
+	const uint64_t owner = owner_as(i, server, ROW_COOKIE, NULL);
+	assert(len <= COOKIE_SERVER_MAX_LEN);
+	if (!len && !row_find(i, owner))
+		return;
+	struct row *row = row_take(i, owner, now);
+	if (len)
+		memcpy(b.cookie, cookie, len);
+	cookie_check(i, client, b.cookie, len, b.check);
+	for (unsigned k = 0; k < COOKIE_WORDS; k++) {
+		uint64_t word = 0;
+		memcpy(&word, (const uint8_t *)&b + (size_t)k * COOKIE_WORD_BYTES,
+			COOKIE_WORD_BYTES);
+		row_set(row, owner, cookie_words[k], le64toh(word));
+	}
+	row_set(row, owner, WORD_USED,
+		(uint64_t)len << COOKIE_LEN_SHIFT | tick_of(now));
 }
 
 int64_t infra_timeout_us(const struct infra_server *s)

@@ -12,6 +12,7 @@
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "wire/cookie.h"
 
 enum infra_flag {
 	/* answered FORMERR, NOTIMP or BADVERS to EDNS, and well without */
@@ -22,6 +23,8 @@ enum infra_flag {
 	INFRA_WANTS_TCP = 4,
 	INFRA_NO_TCP = 8,
 	INFRA_NO_MINIMIZE = 16,
+	/* answers badly, or not, when there is a cookie */
+	INFRA_NO_COOKIE = 32,
 };
 
 struct infra_server {
@@ -56,6 +59,16 @@ bool infra_is_lame(struct infra *i, const struct addr *server, const uint8_t *zo
 /* A family that fails everywhere (broken IPv6) is noticed from answers and timeouts of
  * many servers: true while the family (4 or 6) should not be tried first. */
 bool infra_family_broken(struct infra *i, uint8_t family, const struct now *now);
+/* Goes up with each change of the network. */
+uint32_t infra_network(const struct infra *i);
+/* The server's cookie for our client cookie: its length, 0 if none is known. */
+size_t infra_cookie_get(struct infra *i, const struct addr *server,
+	const uint8_t client[static COOKIE_CLIENT_LEN],
+	uint8_t out[static COOKIE_SERVER_MAX_LEN]);
+/* len 0: it has none any more. */
+void infra_cookie_set(struct infra *i, const struct addr *server,
+	const uint8_t client[static COOKIE_CLIENT_LEN], const uint8_t *cookie,
+	size_t len, const struct now *now);
 /* A change of the network (interface, route): all penalties are forgotten, round trips
  * stay. */
 void infra_network_changed(struct infra *i);

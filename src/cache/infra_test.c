@@ -219,6 +219,41 @@ static void instances_share_and_damage_is_ignorance(void **state)
 	infra_close(other);
 }
 
+static void cookies_are_kept_for_one_client_cookie(void **state)
+{
+	struct help *h = *state;
+	struct infra *i = infra_open(NULL, &h->rnd);
+	const struct addr a = server(1), b = server(2);
+	const uint8_t ours[8] = "client1", changed[8] = "client2";
+	uint8_t cookie[32], got[32];
+	for (unsigned k = 0; k < sizeof(cookie); k++)
+		cookie[k] = (uint8_t)(k + 200);
+	assert_int_equal(infra_cookie_get(i, &a, ours, got), 0);
+	infra_cookie_set(i, &a, ours, NULL, 0, &h->now);
+	for (size_t len = 8; len <= sizeof(cookie); len++) {
+		infra_cookie_set(i, &a, ours, cookie, len, &h->now);
+		assert_int_equal(infra_cookie_get(i, &a, ours, got), len);
+		assert_memory_equal(got, cookie, len);
+	}
+	/* another day, another server, another thing that is known of this one */
+	assert_int_equal(infra_cookie_get(i, &a, changed, got), 0);
+	assert_int_equal(infra_cookie_get(i, &b, ours, got), 0);
+	assert_false(look(i, h, a).known);
+	infra_answered(i, &a, 20000, &h->now);
+	infra_set_flag(i, &a, INFRA_NO_COOKIE, &h->now, 60);
+	assert_int_equal(look(i, h, a).flags, INFRA_NO_COOKIE);
+	assert_int_equal(infra_cookie_get(i, &a, ours, got), 32);
+	infra_cookie_set(i, &a, changed, cookie, 16, &h->now);
+	assert_int_equal(infra_cookie_get(i, &a, ours, got), 0);
+	assert_int_equal(infra_cookie_get(i, &a, changed, got), 16);
+	infra_cookie_set(i, &a, changed, NULL, 0, &h->now);
+	assert_int_equal(infra_cookie_get(i, &a, changed, got), 0);
+	const uint32_t network = infra_network(i);
+	infra_network_changed(i);
+	assert_int_not_equal(infra_network(i), network);
+	infra_close(i);
+}
+
 static void many_servers_push_out_the_unused(void **state)
 {
 	struct help *h = *state;
@@ -247,6 +282,7 @@ int main(void)
 		T(a_broken_family_is_noticed_and_tried_again),
 		T(a_cut_off_resolver_forgives_all_at_once),
 		T(instances_share_and_damage_is_ignorance),
+		T(cookies_are_kept_for_one_client_cookie),
 		T(many_servers_push_out_the_unused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,13 +75,13 @@ static bool is_repeat(const struct iter *it, const struct frame *f)
 {
 	const struct server *s = f->server;
 	return it->late == s && !f->tcp && name_equal(it->sent_name, f->ask_name) &&
-	       f->sent_type == f->ask_type &&
+	       f->sent_type == f->ask_type && cookies_same(it, s) &&
 	       f->check_case == (!s->same_case && !iter_flag(it, CONF_NO_0X20));
 }
 
 static size_t write_question(struct iter *it, struct frame *f)
 {
-	const struct server *s = f->server;
+	struct server *s = f->server;
 	uint16_t flags = 0;
 	if (f->cut->forward)
 		flags |= FLAG_RD;
@@ -99,8 +99,15 @@ static size_t write_question(struct iter *it, struct frame *f)
 	struct writer w;
 	writer_begin(&w, it->msg, sizeof(it->msg), f->id, flags);
 	writer_question(&w, it->sent_name, f->ask_type, CLASS_IN);
-	if (!s->plain && !iter_flag(it, CONF_NO_EDNS))
-		writer_opt(&w, (uint16_t)it->env.conf->bufsize_up, 0, true, NULL, 0);
+	it->cookie_sent = false;
+	if (!s->plain && !iter_flag(it, CONF_NO_EDNS)) {
+		uint8_t cookie[COOKIE_MAX_LEN];
+		const struct edns_option option = { .code = OPTION_COOKIE,
+			.len = (uint16_t)cookies_write(it, s, cookie),
+			.data = cookie };
+		writer_opt(&w, (uint16_t)it->env.conf->bufsize_up, 0, true, &option,
+			option.len > 0);
+	}
 	return writer_end(&w);
 }
 

@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/hash.h"
 #include "base/random.h"
 #include "cache/cache.h"
 #include "cache/fetch.h"
@@ -40,7 +41,9 @@ struct iter_env { /* all outlive the resolution */
 	 * with. */
 	struct anchor_set *anchors;
 	struct verifier *verifier; /* NULL: nothing is validated, all is insecure */
-	struct pages *pages;       /* NULL: no denial answers for another name */
+	const struct hash_key
+		*cookie_key; /* changes by the day; NULL: servers get no cookies */
+	struct pages *pages; /* NULL: no denial answers for another name */
 };
 
 struct iter_query {

@@ -76,6 +76,8 @@ static void forgive_misses(struct iter *it, struct server *s)
 {
 	s->tcp = false;
 	s->no_tcp = true;
+	if (s->cookie_seen) /* or its answers never fit again */
+		cookies_forget(it, s);
 	flag(it, s, INFRA_NO_TCP, SPOOF_S);
 }
 
@@ -177,7 +179,9 @@ static void accept_reply(struct iter *it, struct frame *f)
 		flag(it, s, INFRA_NO_0X20, FLAG_S);
 	if (s->shy && !f->minimised && !(s->infra.flags & INFRA_NO_MINIMIZE))
 		flag(it, s, INFRA_NO_MINIMIZE, FLAG_S);
-	s->tries = s->timeouts = 0; /* the next question is another */
+	if (cookies_disliked(it, s))
+		flag(it, s, INFRA_NO_COOKIE, FLAG_S);
+	s->tries = s->timeouts = s->bad_cookies = 0; /* the next question is another */
 }
 
 /* The same server once more, for the whole name. */
@@ -268,6 +272,18 @@ static enum step on_error(struct iter *it, struct frame *f)
 		if (!it->event->shared)
 			tell_accepted(it, f);
 		return validate_begin(it, f, STATE_ANSWER);
+	}
+	if (rcode == RCODE_BADCOOKIE && it->cookie_sent && s->bad_cookies < 2) {
+		/* with the one that came; if that is wrong too, TCP needs none */
+		counter_up(it->env.counters, upstream_badcookie);
+		s->tcp |= s->bad_cookies++ > 0;
+		if (f->minimised)
+			f->min_count--; /* it is the same question */
+		return go(f, STATE_ASK);
+	}
+	if (it->cookie_sent && dislikes_edns(&it->reply)) {
+		s->no_cookie = true;
+		return go(f, STATE_ASK);
 	}
 	if (!s->plain && dislikes_edns(&it->reply)) {
 		s->plain = true;
@@ -382,6 +398,9 @@ static enum step on_message(struct iter *it, struct frame *f)
 		return iter_give_up(it, EDE_OTHER, "too many bytes");
 	}
 	read_reply(it, f);
+	if (!ev->shared && kinds[it->reply.kind].fits &&
+		!cookies_fit(it, f->server, f->tcp))
+		it->reply.kind = REPLY_MISMATCH;
 	const enum reply_kind kind = it->reply.kind;
 	f->shared = ev->shared;
 	if (ev->shared) {
@@ -392,6 +411,8 @@ static enum step on_message(struct iter *it, struct frame *f)
 	}
 	if (kinds[kind].fits && !f->tcp && ev->rtt_us >= 0)
 		infra_answered(it->env.infra, &f->server->addr, rtt_of(ev), &it->now);
+	if (kinds[kind].fits)
+		cookies_learn(it, f->server);
 	if (kinds[kind].accepted)
 		accept_reply(it, f);
 	f->alone &= !kinds[kind].accepted;

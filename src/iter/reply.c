@@ -526,6 +526,8 @@ static enum reply_kind judge(struct sorting *s, const uint8_t *pkt, size_t len)
 	r->aa = s->m.flags & FLAG_AA;
 	r->edns = s->m.edns;
 	r->ede = s->m.ede;
+	r->cookie = s->m.cookie;
+	r->cookie_len = s->m.cookie_len;
 	const enum reply_kind fits = check_question(s->q, &s->m);
 	if (fits != REPLY_ANSWER)
 		return fits;

@@ -70,8 +70,10 @@ struct reply {
 	enum reply_kind kind;
 	uint16_t rcode;
 	bool aa;
-	bool edns; /* the answer had OPT */
-	int ede;   /* the server's extended error, -1 none */
+	bool edns;             /* the answer had OPT */
+	int ede;               /* the server's extended error, -1 none */
+	const uint8_t *cookie; /* in the message; NULL: none */
+	uint16_t cookie_len;   /* any */
 	/* All surviving RRsets (signatures joined), in the arena: answer chain in
 	 * order, then authority (SOA, NSEC.., NS + DS of a referral), then glue (A,
 	 * AAAA of the referral's or answer's name servers) */

@@ -84,6 +84,9 @@ struct server {
 	bool no_tcp;               /* it does not serve TCP, as far as we know */
 	bool plain;                /* without EDNS */
 	bool same_case;            /* without 0x20 */
+	bool no_cookie;            /* without one */
+	bool cookie_seen;          /* its own is known: it answers with ours */
+	uint8_t bad_cookies;       /* BADCOOKIE for the present question */
 	bool case_seen;            /* a reply in the wrong case came */
 	uint8_t misses;            /* replies with a wrong id, or malformed */
 	int64_t first_us;          /* when it was asked the present question first */
@@ -270,12 +273,28 @@ struct iter {
 	struct iter_answer answer;
 	char ede_text[160];
 	uint8_t sent_name[NAME_MAX_LEN];
+	bool cookie_sent; /* in `msg` */
+	uint8_t cookie[COOKIE_CLIENT_LEN];
 	uint8_t msg[512];
 	size_t msg_len;
 	/* who was sent `msg` over UDP and let it time out, nothing else being asked since;
 	 * or NULL */
 	const struct server *late;
 };
+
+/* --- cookies.c ---------------------------------------------------------------- */
+/* The option's content for the next question to `s`; its length, 0: none. */
+size_t cookies_write(
+	struct iter *it, struct server *s, uint8_t out[static COOKIE_MAX_LEN]);
+/* Would the next question have a cookie as the last one had? */
+bool cookies_same(const struct iter *it, const struct server *s);
+/* May the reply be the server's? Else it is as if it had not come. */
+bool cookies_fit(struct iter *it, const struct server *s, bool tcp);
+/* From a reply that fits. */
+void cookies_learn(struct iter *it, struct server *s);
+/* A reply came only because there was none. */
+bool cookies_disliked(const struct iter *it, const struct server *s);
+void cookies_forget(struct iter *it, struct server *s);
 
 /* --- iter.c ------------------------------------------------------------------ */
 struct frame *iter_frame_top(struct iter *it);

@@ -35,6 +35,10 @@ static bool options_read(struct msg *m, const uint8_t *data, size_t len)
 			return false;
 		if (code == OPTION_EDE && size >= EDE_FIXED && m->ede == EDE_NONE)
 			m->ede = value[0] << 8 | value[1];
+		if (code == OPTION_COOKIE && !m->cookie) {
+			m->cookie = value;
+			m->cookie_len = size;
+		}
 	}
 	return true;
 }
@@ -106,6 +110,8 @@ bool msg_read(struct msg *m, const uint8_t *pkt, size_t len)
 	m->edns_version = 0;
 	m->udp_size = 0;
 	m->ede = EDE_NONE;
+	m->cookie = NULL;
+	m->cookie_len = 0;
 
 	struct cursor c = cursor_over(pkt, len);
 	m->id = cursor_u16(&c);

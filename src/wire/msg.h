@@ -27,7 +27,9 @@ struct msg {
 	bool dnssec_ok;
 	uint8_t edns_version;
 	uint16_t udp_size;
-	int ede; /* first extended error, or -1: RFC 8914 */
+	int ede;               /* first extended error, or -1: RFC 8914 */
+	const uint8_t *cookie; /* of the first such option, in the packet; NULL: none */
+	uint16_t cookie_len;   /* any */
 };
 
 struct msg_rr {

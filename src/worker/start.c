@@ -237,6 +237,7 @@ static bool open_resolver(
 		.iter = { .conf = w->conf,
 			.cache = w->cache,
 			.infra = w->infra,
+			.cookie_key = w->cookies.on ? &w->cookies.client : NULL,
 			.pages = w->pages,
 			.random = &w->random,
 			.counters = w->counters,
