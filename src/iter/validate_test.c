@@ -261,6 +261,26 @@ static void a_bare_referral_does_not_deny_a_ds(void **state)
 	is(&r, CACHE_SECURE, "example.com. DS\n");
 }
 
+/* Answers to minimised questions are not validated, and nothing is built on them. */
+static void a_cut_that_is_denied_without_proof_costs_a_label_more(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "192.0.2.2", MANNER_DENIES_NS);
+	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	assert_int_equal(world_asked(w, "192.0.2.2 example.com. NS\n"), 1);
+	assert_int_equal(world_asked(w, "192.0.2.2 www.example.com. A\n"), 1);
+	/* whoever asks for it itself has it validated: what was denied, and what is there */
+	r = world_ask(w, "www.wrong.com.", TYPE_A);
+	assert_true(r.bogus);
+	r = world_ask(w, "plain.com.", TYPE_NS);
+	assert_int_equal(r.rcode, RCODE_SERVFAIL);
+	assert_true(r.bogus);
+	r = world_ask(w, "example.com.", TYPE_NS);
+	is(&r, CACHE_SECURE,
+		"example.com. NS ns1.example.com.\nexample.com. NS ns2.example.com.\n");
+}
+
 /* Of two signatures the first, which is wrong, is for the very name. */
 static void what_a_wildcard_made_is_not_taken_as_proved_before(void **state)
 {
@@ -787,6 +807,7 @@ int main(void)
 		TEST(a_referral_without_proof_does_not_make_a_zone_unsigned),
 		TEST(genuine_data_is_no_name_error),
 		TEST(a_bare_referral_does_not_deny_a_ds),
+		TEST(a_cut_that_is_denied_without_proof_costs_a_label_more),
 		TEST(what_a_wildcard_made_is_not_taken_as_proved_before),
 		TEST(an_alias_into_an_unsigned_zone_is_no_unsigned_delegation),
 		TEST(unsigned_data_of_a_signed_zone_costs_little_however_deep),

@@ -425,6 +425,11 @@ size_t world_reply(
 	else if (manner & MANNER_REFUSES_NS && q.qtype == TYPE_NS && z &&
 		 !name_equal(name, z->origin))
 		flags |= RCODE_REFUSED;
+	else if (manner & MANNER_DENIES_NS && q.qtype == TYPE_NS && z &&
+		 !name_equal(name, z->origin))
+		flags |= add_set(&wr, z, SECTION_AUTHORITY, z->origin, TYPE_SOA)
+				 ? FLAG_AA
+				 : 0;
 	else if (manner & MANNER_TC && !ask->tcp)
 		flags |= FLAG_TC;
 	else if (manner & MANNER_UPWARD)

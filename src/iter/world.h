@@ -42,6 +42,8 @@ enum manner { /* of a server; several may be set */
 	MANNER_NAME_ERROR = 1 << 24,  /* RCODE NXDOMAIN whatever it answers */
 	MANNER_REFERS_DS = 1 << 25,   /* answers a DS question with the delegation;
 					 with MANNER_SPOOFED over UDP only */
+	MANNER_DENIES_NS =
+		1 << 26, /* NODATA to type NS below the apex, without proof */
 };
 
 /* How a zone is signed. */

@@ -115,6 +115,7 @@ int main(int argc, char **argv)
 			return usage();
 	if (optind == argc)
 		return usage();
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	const int64_t begin_us = cpu_us();
 	for (int i = optind; i < argc; i++) {
 		struct play *p = play_read(argv[i]);
