@@ -6,6 +6,60 @@
 
 #include "net/tls.h"
 
+/* AEAD with forward secrecy only, TLS 1.2 and 1.3. */
+#define TLS_PRIORITIES                                                                 \
+	"NONE:+VERS-TLS1.3:+VERS-TLS1.2:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"  \
+	":+AEAD:+ECDHE-ECDSA:+ECDHE-RSA:+GROUP-X25519:+GROUP-SECP256R1"                \
+	":+GROUP-SECP384R1:+SIGN-ALL:-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:-SIGN-RSA-SHA224" \
+	":-SIGN-ECDSA-SHA224:+COMP-NULL:+CTYPE-SRV-X509:+CTYPE-CLI-X509"
+
+enum { TLS_IN_LEN = 32 * 1024 /* from one receive */ };
+
+/* What the layers of one owner share while one of them is at work. */
+struct tls_shared {
+	uint8_t in[TLS_IN_LEN];
+	uint8_t *out;
+	size_t out_len, out_cap;
+};
+
+struct tls_layer;
+
+/* What the two sides do differently. */
+struct tls_role {
+	void (*shook)(struct tls_layer *y);              /* the handshake is over */
+	void (*failed)(struct tls_layer *y, int result); /* for good */
+	void (*heard)(struct tls_layer *y); /* something was read; may be NULL */
+	void (*leave)(struct tls_layer *y); /* before the session goes; may be NULL */
+};
+
+/* At the begin of a side's own struct, which comes from malloc. */
+struct tls_layer {
+	struct stream_layer base;
+	struct tls_shared *shared;
+	const struct tls_role *role;
+	gnutls_session_t session;
+	const uint8_t *in; /* received, not yet taken by GnuTLS: shared or kept */
+	size_t in_len;
+	uint8_t *kept;
+	uint8_t *out; /* what the socket did not take */
+	size_t out_start, out_end;
+	size_t promised; /* plain bytes in it, not yet told as written */
+	bool drained;    /* the socket is empty */
+	bool ended;      /* and will give no more */
+	bool ticket_due; /* with the first thing written */
+	bool shook;      /* the handshake is over */
+};
+
+bool tls_shared_init(struct tls_shared *t);
+void tls_shared_fini(struct tls_shared *t);
+/* `y` is zeroed; `side`: GNUTLS_SERVER or GNUTLS_CLIENT. 0 or GnuTLS's error; then too
+ * y->base.ops->free() is due. */
+int tls_layer_init(struct tls_layer *y, struct tls_shared *shared,
+	const struct tls_role *role, int fd, unsigned side);
+/* ALPN; NULL ends the list. `flags`: GNUTLS_ALPN_*. */
+int tls_offer(
+	gnutls_session_t session, const char *const *protocols, unsigned flags);
+
 /* Certificates and keys; connections hold what they began with. */
 struct tls_cred {
 	gnutls_certificate_credentials_t x509;
