@@ -483,7 +483,7 @@ class Shoal:
 class Unbound:
 	"""Debian's Unbound on the same lab, for comparison."""
 
-	def __init__(self, folder, lab, validate=False, port=None):
+	def __init__(self, folder, lab, validate=False, port=None, extra=''):
 		self.port = port or next(PORTS)
 		self.folder = str(folder)
 		conf = os.path.join(self.folder, 'unbound.conf')
@@ -494,6 +494,7 @@ class Unbound:
 				'  module-config: "%siterator"\n  do-daemonize: no\n  minimal-responses: no\n%s' % (
 				self.port, self.folder, lab.hints, 'validator ' if validate else '',
 				'  trust-anchor-file: "%s"\n' % lab.anchor if validate else ''))
+			out.write(extra)
 			out.write('remote-control:\n  control-enable: no\n')
 		self.log_file = open(os.path.join(self.folder, 'unbound.log'), 'w')
 		self.process = subprocess.Popen([servers.program_path('unbound'), '-d', '-c', conf],

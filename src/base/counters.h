@@ -102,6 +102,16 @@
 	X(upstream_queries, COUNTER, "Queries sent to servers")                        \
 	X(upstream_udp, COUNTER, "Queries sent to servers over UDP")                   \
 	X(upstream_tcp, COUNTER, "Queries sent to servers over TCP")                   \
+	X(upstream_tls, COUNTER, "Queries sent to servers over TLS")                   \
+	X(upstream_tls_again, COUNTER,                                                 \
+		"Queries sent once more, on another connection")                       \
+	X(upstream_tls_connections, GAUGE, "TLS connections to servers")               \
+	X(upstream_tls_handshakes, COUNTER, "TLS handshakes completed with servers")   \
+	X(upstream_tls_resumed, COUNTER,                                               \
+		"TLS handshakes with servers that resumed a session")                  \
+	X(upstream_tls_failed, COUNTER, "TLS connections to servers that failed")      \
+	X(upstream_tls_untrusted, COUNTER,                                             \
+		"TLS connections given up: the server was not authenticated")          \
 	X(upstream_joined, COUNTER, "Upstream queries saved by joining one under way") \
 	X(fetches_joined, COUNTER,                                                     \
 		"Upstream queries saved by joining another instance's")                \

@@ -97,6 +97,10 @@ enum {
 		1024 * 1024, /* answers that the kernel does not take: udp_send_drops */
 	LIMIT_UPSTREAM_IDLE =
 		64, /* TCP connections to servers kept for the next question */
+	LIMIT_TLS_PIPELINE =
+		128, /* unanswered questions on one TLS connection to a server */
+	LIMIT_TLS_CONNECTIONS = 4, /* to one server at a time */
+	LIMIT_TLS_SENDS = 4,       /* of one question: upstream_tls_again */
 	LIMIT_CONTROL_LINE = 64 * 1024,
 	LIMIT_CONTROL_CLIENTS = 64,
 	LIMIT_CONFIG_BYTES = 8 * 1024 * 1024,

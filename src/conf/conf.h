@@ -201,6 +201,19 @@ enum policy_filter {
 	FILTER_CALL
 };
 
+/* A server that is asked over TLS: policy.TLS_FORWARD, net.tls_client. */
+struct conf_tls_peer {
+	struct addr addr;
+	const char *hostname; /* NULL: by pins, or insecure */
+	const char *const *ca_files;
+	size_t ca_count;     /* 0: the system's authorities */
+	const uint8_t *pins; /* pin_count x 32 octets */
+	size_t pin_count;
+	bool insecure;
+	uint32_t number; /* its place among all */
+	struct conf_where where;
+};
+
 struct policy_rule {
 	uint32_t id;
 	bool deleted;
@@ -218,6 +231,8 @@ struct policy_rule {
 	enum policy_action action;
 	const struct addr *targets; /* FORWARD, STUB: with port */
 	size_t target_count;
+	/* TLS_FORWARD: as many, and each is asked over TLS only; NULL: in clear text */
+	const struct conf_tls_peer *const *tls;
 	const struct policy_answer *answers;
 	size_t answer_count;
 	bool nodata;                     /* ANSWER: other types are NODATA */
@@ -286,6 +301,9 @@ struct conf {
 	const uint8_t (
 		*cookie_secrets)[16]; /* from the operator; the first makes cookies */
 	size_t cookie_secret_count;   /* 0: the host's own */
+
+	const struct conf_tls_peer **tls_peers;
+	size_t tls_peer_count;
 
 	struct subnet *allow; /* clients besides the local networks */
 	size_t allow_count;
@@ -376,7 +394,8 @@ uint64_t conf_hash(const struct conf *c);
 uint64_t conf_domain_hash(const struct conf *c);
 /* The domain of what is resolved by another way than conf's own: flags, forwarders for a zone. */
 uint64_t conf_domain_route(uint64_t base, uint32_t flags, int kind,
-	const struct addr *targets, size_t count, const uint8_t *zone);
+	const struct addr *targets, const struct conf_tls_peer *const *tls,
+	size_t count, const uint8_t *zone);
 
 /* Both names of bufsize share one Lua name: a field's own name finds either. NULL if unknown. */
 const struct conf_option_row *conf_option_find(const char *lua_or_field);

@@ -43,6 +43,27 @@ static void add_addr(struct hash_state *s, const char *what, const struct addr *
 	add(s, "%s %s", what, addr_to_text(a, text));
 }
 
+static void add_peer(struct hash_state *s, const struct conf_tls_peer *p)
+{
+	add_addr(s, "tls", &p->addr);
+	add_text(s, p->hostname);
+	add(s, "ca %zu pins %zu insecure %d", p->ca_count, p->pin_count, p->insecure);
+	for (size_t i = 0; i < p->ca_count; i++)
+		add_text(s, p->ca_files[i]);
+	if (p->pin_count)
+		hash_add(s, p->pins, p->pin_count * 32);
+}
+
+static void add_targets(struct hash_state *s, const struct addr *targets,
+	const struct conf_tls_peer *const *tls, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		add_addr(s, "target", &targets[i]);
+		if (tls)
+			add_peer(s, tls[i]);
+	}
+}
+
 static void add_rule(struct hash_state *s, const struct policy_rule *r)
 {
 	if (r->deleted)
@@ -56,8 +77,7 @@ static void add_rule(struct hash_state *s, const struct policy_rule *r)
 		add_name(s, r->names[i]);
 	add(s, "pattern %zu", r->pattern_len);
 	hash_add(s, r->pattern, r->pattern_len);
-	for (size_t i = 0; i < r->target_count; i++)
-		add_addr(s, "target", &r->targets[i]);
+	add_targets(s, r->targets, r->tls, r->target_count);
 	for (size_t i = 0; i < r->answer_count; i++) {
 		const struct policy_answer *a = &r->answers[i];
 		add(s, "answer %u %u %u %u", a->type, a->ttl, a->count, a->rdata_len);
@@ -200,14 +220,14 @@ uint64_t conf_domain_hash(const struct conf *c)
 }
 
 uint64_t conf_domain_route(uint64_t base, uint32_t flags, int kind,
-	const struct addr *targets, size_t count, const uint8_t *zone)
+	const struct addr *targets, const struct conf_tls_peer *const *tls,
+	size_t count, const uint8_t *zone)
 {
 	struct hash_state s;
 	hash_begin(&s, &fixed_key);
 	add(&s, "%llx %x %d", (unsigned long long)base,
 		flags & ~(uint32_t)FLAGS_NOT_DOMAIN, kind);
-	for (size_t i = 0; i < count; i++)
-		add_addr(&s, "target", &targets[i]);
+	add_targets(&s, targets, tls, count);
 	add_name(&s, zone);
 	return hash_end(&s);
 }

@@ -79,6 +79,32 @@ static bool is_repeat(const struct iter *it, const struct frame *f)
 	       f->check_case == (!s->same_case && !iter_flag(it, CONF_NO_0X20));
 }
 
+/* Over TLS: RFC 7828, and padded to a multiple of 128 octets: RFC 8467 section 4.1. Else a
+ * cookie. */
+static void write_opt(struct iter *it, struct writer *w, struct server *s)
+{
+	enum { BLOCK = 128, OPTION_HEAD = 4, OPT_FIXED = 11 };
+	static const uint8_t zeros[BLOCK];
+	uint8_t cookie[COOKIE_MAX_LEN];
+	struct edns_option options[2];
+	size_t count = 0;
+	if (s->tls) {
+		const size_t len = writer_end(w) + OPT_FIXED + 2 * OPTION_HEAD;
+		const size_t over = len % BLOCK;
+		options[count++] = (struct edns_option){ .code = OPTION_KEEPALIVE };
+		options[count++] = (struct edns_option){ .code = OPTION_PADDING,
+			.len = (uint16_t)(over ? BLOCK - over : 0),
+			.data = zeros };
+	} else {
+		const size_t len = cookies_write(it, s, cookie);
+		if (len)
+			options[count++] = (struct edns_option){ .code = OPTION_COOKIE,
+				.len = (uint16_t)len,
+				.data = cookie };
+	}
+	writer_opt(w, (uint16_t)it->env.conf->bufsize_up, 0, true, options, count);
+}
+
 static size_t write_question(struct iter *it, struct frame *f)
 {
 	struct server *s = f->server;
@@ -100,14 +126,8 @@ static size_t write_question(struct iter *it, struct frame *f)
 	writer_begin(&w, it->msg, sizeof(it->msg), f->id, flags);
 	writer_question(&w, it->sent_name, f->ask_type, CLASS_IN);
 	it->cookie_sent = false;
-	if (!s->plain && !iter_flag(it, CONF_NO_EDNS)) {
-		uint8_t cookie[COOKIE_MAX_LEN];
-		const struct edns_option option = { .code = OPTION_COOKIE,
-			.len = (uint16_t)cookies_write(it, s, cookie),
-			.data = cookie };
-		writer_opt(&w, (uint16_t)it->env.conf->bufsize_up, 0, true, &option,
-			option.len > 0);
-	}
+	if (!s->plain && !iter_flag(it, CONF_NO_EDNS))
+		write_opt(it, &w, s);
 	return writer_end(&w);
 }
 
@@ -155,6 +175,9 @@ static int64_t timeout_for(const struct iter *it, const struct frame *f)
 		us = TIMEOUT_TCP_MIN_US;
 	if (us > TIMEOUT_MAX_US)
 		us = TIMEOUT_MAX_US;
+	/* nothing is lost on the way: asking again sooner helps nobody */
+	if (f->server->tls && is_lone(f))
+		us = TIMEOUT_MAX_US;
 	if (!f->tcp && is_lone(f) && f->server->tries + 1 >= LIMIT_TRIES_PER_SERVER) {
 		const int64_t rest = LONE_US - (it->now.mono_us - f->server->first_us);
 		us = us > rest ? us : rest;
@@ -186,6 +209,7 @@ enum step ask_send(struct iter *it, struct frame *f)
 	it->wish->want = ITER_ASK;
 	it->wish->ask = (struct iter_ask){ .server = f->server->addr,
 		.tcp = f->tcp,
+		.tls = f->server->tls,
 		.msg = it->msg,
 		.len = len,
 		.timeout_us = timeout_for(it, f),
@@ -195,7 +219,10 @@ enum step ask_send(struct iter *it, struct frame *f)
 	if (log_wants(LOG_ITERAT, LOG_LEVEL_DEBUG)) {
 		char server[ADDR_TEXT_MAX];
 		log_debug(ITERAT, "ask %s%s: %s, %lld us",
-			addr_to_text(&f->server->addr, server), f->tcp ? " by TCP" : "",
+			addr_to_text(&f->server->addr, server),
+			f->server->tls ? " by TLS"
+			: f->tcp       ? " by TCP"
+				       : "",
 			iter_text(it->sent_name, f->ask_type),
 			(long long)it->wish->ask.timeout_us);
 	}

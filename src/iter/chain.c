@@ -83,7 +83,7 @@ void chain_route(const struct iter *it, const struct frame *f, const uint8_t *na
 	out->domain = c->domain;
 	if (out->kind != ROUTE_ITERATE || out->flags != c->flags)
 		out->domain = conf_domain_route(c->domain, out->flags, (int)out->kind,
-			out->targets, out->target_count, out->zone);
+			out->targets, out->tls, out->target_count, out->zone);
 }
 
 static bool chain_loops(const struct frame *f, const uint8_t *target)

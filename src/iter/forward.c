@@ -8,10 +8,16 @@ static bool is_own(const struct iter *it, const struct addr *a)
 {
 	const struct conf *c = it->env.conf;
 	for (size_t i = 0; i < c->listen_count; i++)
-		if (c->listens[i].kind == KIND_DNS &&
-			addr_equal(&c->listens[i].addr, a))
+		if (addr_equal(&c->listens[i].addr, a))
 			return true;
 	return false;
+}
+
+/* There is no way but this one. */
+static void over_tls(struct server *s, const struct conf_tls_peer *peer)
+{
+	s->tls = peer;
+	s->tcp = s->truncated = true;
 }
 
 struct cut *forward_cut(struct iter *it, const struct route *route)
@@ -25,7 +31,10 @@ struct cut *forward_cut(struct iter *it, const struct route *route)
 			iter_trouble(it, &route->targets[i], "is this resolver");
 			continue;
 		}
+		const unsigned before = cut->server_count;
 		cut_add_server(it, cut, 0, &route->targets[i], true);
+		if (route->tls && cut->server_count > before)
+			over_tls(&cut->servers[before], route->tls[i]);
 	}
 	return cut;
 }

@@ -67,6 +67,7 @@ enum iter_event_kind {
 	ITER_TIMEOUT, /* the ask is over; `shared`: only the waiting for another's fetch
 			 is */
 	ITER_UNREACHABLE, /* could not be sent: a local failure */
+	ITER_UNTRUSTED,   /* TLS: it is not who it should be */
 	ITER_CLOSED,      /* TCP refused, reset or closed without an answer */
 	ITER_CONTINUE,    /* after ITER_AGAIN */
 };
@@ -92,7 +93,8 @@ enum iter_want {
 struct iter_ask {
 	struct addr server;
 	bool tcp;
-	const uint8_t *msg; /* lives until the next step */
+	const struct conf_tls_peer *tls; /* over TLS to this one; NULL: in clear text */
+	const uint8_t *msg;              /* lives until the next step */
 	size_t len;
 	int64_t timeout_us;
 	bool again; /* the same message to the same server as the last one, which timed

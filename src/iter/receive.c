@@ -93,7 +93,7 @@ static enum step on_timeout(struct iter *it, struct frame *f)
 	s->timeouts++;
 	it->other_trouble++;
 	counter_up(it->env.counters, upstream_timeouts);
-	if (!f->tcp && !s->case_seen)
+	if (s->tls || (!f->tcp && !s->case_seen))
 		infra_timed_out(it->env.infra, &s->addr, &it->now);
 	iter_trouble(it, &s->addr, f->tcp ? "TCP timeout" : "timeout");
 	if (++it->timeouts > LIMIT_TIMEOUTS)
@@ -116,7 +116,11 @@ static enum step on_closed(struct iter *it, struct frame *f)
 	struct server *s = f->server;
 	s->tries++;
 	it->other_trouble++;
-	iter_trouble(it, &s->addr, "closed TCP");
+	iter_trouble(it, &s->addr, s->tls ? "no TLS connection" : "closed TCP");
+	if (s->tls) { /* the line waits longer each time */
+		infra_timed_out(it->env.infra, &s->addr, &it->now);
+		return go(f, STATE_SELECT);
+	}
 	if (only_suspected(s)) {
 		forgive_misses(it, s);
 		return go(f, STATE_SELECT);
@@ -126,6 +130,14 @@ static enum step on_closed(struct iter *it, struct frame *f)
 				    : drop_server(it, f, "closed TCP again");
 	forgive_case(it, s);
 	return go(f, STATE_ASK);
+}
+
+/* Who answers there is not the forwarder. */
+static enum step on_untrusted(struct iter *it, struct frame *f)
+{
+	infra_timed_out(it->env.infra, &f->server->addr, &it->now);
+	it->error_seen = true;
+	return drop_server(it, f, "failed TLS authentication");
 }
 
 static enum step on_unreachable(struct iter *it, struct frame *f)
@@ -409,7 +421,7 @@ static enum step on_message(struct iter *it, struct frame *f)
 		it->packets--; /* another resolution's packet */
 		return kinds[kind].follow(it, f);
 	}
-	if (kinds[kind].fits && !f->tcp && ev->rtt_us >= 0)
+	if (kinds[kind].fits && (!f->tcp || f->server->tls) && ev->rtt_us >= 0)
 		infra_answered(it->env.infra, &f->server->addr, rtt_of(ev), &it->now);
 	if (kinds[kind].fits)
 		cookies_learn(it, f->server);
@@ -434,6 +446,9 @@ enum step receive_event(struct iter *it, struct frame *f)
 		break;
 	case ITER_UNREACHABLE:
 		step = on_unreachable(it, f);
+		break;
+	case ITER_UNTRUSTED:
+		step = on_untrusted(it, f);
 		break;
 	case ITER_CLOSED:
 		step = on_closed(it, f);

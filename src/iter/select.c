@@ -23,9 +23,11 @@ static void look(struct iter *it, struct server *s)
 		return;
 	s->looked = true;
 	infra_get(it->env.infra, &s->addr, &it->now, &s->infra);
+	s->plain |= (s->infra.flags & INFRA_NO_EDNS) != 0;
+	if (s->tls)
+		return;
 	s->no_tcp |= (s->infra.flags & INFRA_NO_TCP) != 0;
 	s->tcp |= (s->infra.flags & INFRA_WANTS_TCP) && !s->no_tcp;
-	s->plain |= (s->infra.flags & INFRA_NO_EDNS) != 0;
 	s->no_cookie |= (s->infra.flags & INFRA_NO_COOKIE) != 0;
 	s->same_case |= (s->infra.flags & INFRA_NO_0X20) != 0;
 	s->shy |= (s->infra.flags & INFRA_NO_MINIMIZE) != 0;

@@ -73,27 +73,28 @@ enum {
 
 struct server {
 	struct addr addr;
-	struct infra_server infra; /* as read when it was first looked at */
-	uint8_t ns;                /* index of its name */
-	uint8_t tries, timeouts;   /* for the present question */
-	bool looked;               /* infra is filled */
-	bool lame;                 /* known not to serve this zone: last choice */
-	bool failed;               /* answered badly: no more */
-	bool tcp;                  /* next by TCP */
-	bool truncated;            /* a reply was: there is no way around TCP */
-	bool no_tcp;               /* it does not serve TCP, as far as we know */
-	bool plain;                /* without EDNS */
-	bool same_case;            /* without 0x20 */
-	bool no_cookie;            /* without one */
-	bool cookie_seen;          /* its own is known: it answers with ours */
-	uint8_t bad_cookies;       /* BADCOOKIE for the present question */
-	bool case_seen;            /* a reply in the wrong case came */
-	uint8_t misses;            /* replies with a wrong id, or malformed */
-	int64_t first_us;          /* when it was asked the present question first */
-	bool shy;                  /* failed a minimised question */
-	bool wants_cd;             /* forwarder: SERVFAIL without CD */
-	bool doubted;              /* its reply by UDP was bogus: perhaps not its own */
-	bool asked_again;          /* because of that */
+	const struct conf_tls_peer *tls; /* asked over TLS, never otherwise */
+	struct infra_server infra;       /* as read when it was first looked at */
+	uint8_t ns;                      /* index of its name */
+	uint8_t tries, timeouts;         /* for the present question */
+	bool looked;                     /* infra is filled */
+	bool lame;                       /* known not to serve this zone: last choice */
+	bool failed;                     /* answered badly: no more */
+	bool tcp;                        /* next by TCP */
+	bool truncated;                  /* a reply was: there is no way around TCP */
+	bool no_tcp;                     /* it does not serve TCP, as far as we know */
+	bool plain;                      /* without EDNS */
+	bool same_case;                  /* without 0x20 */
+	bool no_cookie;                  /* without one */
+	bool cookie_seen;                /* its own is known: it answers with ours */
+	uint8_t bad_cookies;             /* BADCOOKIE for the present question */
+	bool case_seen;                  /* a reply in the wrong case came */
+	uint8_t misses;                  /* replies with a wrong id, or malformed */
+	int64_t first_us; /* when it was asked the present question first */
+	bool shy;         /* failed a minimised question */
+	bool wants_cd;    /* forwarder: SERVFAIL without CD */
+	bool doubted;     /* its reply by UDP was bogus: perhaps not its own */
+	bool asked_again; /* because of that */
 };
 
 struct ns {

@@ -311,6 +311,61 @@ static int core_cookie_secret(lua_State *L)
 	return 0;
 }
 
+/* The list of texts at stack index `idx`, kept in the arena. */
+static const char **texts_take(lua_State *L, int idx, size_t *count)
+{
+	struct arena *arena = script_of(L)->conf->arena;
+	*count = lua_objlen(L, idx);
+	const char **texts = arena_alloc(arena, (*count + 1) * sizeof(*texts));
+	for (size_t i = 0; texts && i < *count; i++) {
+		lua_rawgeti(L, idx, (int)i + 1);
+		texts[i] = arena_strdup(arena, luaL_checkstring(L, -1));
+		lua_pop(L, 1);
+		if (!texts[i])
+			texts = NULL;
+	}
+	return texts;
+}
+
+/* tls_peer(what, addr, hostname or false, ca files, pins one behind the other, insecure) -> its number */
+static int core_tls_peer(lua_State *L)
+{
+	struct conf *c = script_of(L)->conf;
+	const char *what = luaL_checkstring(L, 1), *addr = luaL_checkstring(L, 2);
+	struct conf_tls_peer p = { .insecure = lua_toboolean(L, 6),
+		.number = (uint32_t)c->tls_peer_count,
+		.where = script_where(L) };
+	size_t pins_len;
+	const char *pins = luaL_checklstring(L, 5, &pins_len);
+	if (!addr_from_text(&p.addr, addr, 853))
+		return script_raise(L, "%s: '%s' is not an address", what, addr);
+	if (lua_isstring(L, 3))
+		p.hostname = arena_strdup(c->arena, lua_tostring(L, 3));
+	p.ca_files = texts_take(L, 4, &p.ca_count);
+	p.pins = arena_dup(c->arena, pins, pins_len + 1);
+	p.pin_count = pins_len / 32;
+	const struct conf_tls_peer *kept = arena_dup(c->arena, &p, sizeof(p));
+	const struct conf_tls_peer **to =
+		conf_push(c, &c->tls_peers, &c->tls_peer_count, sizeof(*to));
+	if (!p.ca_files || !p.pins || !kept || !to)
+		return script_raise(L, "%s: out of memory", what);
+	*to = kept;
+	lua_pushinteger(L, p.number);
+	return 1;
+}
+
+/* addr_text(text, port) -> "IP@PORT" or nil */
+static int core_addr_text(lua_State *L)
+{
+	struct addr a;
+	char text[ADDR_TEXT_MAX];
+	if (!addr_from_text(
+		    &a, luaL_checkstring(L, 1), (uint16_t)luaL_checkinteger(L, 2)))
+		return 0;
+	lua_pushstring(L, addr_to_text(&a, text));
+	return 1;
+}
+
 /* Is this an address with or without port? */
 static int core_target_ok(lua_State *L)
 {
@@ -339,5 +394,7 @@ const luaL_Reg core_net[] = {
 	{ "cookie_clear", core_cookie_clear },
 	{ "cookie_secret", core_cookie_secret },
 	{ "target_ok", core_target_ok },
+	{ "tls_peer", core_tls_peer },
+	{ "addr_text", core_addr_text },
 	{ NULL, NULL },
 };

@@ -94,6 +94,29 @@ static void targets_take(
 	r->target_count = targets ? count : 0;
 }
 
+/* The peers of TLS_FORWARD, by number: the targets are theirs. */
+static void peers_take(
+	lua_State *L, int action, struct policy_rule *r, struct arena *arena)
+{
+	const struct conf *c = script_of(L)->conf;
+	lua_getfield(L, action, "peers");
+	const size_t count = lua_objlen(L, -1);
+	struct addr *targets = arena_alloc(arena, count * sizeof(*targets));
+	const struct conf_tls_peer **tls = arena_alloc(arena, count * sizeof(*tls));
+	if (!targets || !tls)
+		script_raise(L, "policy.TLS_FORWARD: out of memory");
+	for (size_t i = 0; i < count; i++) {
+		lua_rawgeti(L, -1, (int)i + 1);
+		tls[i] = c->tls_peers[lua_tointeger(L, -1)]; /* the prelude's */
+		targets[i] = tls[i]->addr;
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+	r->targets = targets;
+	r->tls = tls;
+	r->target_count = count;
+}
+
 /* A = { type=, ttl=, rdata = { bytes... } } on top. */
 static void answer_take(lua_State *L, struct policy_answer *a, struct arena *arena)
 {
@@ -155,7 +178,8 @@ static void action_take(
 		return;
 	}
 	const char *kind = field_text(L, action, "action", arena);
-	const int found = FIND(action_names, kind);
+	const bool tls = kind && strcmp(kind, "TLS_FORWARD") == 0;
+	const int found = tls ? POLICY_FORWARD : FIND(action_names, kind);
 	if (found < 0)
 		script_raise(L, "policy: expected an action, as policy.DENY");
 	r->action = (enum policy_action)found;
@@ -163,7 +187,9 @@ static void action_take(
 	r->message = field_text(L, action, "message", arena);
 	r->flags_set = (uint32_t)field_int(L, action, "set", 0);
 	r->flags_clear = (uint32_t)field_int(L, action, "clear", 0);
-	if (r->action == POLICY_FORWARD || r->action == POLICY_STUB)
+	if (tls)
+		peers_take(L, action, r, arena);
+	else if (r->action == POLICY_FORWARD || r->action == POLICY_STUB)
 		targets_take(L, action, r, arena);
 	else if (r->action == POLICY_ANSWER)
 		answers_take(L, action, r, arena);
@@ -361,10 +387,11 @@ static void push_query(lua_State *L, const struct policy_query *q)
 
 static bool targets_same(const struct kept_targets *k, const struct policy_rule *r)
 {
-	if (k->count != r->target_count)
+	if (k->count != r->target_count || !k->tls != !r->tls)
 		return false;
 	for (size_t i = 0; i < k->count; i++)
-		if (!addr_equal(&k->targets[i], &r->targets[i]))
+		if (!addr_equal(&k->targets[i], &r->targets[i]) ||
+			(k->tls && k->tls[i] != r->tls[i]))
 			return false;
 	return true;
 }
@@ -377,17 +404,22 @@ static bool targets_keep(struct script *s, struct policy_rule *r)
 	for (size_t i = 0; i < s->kept_count; i++)
 		if (targets_same(&s->kept[i], r)) {
 			r->targets = s->kept[i].targets;
+			r->tls = s->kept[i].tls;
 			return true;
 		}
 	if (s->kept_count >= SCRIPT_TARGETS_MAX)
 		return false;
 	struct addr *copy =
 		arena_dup(c->arena, r->targets, r->target_count * sizeof(*copy));
+	const struct conf_tls_peer *const *tls =
+		r->tls ? arena_dup(c->arena, r->tls, r->target_count * sizeof(*tls))
+		       : NULL;
 	struct kept_targets *k = conf_push(c, &s->kept, &s->kept_count, sizeof(*k));
-	if (!copy || !k)
+	if (!copy || (r->tls && !tls) || !k)
 		return false;
-	*k = (struct kept_targets){ copy, r->target_count };
+	*k = (struct kept_targets){ copy, tls, r->target_count };
 	r->targets = copy;
+	r->tls = tls;
 	return true;
 }
 

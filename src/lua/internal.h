@@ -18,6 +18,7 @@ enum {
 
 struct kept_targets { /* of FORWARD and STUB that a callback returned */
 	const struct addr *targets;
+	const struct conf_tls_peer *const *tls;
 	size_t count;
 };
 

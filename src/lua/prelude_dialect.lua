@@ -262,7 +262,110 @@ function net.tls_padding(block)
 	return now > 1 and now or false
 end
 
-for _, name in ipairs({ 'tls_client', 'tls_client_clear', 'doh_headers' }) do
+-- How a server that is asked over TLS is known: checked, in one form.
+local PIN_LEN, TLS_PORT = 32, 853
+local base64 = {}
+for i, range in ipairs({ 'AZ', 'az', '09' }) do
+	for c = range:byte(1), range:byte(2) do base64[string.char(c)] = ({ 0, 26, 52 })[i] + c - range:byte(1) end
+end
+base64['+'], base64['/'] = 62, 63
+
+local function pin_bytes(what, text)
+	expect(what .. ': pin_sha256', text, 'string')
+	local bytes, bits, value = {}, 0, 0
+	for c in text:gsub('=+$', ''):gmatch('.') do
+		local six = base64[c]
+		if not six then fail(("%s: pin_sha256 '%s' is not base64"):format(what, text)) end
+		value, bits = value * 64 + six, bits + 6
+		if bits >= 8 then
+			bits = bits - 8
+			bytes[#bytes + 1] = string.char(math.floor(value / 2 ^ bits))
+			value = value % 2 ^ bits
+		end
+	end
+	if #bytes ~= PIN_LEN then
+		fail(("%s: pin_sha256 '%s' is no SHA-256: %d bytes instead of %d"):format(what, text, #bytes, PIN_LEN))
+	end
+	return table.concat(bytes)
+end
+
+local peer_fields = { hostname = 1, ca_file = 1, pin_sha256 = 1, insecure = 1 }
+
+local function tls_authentication(what, p)
+	for key in pairs(p) do
+		if key ~= 1 and not peer_fields[key] then
+			fail(("unknown field '%s' of %s%s"):format(tostring(key), what,
+				type(key) == 'string' and core.suggestion(key, peer_fields) or ''))
+		end
+	end
+	local cas, pins = core.list(what .. ': ca_file', p.ca_file), core.list(what .. ': pin_sha256', p.pin_sha256)
+	if p.hostname ~= nil then
+		expect(what .. ': hostname', p.hostname, 'string')
+		if p.hostname == '' then fail(what .. ': hostname is empty') end
+	end
+	if p.insecure ~= nil then expect(what .. ': insecure', p.insecure, 'boolean') end
+	if p.insecure and (#cas > 0 or #pins > 0) then
+		fail(what .. ': insecure = true stands neither beside ca_file nor pin_sha256')
+	end
+	if #cas > 0 and #pins > 0 then fail(what .. ': ca_file and pin_sha256 exclude each other') end
+	if #cas > 0 and not p.hostname then fail(what .. ': ca_file needs a hostname') end
+	if not p.hostname and #pins == 0 and not p.insecure then
+		fail(what .. ': hostname, pin_sha256 or insecure = true is needed: how is the server known?')
+	end
+	local bytes = {}
+	for i, pin in ipairs(pins) do bytes[i] = pin_bytes(what, pin) end
+	for _, file in ipairs(cas) do expect(what .. ': ca_file', file, 'string') end
+	return cas, table.concat(bytes), pins
+end
+
+local tls_clients, tls_peers = {}, {}
+
+-- The number of such a peer; each is made once.
+function core.tls_peer_of(what, p)
+	expect(what, p, 'table')
+	local text = expect(what .. ': address', p[1], 'string')
+	local addr = core.addr_text(text, TLS_PORT) or fail(("%s: '%s' is not an address"):format(what, text))
+	if next(p, 1) == nil and next(p) == 1 then p = tls_clients[addr] or p end
+	local cas, pins, pin_texts = tls_authentication(what, p)
+	local key = table.concat({ addr, p.hostname or '', table.concat(cas, '\1'), table.concat(pin_texts, '\1'),
+		tostring(p.insecure or false) }, '\0')
+	if not tls_peers[key] then
+		core.setting(what)
+		tls_peers[key] = core.tls_peer(what, addr, p.hostname or false, cas, pins, p.insecure or false)
+	end
+	return tls_peers[key], addr
+end
+
+-- How the server at an address is known where policy.TLS_FORWARD gives the address alone.
+function net.tls_client(p, ...)
+	if p == nil then
+		local list = {}
+		for addr, known in pairs(tls_clients) do list[addr] = known end
+		return list
+	end
+	core.setting('net.tls_client')
+	if p == net or select('#', ...) > 0 then fail("net.tls_client: call it as net.tls_client({'ADDRESS', hostname = ...})") end
+	if type(p) == 'string' then p = { p } end
+	local what = 'net.tls_client'
+	local text = expect(what .. ': address', expect(what, p, 'table')[1], 'string')
+	local addr = core.addr_text(text, TLS_PORT) or fail(("%s: '%s' is not an address"):format(what, text))
+	tls_authentication(what, p)
+	local copy = { addr }
+	for key in pairs(peer_fields) do copy[key] = p[key] end
+	tls_clients[addr] = copy
+	return true
+end
+
+function net.tls_client_clear(text)
+	core.setting('net.tls_client_clear')
+	local addr = core.addr_text(expect('net.tls_client_clear', text, 'string'), TLS_PORT) or
+		fail(("net.tls_client_clear: '%s' is not an address"):format(text))
+	local known = tls_clients[addr] ~= nil
+	tls_clients[addr] = nil
+	return known
+end
+
+for _, name in ipairs({ 'doh_headers' }) do
 	net[name] = function(...)
 		if select('#', ...) > 0 then
 			setting('net.' .. name)

@@ -107,10 +107,22 @@ end
 policy.FORWARD = forwarding('FORWARD')
 policy.STUB = forwarding('STUB')
 
-function policy.TLS_FORWARD()
-	core.later('policy.TLS_FORWARD', false)
-	-- under --check only: never in the clear instead
-	return action { action = 'REFUSE' }
+local TLS_TARGETS = 16
+
+function policy.TLS_FORWARD(list)
+	local what = 'policy.TLS_FORWARD'
+	expect(what, list, 'table')
+	local peers, seen = {}, {}
+	for i, target in ipairs(list) do
+		if type(target) == 'string' then target = { target } end
+		local number, addr = core.tls_peer_of(what, target)
+		if seen[addr] then fail(("%s: '%s' stands twice"):format(what, addr)) end
+		seen[addr], peers[i] = true, number
+	end
+	if #peers < 1 or #peers > TLS_TARGETS then
+		fail(('%s: %d servers are not within 1..%d'):format(what, #peers, TLS_TARGETS))
+	end
+	return action { action = 'TLS_FORWARD', peers = peers }
 end
 
 local function answer_rdata(what, rrtype, rdata)

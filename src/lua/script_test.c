@@ -437,8 +437,54 @@ static void module_that_keeps_answers_safe_is_not_left_out_silently(void **state
 	script_free(s);
 	bad("modules.load('serve_stale') serve_stale.timeout = -1", "is not within");
 	bad("serve_stale.timeout = 500", "serve_stale");
-	bad("policy.add(policy.all(policy.TLS_FORWARD({{'1.1.1.1', hostname='x'}})))",
-		"policy.TLS_FORWARD is not in this version");
+}
+
+#define PIN "FHkyLhvI0n70E47cJlRTamTrnYVcsYdjUGbr79CfAVI="
+
+static void servers_asked_over_tls(void **state)
+{
+	(void)state;
+	struct script *s = good(
+		"net.tls_client({'192.0.2.1', hostname = 'a.example', ca_file = "
+		"'ca.pem'})\n"
+		"policy.add(policy.all(policy.TLS_FORWARD({'192.0.2.1',"
+		" {'2001:db8::1@8853', pin_sha256 = '" PIN "'}})))\n"
+		"policy.add(policy.all(policy.TLS_FORWARD({{'192.0.2.3', insecure = "
+		"true}})))\n"
+		"assert(net.tls_client()['192.0.2.1@853'].hostname == 'a.example')\n"
+		"assert(net.tls_client_clear('192.0.2.1'))\n"
+		"assert(not net.tls_client_clear('192.0.2.1'))");
+	const struct conf *c = script_conf(s);
+	const struct policy_rule *r = &c->rules[0];
+	assert_int_equal(c->tls_peer_count, 3);
+	assert_int_equal(r->action, POLICY_FORWARD);
+	assert_int_equal(r->target_count, 2);
+	assert_int_equal(r->targets[0].port, 853);
+	assert_string_equal(r->tls[0]->hostname, "a.example");
+	assert_string_equal(r->tls[0]->ca_files[0], "ca.pem");
+	assert_int_equal(r->targets[1].port, 8853);
+	assert_int_equal(r->tls[1]->pin_count, 1);
+	assert_int_equal(r->tls[1]->pins[0], 0x14);
+	assert_int_equal(r->tls[1]->pins[31], 0x52);
+	assert_null(r->tls[1]->hostname);
+	assert_true(c->rules[1].tls[0]->insecure);
+	script_free(s);
+	bad("policy.TLS_FORWARD({{'1.1.1.1'}})", "how is the server known");
+	bad("policy.TLS_FORWARD({'1.1.1.1'})", "how is the server known");
+	bad("policy.TLS_FORWARD({{'1.1.1', hostname = 'a'}})", "is not an address");
+	bad("policy.TLS_FORWARD({{'1.1.1.1', pin_sha256 = 'abc'}})", "is no SHA-256");
+	bad("policy.TLS_FORWARD({{'1.1.1.1', pin_sha256 = 'a*c'}})", "is not base64");
+	bad("policy.TLS_FORWARD({{'1.1.1.1', ca_file = 'x'}})", "needs a hostname");
+	bad("policy.TLS_FORWARD({{'1.1.1.1', hostname = 'x', ca_file = 'x', "
+	    "pin_sha256 = '" PIN "'}})",
+		"exclude each other");
+	bad("policy.TLS_FORWARD({{'1.1.1.1', insecure = true, pin_sha256 = '" PIN
+	    "'}})",
+		"stands neither");
+	bad("policy.TLS_FORWARD({{'1.1.1.1', hostname = 'a'}, "
+	    "{'1.1.1.1@853', hostname = 'b'}})",
+		"stands twice");
+	bad("net.tls_client({'1.1.1.1', hostnam = 'a'})", "unknown field 'hostnam'");
 }
 
 static void certificates_and_ticket_secrets(void **state)
@@ -942,6 +988,7 @@ int main(void)
 		cmocka_unit_test(listen_knows_every_form),
 		cmocka_unit_test(
 			module_that_keeps_answers_safe_is_not_left_out_silently),
+		cmocka_unit_test(servers_asked_over_tls),
 		cmocka_unit_test(certificates_and_ticket_secrets),
 		cmocka_unit_test(policy_rules_become_data),
 		cmocka_unit_test(callback_rules_ask_the_script),

@@ -280,19 +280,24 @@ static uint64_t mix(uint64_t sum, uint64_t with)
 	return (sum ^ with) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
+uint64_t tls_file_stamp(uint64_t sum, const char *path)
+{
+	struct stat st = { 0 };
+	(void)stat(path, &st); /* missing: zeros */
+	sum = mix(sum, (uint64_t)st.st_dev);
+	sum = mix(sum, (uint64_t)st.st_ino);
+	sum = mix(sum, (uint64_t)st.st_size);
+	sum = mix(sum, (uint64_t)st.st_mtim.tv_sec);
+	sum = mix(sum, (uint64_t)st.st_mtim.tv_nsec);
+	return mix(sum, (uint64_t)st.st_ctim.tv_nsec);
+}
+
 uint64_t tls_cred_stamp(const struct tls_conf *conf)
 {
 	uint64_t sum = 1;
-	for (size_t i = 0; i < 2 * conf->pair_count; i++) {
-		struct stat st = { 0 };
-		const struct tls_pair *p = &conf->pairs[i / 2];
-		(void)stat(i % 2 ? p->key : p->cert, &st); /* missing: zeros */
-		sum = mix(sum, (uint64_t)st.st_dev);
-		sum = mix(sum, (uint64_t)st.st_ino);
-		sum = mix(sum, (uint64_t)st.st_size);
-		sum = mix(sum, (uint64_t)st.st_mtim.tv_sec);
-		sum = mix(sum, (uint64_t)st.st_mtim.tv_nsec);
-		sum = mix(sum, (uint64_t)st.st_ctim.tv_nsec);
+	for (size_t i = 0; i < conf->pair_count; i++) {
+		sum = tls_file_stamp(sum, conf->pairs[i].cert);
+		sum = tls_file_stamp(sum, conf->pairs[i].key);
 	}
 	return sum;
 }

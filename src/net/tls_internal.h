@@ -57,8 +57,7 @@ void tls_shared_fini(struct tls_shared *t);
 int tls_layer_init(struct tls_layer *y, struct tls_shared *shared,
 	const struct tls_role *role, int fd, unsigned side);
 /* ALPN; NULL ends the list. `flags`: GNUTLS_ALPN_*. */
-int tls_offer(
-	gnutls_session_t session, const char *const *protocols, unsigned flags);
+int tls_offer(gnutls_session_t session, const char *const *protocols, unsigned flags);
 
 /* Certificates and keys; connections hold what they began with. */
 struct tls_cred {
@@ -74,6 +73,8 @@ struct tls_cred *tls_cred_hold(struct tls_cred *c);
 void tls_cred_drop(struct tls_cred *c);
 /* Changes whenever one of the files was replaced or written. */
 uint64_t tls_cred_stamp(const struct tls_conf *conf);
+/* `sum` with one file more. */
+uint64_t tls_file_stamp(uint64_t sum, const char *path);
 
 enum { TICKET_KEY_LEN = 64, TICKET_NAME_LEN = 16 };
 

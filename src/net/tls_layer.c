@@ -335,9 +335,8 @@ int tls_layer_init(struct tls_layer *y, struct tls_shared *shared,
 	y->base = (struct stream_layer){ .ops = &tls_ops, .fd = fd };
 	y->shared = shared;
 	y->role = role;
-	const int e = gnutls_init(&y->session, side | GNUTLS_NONBLOCK |
-						       GNUTLS_NO_SIGNAL |
-						       GNUTLS_NO_AUTO_SEND_TICKET);
+	const int e = gnutls_init(&y->session,
+		side | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_NO_AUTO_SEND_TICKET);
 	if (e < 0)
 		return e;
 	gnutls_session_set_ptr(y->session, y);

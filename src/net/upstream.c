@@ -20,6 +20,7 @@
 #include "base/limits.h"
 #include "net/frame.h"
 #include "net/port.h"
+#include "net/upstream_internal.h"
 
 enum {
 	PORT_FIRST = 1024,
@@ -29,8 +30,6 @@ enum {
 	CONN_IDLE_US = 2000 * 1000,
 	ASKS_A_CHUNK = 64,
 };
-
-enum ask_state { ASK_FREE, ASK_OPEN, ASK_OVER };
 
 struct conn {
 	struct upstream *upstream;
@@ -50,44 +49,9 @@ struct conn {
 	struct conn *prev, *next; /* of the idle ones, oldest first */
 };
 
-struct ask {
-	struct upstream *upstream;
-	enum ask_state state;
-	uint32_t generation; /* raised when it ends: a callback may end it and start
-				another in its place */
-	struct timer timer;
-	struct addr server;
-	enum ask_event at_timer; /* what the timer's end means */
-	ask_fn *fn;
-	void *ctx;
-	struct conn *conn; /* TCP */
-	struct port *port; /* UDP, with what follows */
-	struct late_mark mark;
-	int64_t sent_us;
-	bool clean;    /* sent once, and nothing has come */
-	bool answered; /* what came, and is handed out, is the first and only thing: the
-			  answer */
-	struct ask *next_free;
-};
-
 struct ask_chunk {
 	struct ask_chunk *next;
 	struct ask asks[ASKS_A_CHUNK];
-};
-
-struct upstream {
-	struct loop *loop;
-	struct upstream_conf conf;
-	struct random *rnd;
-	struct counters *counters;
-	struct late *late;
-	struct ports *ports;
-	struct ask_chunk *chunks;
-	struct ask *free;
-	size_t in_flight;
-	struct conn *idle_first, *idle_last;
-	unsigned idle_count;
-	uint8_t scratch[FRAME_MAX];
 };
 
 union upstream_name {
@@ -127,6 +91,7 @@ static struct ask *ask_take(struct upstream *u)
 	a->conn = NULL;
 	a->port = NULL;
 	a->clean = a->answered = false;
+	a->line = NULL;
 	u->in_flight++;
 	return a;
 }
@@ -149,6 +114,8 @@ static void ask_end(struct ask *a)
 			ports_close(a->port);
 		a->port = NULL;
 	}
+	if (a->line)
+		line_ask_end(a);
 	if (a->conn) {
 		a->conn->ask = NULL;
 		if (!a->conn->reading)
@@ -165,8 +132,7 @@ static void ask_free(struct ask *a)
 	a->upstream->free = a;
 }
 
-/* The last event of an ask. */
-static void ask_finish(struct ask *a, enum ask_event what)
+void ask_finish(struct ask *a, enum ask_event what)
 {
 	ask_end(a);
 	a->fn(a->ctx, a, what, NULL, 0);
@@ -182,6 +148,8 @@ static void ask_timer(void *ctx)
 		a->port = NULL;
 		late_keep(u->late, fd, &a->server, &a->mark, a->sent_us);
 	}
+	if (a->at_timer == ASK_TIMEOUT && a->line)
+		line_ask_late(a);
 	ask_finish(a, a->at_timer);
 }
 
@@ -192,8 +160,7 @@ static void ask_end_soon(struct ask *a, enum ask_event what)
 	loop_timer_set(a->upstream->loop, &a->timer, 0, ask_timer, a);
 }
 
-/* False: the ask ended in the callback. */
-static bool ask_deliver(struct ask *a, const uint8_t *msg, size_t len)
+bool ask_deliver(struct ask *a, const uint8_t *msg, size_t len)
 {
 	const uint32_t generation = a->generation;
 	counter_add(a->upstream->counters, upstream_bytes, len);
@@ -249,15 +216,14 @@ static void socket_refuse_fragments(int fd, uint8_t family)
 	}
 }
 
-static int socket_connect(int fd, const struct addr *server)
+int upstream_connect(int fd, const struct addr *server)
 {
 	union upstream_name name;
 	const socklen_t len = addr_to_sockaddr(server, &name.any);
 	return connect(fd, &name.sa, len) < 0 ? -errno : 0;
 }
 
-/* A socket for this server, not yet connected: descriptor or -errno. */
-static int socket_new(struct upstream *u, const struct addr *server, int type)
+int upstream_socket(struct upstream *u, const struct addr *server, int type)
 {
 	const int family = server->family == 6 ? AF_INET6 : AF_INET;
 	int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -323,10 +289,10 @@ static int udp_send_by(struct ask *a, int fd, const uint8_t *msg, size_t len)
 	struct upstream *u = a->upstream;
 	int e = 0;
 	if (fd < 0) {
-		fd = socket_new(u, &a->server, SOCK_DGRAM);
+		fd = upstream_socket(u, &a->server, SOCK_DGRAM);
 		if (fd < 0)
 			return fd;
-		e = socket_connect(fd, &a->server);
+		e = upstream_connect(fd, &a->server);
 	}
 	struct port *p = e ? NULL : ports_add(u->ports, fd, &a->server);
 	if (!p) {
@@ -485,12 +451,12 @@ static bool conn_write(struct conn *c)
 static int conn_connect(struct conn *c)
 {
 	struct upstream *u = c->upstream;
-	const int fd = socket_new(u, &c->server, SOCK_STREAM);
+	const int fd = upstream_socket(u, &c->server, SOCK_STREAM);
 	if (fd < 0)
 		return fd;
 	c->fd = fd;
 	c->out_sent = 0;
-	const int e = socket_connect(fd, &c->server);
+	const int e = upstream_connect(fd, &c->server);
 	if (e && e != -EINPROGRESS)
 		return e;
 	return loop_watch(
@@ -637,16 +603,32 @@ static int tcp_start(struct ask *a, const uint8_t *msg, size_t len)
 
 /* --- for the asker --------------------------------------------------------- */
 
-struct ask *upstream_ask(struct upstream *u, const struct addr *server, bool tcp,
-	const uint8_t *msg, size_t len, int64_t timeout_us, ask_fn *fn, void *ctx)
+static struct ask *ask_new(
+	struct upstream *u, const struct addr *server, ask_fn *fn, void *ctx)
 {
-	assert(len <= UINT16_MAX && fn);
 	struct ask *a = ask_take(u);
 	if (!a)
 		return NULL;
 	a->server = *server;
 	a->fn = fn;
 	a->ctx = ctx;
+	return a;
+}
+
+static void ask_wait(struct ask *a, int64_t timeout_us)
+{
+	struct loop *l = a->upstream->loop;
+	a->at_timer = ASK_TIMEOUT;
+	loop_timer_set(l, &a->timer, loop_now(l)->mono_us + timeout_us, ask_timer, a);
+}
+
+struct ask *upstream_ask(struct upstream *u, const struct addr *server, bool tcp,
+	const uint8_t *msg, size_t len, int64_t timeout_us, ask_fn *fn, void *ctx)
+{
+	assert(len <= UINT16_MAX && fn);
+	struct ask *a = ask_new(u, server, fn, ctx);
+	if (!a)
+		return NULL;
 	int e = -EAFNOSUPPORT;
 	if (server->family)
 		e = tcp ? tcp_start(a, msg, len) : udp_start(a, msg, len);
@@ -660,9 +642,25 @@ struct ask *upstream_ask(struct upstream *u, const struct addr *server, bool tcp
 		counter_up(u->counters, upstream_tcp);
 	else
 		counter_up(u->counters, upstream_udp);
-	a->at_timer = ASK_TIMEOUT;
-	loop_timer_set(u->loop, &a->timer, loop_now(u->loop)->mono_us + timeout_us,
-		ask_timer, a);
+	ask_wait(a, timeout_us);
+	return a;
+}
+
+struct ask *upstream_ask_line(struct upstream_line *line, const uint8_t *msg,
+	size_t len, int64_t timeout_us, ask_fn *fn, void *ctx)
+{
+	assert(len <= UINT16_MAX && fn);
+	struct upstream *u = line_upstream(line);
+	struct ask *a = ask_new(u, line_server(line), fn, ctx);
+	if (!a)
+		return NULL;
+	if (!line_ask_begin(line, a, msg, len)) {
+		ask_end_soon(a, ASK_UNREACHABLE);
+		return a;
+	}
+	counter_up(u->counters, upstream_queries);
+	counter_up(u->counters, upstream_tls);
+	ask_wait(a, timeout_us);
 	return a;
 }
 
@@ -718,6 +716,8 @@ void upstream_free(struct upstream *u)
 		for (int i = 0; i < ASKS_A_CHUNK; i++)
 			if (chunk->asks[i].state == ASK_OPEN)
 				upstream_cancel(u, &chunk->asks[i]);
+	while (u->lines)
+		line_free(u->lines);
 	while (u->idle_first)
 		conn_expire(u->idle_first);
 	late_free(u->late);

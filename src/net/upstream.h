@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* net/upstream.h - ask servers: a connected UDP socket with a random port for each question, or TCP.
+/* net/upstream.h - ask servers: a connected UDP socket with a random port for each question, TCP, or a
+ * line to one server: long-lived TLS connections that many questions share.
  *
  * A socket that brought the one answer to its question, and nothing else, is kept for the next question to the same
  * server (net/port.h: why its port is as hard to guess). Ports are drawn by us from the whole range 1024..65535 by the CSPRNG (the same for every instance) and fall
@@ -22,7 +23,8 @@ enum ask_event {
 	ASK_MESSAGE, /* a datagram, or one whole message over TCP; the ask stays open */
 	ASK_TIMEOUT, /* the ask is over; the same message asked again now goes out by the same socket, to which a late answer still comes */
 	ASK_UNREACHABLE, /* could not be sent: no route, family, descriptors; the ask is over: a local failure */
-	ASK_CLOSED, /* TCP refused, reset or closed without an answer; the ask is over */
+	ASK_UNTRUSTED, /* TLS: the server is not the one that it should be; the ask is over */
+	ASK_CLOSED, /* TCP or TLS refused, reset or closed without an answer; the ask is over */
 };
 
 struct ask;
@@ -45,6 +47,18 @@ void upstream_free(struct upstream *u);
 /* `msg` is copied or sent at once. NULL: table full (nothing is called). The callback never runs from in here. */
 struct ask *upstream_ask(struct upstream *u, const struct addr *server, bool tcp,
 	const uint8_t *msg, size_t len, int64_t timeout_us, ask_fn *fn, void *ctx);
+
+struct tls_peer;
+struct upstream_line;
+
+/* To ask this server over TLS (RFC 7858) and never otherwise; lives as long as `u`, `peer` longer.
+ * NULL: out of memory. */
+struct upstream_line *upstream_line_new(
+	struct upstream *u, const struct addr *server, struct tls_peer *peer);
+/* Like upstream_ask(). The message gets an id of the line's choice on its way. */
+struct ask *upstream_ask_line(struct upstream_line *line, const uint8_t *msg,
+	size_t len, int64_t timeout_us, ask_fn *fn, void *ctx);
+
 /* Over: the callback is not called any more. Fine inside the callback, also that of the last event; not later.
  * A TCP connection that has answered in full is kept for two seconds for the next question to that server. */
 void upstream_cancel(struct upstream *u, struct ask *a);

@@ -94,9 +94,9 @@ static void route_domain(const struct conf *conf, struct route *route)
 {
 	route->domain = conf->domain;
 	if (route->kind != ROUTE_ITERATE || route->flags != conf->flags)
-		route->domain =
-			conf_domain_route(conf->domain, route->flags, (int)route->kind,
-				route->targets, route->target_count, route->zone);
+		route->domain = conf_domain_route(conf->domain, route->flags,
+			(int)route->kind, route->targets, route->tls,
+			route->target_count, route->zone);
 }
 
 static void route_to(
@@ -105,6 +105,7 @@ static void route_to(
 	route->kind = r->action == POLICY_FORWARD ? ROUTE_FORWARD : ROUTE_STUB;
 	route->targets = r->targets;
 	route->target_count = r->target_count;
+	route->tls = r->tls;
 	route->zone = zone;
 }
 

@@ -40,6 +40,8 @@ struct route {
 	enum route_kind kind;
 	const struct addr *targets; /* FORWARD, STUB */
 	size_t target_count;
+	const struct conf_tls_peer *const *
+		tls; /* as many: by which each is asked over TLS; NULL: in clear text */
 	const uint8_t
 		*zone;  /* the suffix that the rule covers; the root for policy.all */
 	uint32_t flags; /* of enum conf_flag: what holds for this query */

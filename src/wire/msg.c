@@ -7,6 +7,7 @@
 enum {
 	HEADER_LEN = 12,
 	EDE_FIXED = 2,
+	KEEPALIVE_LEN = 2,
 };
 
 /* A record's header and RDATA; the owner was read before. */
@@ -39,6 +40,8 @@ static bool options_read(struct msg *m, const uint8_t *data, size_t len)
 			m->cookie = value;
 			m->cookie_len = size;
 		}
+		if (code == OPTION_KEEPALIVE && size == KEEPALIVE_LEN)
+			m->keepalive = value[0] << 8 | value[1];
 	}
 	return true;
 }
@@ -112,6 +115,7 @@ bool msg_read(struct msg *m, const uint8_t *pkt, size_t len)
 	m->ede = EDE_NONE;
 	m->cookie = NULL;
 	m->cookie_len = 0;
+	m->keepalive = -1;
 
 	struct cursor c = cursor_over(pkt, len);
 	m->id = cursor_u16(&c);

@@ -30,6 +30,7 @@ struct msg {
 	int ede;               /* first extended error, or -1: RFC 8914 */
 	const uint8_t *cookie; /* of the first such option, in the packet; NULL: none */
 	uint16_t cookie_len;   /* any */
+	int keepalive;         /* units of 100 ms, or -1: RFC 7828 */
 };
 
 struct msg_rr {

@@ -214,8 +214,8 @@ static bool host_resolve(void *ctx, int id, const uint8_t *name, uint16_t type,
 	if (flags & ~route->flags) {
 		route->flags |= flags;
 		route->domain = conf_domain_route(w->conf->domain, route->flags,
-			(int)route->kind, route->targets, route->target_count,
-			route->zone);
+			(int)route->kind, route->targets, route->tls,
+			route->target_count, route->zone);
 	}
 	struct waiter waiter = { .done = resolved, .ctx = l, .q.name = name };
 	if (resolve_ask(w->resolve, &q, &waiter) != RESOLVE_BUSY)

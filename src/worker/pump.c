@@ -192,6 +192,7 @@ static void ask_event(
 		[ASK_MESSAGE] = ITER_MESSAGE,
 		[ASK_TIMEOUT] = ITER_TIMEOUT,
 		[ASK_UNREACHABLE] = ITER_UNREACHABLE,
+		[ASK_UNTRUSTED] = ITER_UNTRUSTED,
 		[ASK_CLOSED] = ITER_CLOSED,
 	};
 	struct resolution *s = ctx;
@@ -214,8 +215,7 @@ static bool ask_send(struct resolution *s)
 	s->sent_us = resolve_now_us(s->r);
 	if (!a->again)
 		s->first_us = s->sent_us;
-	s->ask = env->ask(env->ask_ctx, &a->server, a->tcp, a->msg, a->len,
-		a->timeout_us, ask_event, s);
+	s->ask = env->ask(env->ask_ctx, a, ask_event, s);
 	return s->ask;
 }
 

@@ -72,9 +72,8 @@ struct resolve_env {
 	int64_t stale_after_us;
 	const char *run_folder; /* NULL: no fetches are shared with other instances */
 	/* upstream_ask() and upstream_cancel(), or a test's own */
-	struct ask *(*ask)(void *ctx, const struct addr *server, bool tcp,
-		const uint8_t *msg, size_t len, int64_t timeout_us, ask_fn *fn,
-		void *fn_ctx);
+	struct ask *(*ask)(
+		void *ctx, const struct iter_ask *what, ask_fn *fn, void *fn_ctx);
 	void (*cancel)(void *ctx, struct ask *a);
 	void *ask_ctx;
 	/* A client's resolution has ended. */

@@ -140,12 +140,12 @@ static struct ask asks[64];
 static unsigned asked;
 static bool upstream_full;
 
-static struct ask *fake_ask(void *ctx, const struct addr *server, bool tcp,
-	const uint8_t *msg, size_t len, int64_t timeout_us, ask_fn *fn, void *fn_ctx)
+static struct ask *fake_ask(
+	void *ctx, const struct iter_ask *what, ask_fn *fn, void *fn_ctx)
 {
-	(void)ctx, (void)server, (void)tcp, (void)timeout_us;
-	assert_int_equal(len, sizeof(wire));
-	assert_memory_equal(msg, wire, len);
+	(void)ctx;
+	assert_int_equal(what->len, sizeof(wire));
+	assert_memory_equal(what->msg, wire, what->len);
 	if (upstream_full || asked == 64)
 		return NULL;
 	struct ask *a = &asks[asked++];

@@ -75,12 +75,13 @@ bool script_policy(struct script *s, int callback, const struct policy_query *q,
 	abort(); /* no rules here */
 }
 
-static struct ask *ask_nobody(void *ctx, const struct addr *server, bool tcp,
-	const uint8_t *msg, size_t len, int64_t timeout_us, ask_fn *fn, void *fn_ctx)
+static struct ask *ask_nobody(
+	void *ctx, const struct iter_ask *what, ask_fn *fn, void *fn_ctx)
 {
-	(void)ctx, (void)server, (void)tcp, (void)timeout_us, (void)fn, (void)fn_ctx;
+	(void)ctx, (void)fn, (void)fn_ctx;
 	struct msg m;
-	must(msg_read(&m, msg, len)); /* what we would send is well-formed too */
+	must(msg_read(
+		&m, what->msg, what->len)); /* what we would send is well-formed too */
 	return NULL;
 }
 

@@ -17,6 +17,7 @@
 #include "worker/anchors.h"
 #include "worker/backoff.h"
 #include "worker/host.h"
+#include "worker/lines.h"
 #include "worker/listen.h"
 #include "worker/netwatch.h"
 #include "worker/poison.h"
@@ -200,10 +201,15 @@ static bool open_memory(
 	return say(error, "out of memory");
 }
 
-static struct ask *ask_upstream(void *ctx, const struct addr *server, bool tcp,
-	const uint8_t *msg, size_t len, int64_t timeout_us, ask_fn *fn, void *fn_ctx)
+static struct ask *ask_upstream(
+	void *ctx, const struct iter_ask *what, ask_fn *fn, void *fn_ctx)
 {
-	return upstream_ask(ctx, server, tcp, msg, len, timeout_us, fn, fn_ctx);
+	struct worker *w = ctx;
+	if (what->tls)
+		return upstream_ask_line(lines_get(w, what->tls), what->msg, what->len,
+			what->timeout_us, fn, fn_ctx);
+	return upstream_ask(w->upstream, &what->server, what->tcp, what->msg, what->len,
+		what->timeout_us, fn, fn_ctx);
 }
 
 /* Nobody waits for it any more, but how slow the server is, is known now. */
@@ -215,7 +221,8 @@ static void late_answer(void *ctx, const struct addr *server, int64_t rtt_us)
 
 static void cancel_upstream(void *ctx, struct ask *a)
 {
-	upstream_cancel(ctx, a);
+	struct worker *w = ctx;
+	upstream_cancel(w->upstream, a);
 }
 
 static bool open_resolver(
@@ -248,7 +255,7 @@ static bool open_resolver(
 		.run_folder = w->run_folder,
 		.ask = ask_upstream,
 		.cancel = cancel_upstream,
-		.ask_ctx = w->upstream,
+		.ask_ctx = w,
 		.serve_stale = conf_module_on(w->conf, MODULE_serve_stale),
 		.stale_after_us = w->conf->serve_stale_timeout_ms * INT64_C(1000),
 		.answer = server_deliver,
@@ -291,6 +298,13 @@ static bool open_tls(
 {
 	(void)o;
 	return secure_open(w, error);
+}
+
+static bool open_lines(
+	struct worker *w, const struct start_options *o, char error[static TEXT])
+{
+	(void)o;
+	return lines_open(w, error);
 }
 
 static bool open_sockets(
@@ -342,6 +356,7 @@ static const struct {
 	{ open_resolver },
 	{ catch_signals },
 	{ open_tls },
+	{ open_lines },
 	{ open_sockets }, /* last: who is in the group must answer */
 	{ open_control },
 };
@@ -380,6 +395,7 @@ static void close_all(struct worker *w, bool stopped)
 	anchors_close(w);
 	if (w->upstream)
 		upstream_free(w->upstream);
+	lines_close(w);
 	verifier_fini(&w->verifier);
 	pages_close(w->pages);
 	if (w->infra)
@@ -447,7 +463,8 @@ int start_check(const struct start_options *o)
 		return 1;
 	}
 	const struct conf *conf = script_conf(s);
-	if (!secure_check(conf, error) || !listen_check(conf, error)) {
+	if (!secure_check(conf, error) || !lines_check(conf, error) ||
+		!listen_check(conf, error)) {
 		fprintf(stderr, "shoald: %s\n", error);
 		script_free(s);
 		return 1;

@@ -11,6 +11,7 @@
 #include "ctl/notify.h"
 #include "worker/anchor_files.h"
 #include "worker/clock.h"
+#include "worker/lines.h"
 #include "worker/listen.h"
 #include "worker/secure.h"
 #include "worker/socknum.h"
@@ -76,6 +77,7 @@ static void tick(void *ctx)
 			snapshot_tick(w->snapshot, now);
 		secure_tick(w);
 		cookies_tick(w);
+		lines_tick(w);
 		listen_tick(w);
 		watchmen_tick(w);
 		resolve_check(w->resolve);

@@ -114,6 +114,11 @@ struct worker {
 	struct tls_profile tls_dot, tls_https;
 	char tls_folder[256];
 
+	/* servers that are asked over TLS: worker/lines */
+	struct tls_client *tls_client; /* NULL: there are none */
+	struct tls_peer **peers;       /* as many as conf->tls_peers, as are lines */
+	struct upstream_line **lines;
+
 	struct listener *listeners;
 	size_t listener_count;
 	struct leaver *leavers;

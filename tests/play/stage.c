@@ -280,8 +280,8 @@ static size_t serve(struct stage *s, const struct addr *at, const struct msg *qu
 	return len;
 }
 
-static struct ask *ask_begin(void *ctx, const struct addr *server, bool tcp,
-	const uint8_t *msg, size_t len, int64_t timeout_us, ask_fn *fn, void *fn_ctx)
+static struct ask *ask_begin(
+	void *ctx, const struct iter_ask *what, ask_fn *fn, void *fn_ctx)
 {
 	static uint8_t out[PLAY_MESSAGE];
 	struct stage *s = ctx;
@@ -292,14 +292,15 @@ static struct ask *ask_begin(void *ctx, const struct addr *server, bool tcp,
 		a++;
 	if (a == s->asks + ASKS)
 		return NULL;
-	const bool readable = msg_read(&query, msg, len);
+	const bool readable = msg_read(&query, what->msg, what->len);
 	assert(readable && query.qd_count == 1);
 	s->asked++;
-	const size_t reply = serve(s, server, &query, tcp, out, sizeof(out), &sleep_us);
+	const size_t reply =
+		serve(s, &what->server, &query, what->tcp, out, sizeof(out), &sleep_us);
 	*a = (struct ask){ .open = true,
 		.fn = fn,
 		.fn_ctx = fn_ctx,
-		.end_us = stage_now.mono_us + timeout_us };
+		.end_us = stage_now.mono_us + what->timeout_us };
 	if (reply) { /* exactly as long as it is, so that a sanitizer sees any read past it
 		      */
 		a->reply = malloc(reply);
