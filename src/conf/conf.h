@@ -214,6 +214,16 @@ struct conf_tls_peer {
 	struct conf_where where;
 };
 
+/* net.designated: where this resolver is to be had encrypted, RFC 9462. */
+struct conf_designated {
+	const uint8_t *name;      /* of its certificate */
+	bool as_listened;         /* the ports are those of this instance's listeners */
+	uint16_t tls, doh2;       /* ports; 0: not that way */
+	const char *path;         /* of DoH, a URI template */
+	const struct addr *hints; /* its addresses */
+	size_t hint_count;
+};
+
 struct policy_rule {
 	uint32_t id;
 	bool deleted;
@@ -304,6 +314,10 @@ struct conf {
 
 	const struct conf_tls_peer **tls_peers;
 	size_t tls_peer_count;
+
+	struct conf_designated *designated;
+	size_t designated_count;
+	const char *infourl; /* RFC 9606; NULL: none */
 
 	struct subnet *allow; /* clients besides the local networks */
 	size_t allow_count;

@@ -155,6 +155,16 @@ static void add_lists(struct hash_state *s, const struct conf *c)
 		hash_add(s, c->tls_secret, c->tls_secret_len);
 	for (size_t i = 0; i < c->cookie_secret_count; i++)
 		hash_add(s, c->cookie_secrets[i], sizeof(c->cookie_secrets[i]));
+	for (size_t i = 0; i < c->designated_count; i++) {
+		const struct conf_designated *d = &c->designated[i];
+		add(s, "designated %d %u %u", d->as_listened, d->tls, d->doh2);
+		add_name(s, d->name);
+		add_text(s, d->path);
+		for (size_t k = 0; k < d->hint_count; k++)
+			add_addr(s, "at", &d->hints[k]);
+	}
+	if (c->infourl)
+		add_text(s, c->infourl);
 	for (size_t i = 0; i < c->allow_count; i++) {
 		add_addr(s, "allow", &c->allow[i].base);
 		add(s, "/%u", c->allow[i].bits);

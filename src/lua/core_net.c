@@ -327,6 +327,39 @@ static const char **texts_take(lua_State *L, int idx, size_t *count)
 	return texts;
 }
 
+/* designated(name, as listened, port of tls, port of doh2, path, addresses) */
+static int core_designated(lua_State *L)
+{
+	struct conf *c = script_of(L)->conf;
+	uint8_t name[NAME_MAX_LEN];
+	const size_t len = core_name_arg(L, 1, "net.designated", name);
+	struct conf_designated d = { .as_listened = lua_toboolean(L, 2),
+		.tls = (uint16_t)luaL_checkinteger(L, 3),
+		.doh2 = (uint16_t)luaL_checkinteger(L, 4),
+		.path = arena_strdup(c->arena, luaL_checkstring(L, 5)) };
+	struct addr *hints = NULL;
+	for (int i = 1; i <= (int)lua_objlen(L, 6); i++) {
+		lua_rawgeti(L, 6, i);
+		const char *text = luaL_checkstring(L, -1);
+		struct addr a, *to;
+		if (!addr_from_text(&a, text, 0) || a.port || a.scope)
+			return script_raise(
+				L, "net.designated: '%s' is not an address", text);
+		to = conf_push(c, &hints, &d.hint_count, sizeof(*to));
+		if (to)
+			*to = a;
+		lua_pop(L, 1);
+	}
+	d.hints = hints;
+	d.name = arena_dup(c->arena, name, len);
+	struct conf_designated *to =
+		conf_push(c, &c->designated, &c->designated_count, sizeof(*to));
+	if (!d.name || !d.path || !to)
+		return script_raise(L, "net.designated: out of memory");
+	*to = d;
+	return 0;
+}
+
 /* tls_peer(what, addr, hostname or false, ca files, pins one behind the other, insecure) -> its number */
 static int core_tls_peer(lua_State *L)
 {
@@ -394,6 +427,7 @@ const luaL_Reg core_net[] = {
 	{ "cookie_clear", core_cookie_clear },
 	{ "cookie_secret", core_cookie_secret },
 	{ "target_ok", core_target_ok },
+	{ "designated", core_designated },
 	{ "tls_peer", core_tls_peer },
 	{ "addr_text", core_addr_text },
 	{ NULL, NULL },

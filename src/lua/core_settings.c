@@ -95,7 +95,8 @@ static const char **text_field(struct conf *c, const char *name)
 		const char **at;
 	} fields[] = { { "nsid", &c->nsid }, { "chaos_hostname", &c->chaos_hostname },
 		{ "chaos_version", &c->chaos_version }, { "user", &c->user },
-		{ "group", &c->group }, { "cache_storage", &c->cache_storage } };
+		{ "group", &c->group }, { "cache_storage", &c->cache_storage },
+		{ "infourl", &c->infourl } };
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		if (strcmp(fields[i].name, name) == 0)
 			return fields[i].at;

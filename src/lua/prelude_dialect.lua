@@ -365,6 +365,62 @@ function net.tls_client_clear(text)
 	return known
 end
 
+-- Where this resolver is to be had encrypted (RFC 9462): as this instance listens, or as said.
+local designated, designated_fields = {}, { tls = 1, doh2 = 1, path = 1, addresses = 1 }
+local DESIGNATED_MAX, DESIGNATED_ADDRESSES = 4, 8
+
+local function designated_port(key, value)
+	if value == nil or value == false then return 0 end
+	if value == true then return default_ports[key] end
+	expect('net.designated: ' .. key, value, 'number')
+	if value < 1 or value > 65535 or value % 1 ~= 0 then
+		fail(('net.designated: %s = %s is no port'):format(key, tostring(value)))
+	end
+	return value
+end
+
+function net.designated(name, where)
+	if name == nil then return designated end
+	setting('net.designated')
+	expect('net.designated: name', name, 'string')
+	for key in pairs(expect('net.designated', where or {}, 'table')) do
+		if not designated_fields[key] then
+			fail(("unknown field '%s' of net.designated%s"):format(tostring(key),
+				type(key) == 'string' and core.suggestion(key, designated_fields) or ''))
+		end
+	end
+	where = where or {}
+	if #designated >= DESIGNATED_MAX then fail(('net.designated: at most %d names'):format(DESIGNATED_MAX)) end
+	local path = expect('net.designated: path', where.path or '/dns-query{?dns}', 'string')
+	if path:sub(1, 1) ~= '/' or not path:find('{?dns', 1, true) or #path > 200 then
+		fail(("net.designated: path '%s' is no template as '/dns-query{?dns}'"):format(path))
+	end
+	local addresses = core.list('net.designated: addresses', where.addresses)
+	if #addresses > DESIGNATED_ADDRESSES then
+		fail(('net.designated: at most %d addresses'):format(DESIGNATED_ADDRESSES))
+	end
+	core.designated(name, where.tls == nil and where.doh2 == nil, designated_port('tls', where.tls),
+		designated_port('doh2', where.doh2), path, addresses)
+	designated[#designated + 1] = name
+	return true
+end
+
+-- What the resolver tells of itself (RFC 9606) besides what follows from the configuration.
+function net.resinfo(fields)
+	if fields ~= nil then
+		setting('net.resinfo')
+		for key in pairs(expect('net.resinfo', fields, 'table')) do
+			if key ~= 'infourl' then fail(("unknown field '%s' of net.resinfo (it has 'infourl')"):format(tostring(key))) end
+		end
+		local url = expect('net.resinfo: infourl', fields.infourl, 'string')
+		if url:sub(1, 8) ~= 'https://' or #url > 240 then
+			fail(("net.resinfo: infourl '%s' is no https:// address of at most 240 bytes"):format(url))
+		end
+		core.text('infourl', url)
+	end
+	return { infourl = core.text('infourl') }
+end
+
 for _, name in ipairs({ 'doh_headers' }) do
 	net[name] = function(...)
 		if select('#', ...) > 0 then

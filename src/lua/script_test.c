@@ -487,6 +487,29 @@ static void servers_asked_over_tls(void **state)
 	bad("net.tls_client({'1.1.1.1', hostnam = 'a'})", "unknown field 'hostnam'");
 }
 
+static void designated_resolvers(void **state)
+{
+	(void)state;
+	struct script *s = good(
+		"net.designated('dns.example')\n"
+		"net.designated('b.example', { tls = true, addresses = '192.0.2.1' })\n"
+		"net.resinfo{ infourl = 'https://dns.example/' }");
+	const struct conf *c = script_conf(s);
+	assert_int_equal(c->designated_count, 2);
+	assert_true(c->designated[0].as_listened);
+	assert_int_equal(c->designated[1].tls, 853);
+	assert_int_equal(c->designated[1].doh2, 0);
+	assert_int_equal(c->designated[1].hint_count, 1);
+	assert_string_equal(c->infourl, "https://dns.example/");
+	script_free(s);
+	bad("net.designated('a..b')", "net.designated");
+	bad("net.designated('a', { tls = 0 })", "is no port");
+	bad("net.designated('a', { dot = true })", "unknown field 'dot'");
+	bad("net.designated('a', { path = 'dns' })", "is no template");
+	bad("net.designated('a', { addresses = 'x' })", "is not an address");
+	bad("net.resinfo{ infourl = 'http://a' }", "is no https://");
+}
+
 static void certificates_and_ticket_secrets(void **state)
 {
 	(void)state;
@@ -989,6 +1012,7 @@ int main(void)
 		cmocka_unit_test(
 			module_that_keeps_answers_safe_is_not_left_out_silently),
 		cmocka_unit_test(servers_asked_over_tls),
+		cmocka_unit_test(designated_resolvers),
 		cmocka_unit_test(certificates_and_ticket_secrets),
 		cmocka_unit_test(policy_rules_become_data),
 		cmocka_unit_test(callback_rules_ask_the_script),

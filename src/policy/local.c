@@ -383,6 +383,8 @@ bool local_answer(const struct conf *conf, const struct policy_query *q,
 		extraordinary(&l);
 		return true;
 	}
+	if (lifted != LIFTED_ALL && designated_answer(conf, q, name, arena, v))
+		return true;
 	if (hinted(&l))
 		return true;
 	if (conf_module_on(conf, MODULE_policy) && q->type != TYPE_ANY &&

@@ -301,7 +301,7 @@ bool policy_is_plain(
 	if (conf->hint_count &&
 		(type == TYPE_PTR || conf_hint_find(conf, lower, &count)))
 		return false;
-	return !special_find(lower, &apex);
+	return !designated_covers(conf, lower, type) && !special_find(lower, &apex);
 }
 
 /* What policy_route looks for: rules that say where, or that names are iterated. */

@@ -14,7 +14,7 @@ enum special_kind {
 	SPECIAL_LOOPBACK6, /* the zone of ::1 alone, with its PTR */
 	SPECIAL_IPV4ONLY,  /* RFC 8880: the well-known addresses */
 	SPECIAL_IPV4ONLY_PTR,
-	SPECIAL_RESOLVER, /* RFC 9462: _dns.resolver.arpa exists, without data */
+	SPECIAL_RESOLVER, /* RFC 9462: _dns.resolver.arpa exists; its data: designated.c */
 };
 
 struct special {

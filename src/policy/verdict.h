@@ -32,5 +32,10 @@ enum lifted {
 /* What is answered without any rule; false: resolve. */
 bool local_answer(const struct conf *conf, const struct policy_query *q,
 	enum lifted lifted, struct arena *arena, struct policy_verdict *v);
+/* What the resolver says of itself: RFC 9462, RFC 9606. True when answered. `name` is q->name in lower case. */
+bool designated_answer(const struct conf *conf, const struct policy_query *q,
+	const uint8_t *name, struct arena *arena, struct policy_verdict *v);
+/* Might it be asked for? */
+bool designated_covers(const struct conf *conf, const uint8_t *name, uint16_t type);
 /* Is it a class and type that is looked up in the DNS at all? */
 bool local_is_ordinary(uint16_t type, uint16_t rclass);

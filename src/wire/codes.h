@@ -34,6 +34,7 @@ enum {
 	TYPE_NSEC3PARAM = 51,
 	TYPE_SVCB = 64,
 	TYPE_HTTPS = 65,
+	TYPE_RESINFO = 261,
 	TYPE_NXNAME = 128, /* RFC 9824: in bitmaps only */
 	TYPE_TKEY = 249,
 	TYPE_TSIG = 250,
