@@ -76,7 +76,7 @@ enum {
 	LIMIT_PORT_QUESTIONS = 64, /* by one of them, then a fresh port */
 	LIMIT_PORT_LIFE_MS =
 		1000, /* and no question after that: searching for open ports, SAD DNS */
-	LIMIT_TCP_CLIENTS = 1024, /* tcp_clients_shed: oldest idle goes first */
+	LIMIT_TCP_CLIENTS = 1024, /* of the host: tcp_clients_shed: oldest idle first */
 	LIMIT_TCP_CLIENTS_PER_ADDRESS = 128,
 	LIMIT_TCP_PIPELINE = 100, /* net.tcp_pipeline says otherwise */
 	LIMIT_TCP_OUT_BYTES =

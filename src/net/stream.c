@@ -265,8 +265,17 @@ static void gauge_clients(struct stream_server *s, int change)
 	tally_add(s, TALLY_CLIENTS, change); /* several servers share it */
 }
 
+static void census_change(const struct conn *c, int change)
+{
+	const struct stream_server *s = c->server;
+	const struct stream_census *census = s->conf.census;
+	if (census)
+		census->count(census->ctx, s->conf.kind, &c->from, change);
+}
+
 static void bucket_remove(struct conn *c)
 {
+	census_change(c, -1);
 	struct conn **link = bucket_of(c->server, &c->from);
 	while (*link != c)
 		link = &(*link)->next_same_hash;
@@ -275,6 +284,7 @@ static void bucket_remove(struct conn *c)
 
 static void bucket_add(struct conn *c)
 {
+	census_change(c, 1);
 	struct conn **bucket = bucket_of(c->server, &c->from);
 	c->next_same_hash = *bucket;
 	*bucket = c;
@@ -363,22 +373,36 @@ static bool server_evict(struct stream_server *s, const struct addr *from)
 	return true;
 }
 
+static unsigned count_from(struct stream_server *s, const struct addr *from)
+{
+	const struct stream_census *census = s->conf.census;
+	unsigned same = 0;
+	if (census)
+		return census->of(census->ctx, s->conf.kind, from);
+	for (struct conn *c = *bucket_of(s, from); c; c = c->next_same_hash)
+		same += addr_same_ip(&c->from, from);
+	return same;
+}
+
 /* For one more of this client. */
 static bool client_make_room(struct stream_server *s, const struct addr *from)
 {
-	unsigned same = 0;
-	for (struct conn *c = *bucket_of(s, from); c; c = c->next_same_hash)
-		same += addr_same_ip(&c->from, from);
-	return same < s->conf.max_clients_per_address || server_evict(s, from);
+	return count_from(s, from) < s->conf.max_clients_per_address ||
+	       server_evict(s, from);
 }
 
-/* A proxy's connections are counted for its clients, once it has named them. */
+/* A proxy's connections are counted for its clients, once it has named them. Where others
+ * of the host have too many, one of ours goes all the same: each bears its part. */
 static bool server_make_room(
 	struct stream_server *s, const struct addr *from, enum stream_trust trust)
 {
+	const struct stream_census *census = s->conf.census;
 	if (trust != STREAM_BELIEVE && !client_make_room(s, from))
 		return false;
-	return s->count < s->conf.max_clients || server_evict(s, NULL);
+	const bool full = s->count >= s->conf.max_clients ||
+			  (census && census->all(census->ctx, s->conf.kind) >=
+					     s->conf.max_clients);
+	return !full || server_evict(s, NULL);
 }
 
 /* How long this connection may stand still. */

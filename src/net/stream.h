@@ -26,11 +26,22 @@ struct stream_id {
 
 enum stream_kind { STREAM_TCP, STREAM_TLS, STREAM_HTTPS };
 
+/* Who counts the connections of clients beyond this server: those of the whole host. */
+struct stream_census {
+	void (*count)(
+		void *ctx, enum stream_kind kind, const struct addr *from, int change);
+	unsigned (*of)(void *ctx, enum stream_kind kind, const struct addr *from);
+	unsigned (*all)(void *ctx, enum stream_kind kind);
+	void *ctx;
+};
+
 struct stream_conf {
 	enum stream_kind kind; /* which counters */
 	unsigned
 		max_clients; /* LIMIT_TCP_CLIENTS; the longest idle one is closed to make room */
 	unsigned max_clients_per_address; /* LIMIT_TCP_CLIENTS_PER_ADDRESS */
+	/* The two limits hold for all that it counts; NULL: for this server alone. */
+	const struct stream_census *census;
 	unsigned
 		pipeline; /* unanswered queries of a connection before it is read no further */
 	int64_t idle_ms; /* net.tcp_in_idle; also to complete one message, to read one answer */

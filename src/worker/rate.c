@@ -1,15 +1,57 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "worker/rate.h"
 
+#include <assert.h>
+
+#include "cache/census.h"
 #include "cache/tokens.h"
 #include "worker/worker.h"
 
-enum { CLIENT_V4 = 4, CLIENT_V6 = 7 }; /* bytes of the address */
+enum {
+	CLIENT_V4 = 4,
+	CLIENT_V6 = 7, /* bytes of the address */
+	CONNECTIONS_V6 = 8,
+};
+
+static_assert((int)STREAM_HTTPS < (int)CENSUS_KINDS, "a count for each kind");
+
+/* --- connections ------------------------------------------------------------------ */
+
+static size_t client_len(const struct addr *a)
+{
+	return a->family == 4 ? CLIENT_V4 : CONNECTIONS_V6;
+}
+
+static void count(void *ctx, enum stream_kind kind, const struct addr *from, int change)
+{
+	census_count(ctx, kind, from->ip, client_len(from), change);
+}
+
+static unsigned count_of(void *ctx, enum stream_kind kind, const struct addr *from)
+{
+	return census_of(ctx, kind, from->ip, client_len(from));
+}
+
+static unsigned count_all(void *ctx, enum stream_kind kind)
+{
+	return census_all(ctx, kind);
+}
+
+void rate_tick(struct worker *w)
+{
+	if (w->census)
+		census_tick(w->census);
+}
+
+/* --- queries ---------------------------------------------------------------------- */
 
 bool rate_open(struct worker *w)
 {
-	if (!w->conf->rate_limit)
-		return true;
+	w->census = census_open(w->run_folder, &w->random);
+	w->stream_census =
+		(struct stream_census){ count, count_of, count_all, w->census };
+	if (!w->census || !w->conf->rate_limit)
+		return w->census;
 	w->tokens = tokens_open(w->run_folder, &w->random);
 	return w->tokens;
 }
@@ -17,6 +59,7 @@ bool rate_open(struct worker *w)
 void rate_close(struct worker *w)
 {
 	tokens_close(w->tokens);
+	census_close(w->census);
 }
 
 enum rate_verdict rate_judge(struct worker *w, const struct addr *client)

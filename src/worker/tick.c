@@ -13,6 +13,7 @@
 #include "worker/clock.h"
 #include "worker/lines.h"
 #include "worker/listen.h"
+#include "worker/rate.h"
 #include "worker/secure.h"
 #include "worker/socknum.h"
 #include "worker/steering.h"
@@ -78,6 +79,7 @@ static void tick(void *ctx)
 		secure_tick(w);
 		cookies_tick(w);
 		lines_tick(w);
+		rate_tick(w);
 		listen_tick(w);
 		watchmen_tick(w);
 		resolve_check(w->resolve);

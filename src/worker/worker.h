@@ -93,6 +93,8 @@ struct worker {
 	struct snapshot *snapshot; /* NULL: no folder for one */
 	struct infra *infra;
 	struct pages *pages;   /* NULL: no memory for them */
+	struct census *census; /* of clients' connections */
+	struct stream_census stream_census;
 	struct tokens *tokens; /* NULL: clients are not limited */
 	uint32_t over_rate;    /* of these some get TC */
 	int64_t proxy_told_s;  /* when the log said that a PROXY header was refused */

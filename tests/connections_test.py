@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connections of clients are limited for the host: one instance or four, the same ceiling within a tenth."""
+
+import os
+import resource
+import signal
+import socket
+
+import pytest
+
+from tls_test import until
+
+OF_A_CLIENT, OF_ALL = 128, 1024
+
+
+@pytest.fixture(autouse=True)
+def many_descriptors():
+	soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+	resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, hard), hard))
+	yield
+	resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def connect(shoal, source, count):
+	return [socket.create_connection(('127.0.0.1', shoal.port), 10, (source, 0)) for _ in range(count)]
+
+
+def settled(shoal, accepted):
+	"""The connections that are there once ACCEPTED came, or were refused."""
+	def total(name):
+		return shoal.stats()['total'][name]
+	until(30, lambda: total('tcp_accepted') + total('tcp_clients_shed') >= accepted)
+	seen = []
+
+	def still():
+		seen.append(total('tcp_clients'))
+		return len(seen) > 2 and seen[-1] == seen[-3]
+	until(30, still)
+	return seen[-1]
+
+
+@pytest.mark.parametrize('instances', [1, 4])
+def test_one_client_has_the_same_number_of_connections(shoals, instances):
+	shoal = shoals(count=instances)
+	open_ones = connect(shoal, '127.0.0.9', 3 * OF_A_CLIENT)
+	assert 0.9 * OF_A_CLIENT <= settled(shoal, 2 * OF_A_CLIENT) <= 1.1 * OF_A_CLIENT
+	other = connect(shoal, '127.0.0.10', 10)    # another client has its own
+	assert until(30, lambda: shoal.stats()['total']['tcp_clients'] >= 0.9 * OF_A_CLIENT + 10) is None
+	for sock in open_ones + other:
+		sock.close()
+	until(30, lambda: shoal.stats()['total']['tcp_clients'] == 0)
+
+
+@pytest.mark.parametrize('instances', [1, 4])
+def test_all_clients_have_the_same_number_of_connections(shoals, instances):
+	shoal = shoals(count=instances)
+	open_ones = []
+	for i in range(15):
+		open_ones += connect(shoal, '127.0.1.%d' % (i + 1), 100)
+	assert 0.9 * OF_ALL <= settled(shoal, 1200) <= 1.1 * OF_ALL
+	for sock in open_ones:
+		sock.close()
+
+
+def test_what_a_killed_instance_had_counts_no_more(shoals):
+	shoal = shoals(count=4)
+	shoal_pids = shoal.pids()
+	open_ones = connect(shoal, '127.0.0.9', 2 * OF_A_CLIENT)
+	settled(shoal, OF_A_CLIENT)
+	os.kill(shoal_pids['2'], signal.SIGKILL)
+	until(30, lambda: shoal.pids().get('2') not in (None, shoal_pids['2']))
+
+	def full_again():
+		open_ones.extend(connect(shoal, '127.0.0.9', 20))
+		return shoal.stats()['total']['tcp_clients'] >= 0.9 * OF_A_CLIENT
+	until(30, full_again)
+	for sock in open_ones:
+		sock.close()
