@@ -281,6 +281,31 @@ static void a_cut_that_is_denied_without_proof_costs_a_label_more(void **state)
 		"example.com. NS ns1.example.com.\nexample.com. NS ns2.example.com.\n");
 }
 
+/* Checks that a name which is not there costs, once the zone's keys are known. */
+static uint64_t checks_of_absent(struct world *w, const char *meanwhile)
+{
+	world_ask(w, "www.example.com.", TYPE_A);
+	const uint64_t before = w->counters.dnssec_checks;
+	w->meanwhile = meanwhile;
+	const struct world_result r = world_ask(w, "nosuch.example.com.", TYPE_A);
+	assert_null(w->meanwhile);
+	assert_int_equal(r.status, CACHE_SECURE);
+	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+	return w->counters.dnssec_checks - before;
+}
+
+/* Many names of a zone at the same time: SOA and NSEC, which come with each, are checked
+ * by the first. */
+static void what_another_proved_meanwhile_is_not_checked_again(void **state)
+{
+	void *alone;
+	begin(&alone);
+	const uint64_t checks = checks_of_absent(alone, NULL);
+	end(&alone);
+	assert_true(checks > 1);
+	assert_int_equal(checks_of_absent(*state, "nosuci.example.com."), checks);
+}
+
 /* Of two signatures the first, which is wrong, is for the very name. */
 static void what_a_wildcard_made_is_not_taken_as_proved_before(void **state)
 {
@@ -808,6 +833,7 @@ int main(void)
 		TEST(genuine_data_is_no_name_error),
 		TEST(a_bare_referral_does_not_deny_a_ds),
 		TEST(a_cut_that_is_denied_without_proof_costs_a_label_more),
+		TEST(what_another_proved_meanwhile_is_not_checked_again),
 		TEST(what_a_wildcard_made_is_not_taken_as_proved_before),
 		TEST(an_alias_into_an_unsigned_zone_is_no_unsigned_delegation),
 		TEST(unsigned_data_of_a_signed_zone_costs_little_however_deep),

@@ -631,6 +631,14 @@ static struct world_result result_of(
 	return r;
 }
 
+static void meanwhile(struct world *w)
+{
+	const char *name = w->meanwhile;
+	w->meanwhile = NULL;
+	if (name)
+		world_ask(w, name, TYPE_A);
+}
+
 static struct world_result run(
 	struct world *w, const char *name, const struct iter_query *how)
 {
@@ -662,6 +670,7 @@ static struct world_result run(
 			serve(w, it, &wish);
 		} else {
 			w->agains++;
+			meanwhile(w);
 			step(w, it, ITER_CONTINUE, false, &wish);
 		}
 	}

@@ -98,6 +98,8 @@ struct world {
 	struct anchor_set *anchors; /* NULL: nothing is validated */
 	unsigned checks_most;       /* signatures checked in one step, at most */
 	unsigned agains;
+	const char *meanwhile; /* A is asked for this name too, by another resolution,
+				  once the next one lets others have their turn */
 	int64_t late_us; /* when the answer of MANNER_LATE to the message sent last comes */
 };
 
