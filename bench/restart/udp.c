@@ -12,22 +12,27 @@
 #include "load.h"
 
 enum {
-	OUTSTANDING = 256, /* of one socket; ids beyond that are over PATIENCE_MS old */
+	OUTSTANDING =
+		256, /* of one of many sockets; ids beyond that are over PATIENCE_MS old */
+	FEW = 64,    /* sockets that may use all ids */
 	EVENTS = 256,
 	TURN = 64,
 	MESSAGE_MAX = 4096,
 	MEMINFO_DROPS = 8,
 };
 
+struct asked {
+	uint32_t record;
+	uint16_t id;
+	bool waits;
+};
+
 struct source {
 	int fd;
 	uint16_t next_id;
 	struct sockaddr_in own;
-	struct {
-		uint32_t record;
-		uint16_t id;
-		bool waits;
-	} asked[OUTSTANDING];
+	struct asked *asked; /* by id, as many as there is room for */
+	uint32_t room;
 };
 
 struct udp {
@@ -43,6 +48,10 @@ static void open_source(struct udp *u, uint32_t number, const struct sockaddr_in
 	struct source *s = &u->sources[number];
 	const int room = 1 << 20;
 	socklen_t len = sizeof(s->own);
+	s->room = u->count < FEW ? UINT16_MAX + 1 : OUTSTANDING;
+	s->asked = calloc(s->room, sizeof(*s->asked));
+	if (!s->asked)
+		load_die("memory");
 	s->own = (struct sockaddr_in){ .sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(0x7f010001 + number / 8) };
 	s->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -66,9 +75,7 @@ static void ask(struct udp *u)
 	const size_t len = load_write_query(
 		m, id, cold, cold ? u->cold_next++ : u->hot_next++ % u->hot);
 	const uint32_t record = account_open(cold, &s->own);
-	s->asked[id % OUTSTANDING].record = record;
-	s->asked[id % OUTSTANDING].id = id;
-	s->asked[id % OUTSTANDING].waits = true;
+	s->asked[id % s->room] = (struct asked){ record, id, true };
 	/* an ICMP error of an earlier datagram is reported here: it says nothing of this one */
 	for (int tries = 0; send(s->fd, m, len, 0) < 0; tries++)
 		if (errno != ECONNREFUSED || tries == 3) {
@@ -89,12 +96,11 @@ static void take(struct source *s)
 		if (n < DNS_HEADER)
 			continue;
 		const uint16_t id = (uint16_t)(m[0] << 8 | m[1]);
-		if (!s->asked[id % OUTSTANDING].waits ||
-			s->asked[id % OUTSTANDING].id != id)
+		struct asked *a = &s->asked[id % s->room];
+		if (!a->waits || a->id != id)
 			continue; /* answered twice: allowed, the first one counts */
-		s->asked[id % OUTSTANDING].waits = false;
-		account_close(
-			s->asked[id % OUTSTANDING].record, load_judge(m, (size_t)n));
+		a->waits = false;
+		account_close(a->record, load_judge(m, (size_t)n));
 	}
 }
 
