@@ -54,6 +54,7 @@ struct instance {
 	struct timer timer;  /* WAITING: start; replaced: SIGKILL */
 	struct keep keep;    /* what it left with us for its successor */
 	bool parked;         /* its sockets, while it stands still */
+	bool out;            /* steering passes its sockets by since a death */
 	int64_t stood_in_us; /* when another stood in for it last, or 0 */
 	bool restart;        /* asked for, not begun */
 	struct other other;

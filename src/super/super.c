@@ -215,6 +215,7 @@ void instance_became_ready(struct instance *i)
 {
 	struct super *s = i->super;
 	i->state = READY;
+	i->out = false;
 	s->any_ready = true;
 	if (s->plan->lead)
 		s->plan->lead(s->plan->ctx, (size_t)(i - s->instances), true);
@@ -353,7 +354,9 @@ static void died_running(struct instance *i, pid_t pid, int status)
 	struct super *s = i->super;
 	char words[CHILD_WORDS_MAX], when[64];
 	const double lived_s = (double)(now_us(s) - i->started_us) / 1e6;
-	const bool out = steer_out(s, pid);
+	/* who died before it came into its slot left it as the one before it did: passed by */
+	const bool out = steer_out(s, pid) || i->out;
+	i->out = out;
 	child_words(status, words);
 	if (is_hopeless(s, status)) {
 		say(s, "instance %s cannot start: %s: %s", i->name, words,
