@@ -2,7 +2,8 @@
 /* bench/cache.c - reads and writes a second of the shared cache, by 1..N processes at
  * once, beside LMDB where the build found it; and what a snapshot costs.
  *
- * usage: bench-cache [ENTRIES [SECONDS [PROCESSES [KIND]]]]   (200000, 1, 2, all)
+ * usage: bench-cache [ENTRIES [SECONDS [PROCESSES [KIND [small]]]]]   (200000, 1, 2, all;
+ *                    "" is all kinds, `small`: no huge pages)
  *        bench-cache snapshot [MB]                      (1024) */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,12 +23,21 @@
 #include "wire/name.h"
 #include "wire/writer.h"
 
-enum { VALUE = 100, NAME = 32, PROCESSES_MAX = 16, ROUND = 1000 };
+enum {
+	VALUE = 100,
+	NAME = 32,
+	PROCESSES_MAX = 16,
+	TURNS = 100,
+	ROUNDS = 5,
+	BATCH = 32
+};
 
 static char folder[] = "/dev/shm/shoal-bench-XXXXXX";
 static unsigned entries = 200000;
 static size_t size = 256u << 20;
-static uint64_t *done; /* operations of each process, shared */
+static bool huge = true; /* pages, where they can be had */
+struct result;
+static struct result *results;
 
 struct job {
 	struct cache *cache;
@@ -70,7 +80,7 @@ static struct cache_key key_of(unsigned i, uint8_t kind)
 	};
 }
 
-static bool read_one(struct job *j, const struct now *now)
+static unsigned read_one(struct job *j, const struct now *now)
 {
 	const struct cache_key key = key_of(pick(j, entries), CACHE_RRSET);
 	struct cache_meta meta;
@@ -83,20 +93,41 @@ static unsigned pick_hot(struct job *j)
 	return pick(j, 1000) * (entries / 1000);
 }
 
-static bool read_hot(struct job *j, const struct now *now)
+static unsigned read_hot(struct job *j, const struct now *now)
 {
 	const struct cache_key key = key_of(pick(j, entries) % 1000, CACHE_RRSET);
 	struct cache_meta meta;
 	return cache_get(j->cache, &key, now, &meta, j->value, sizeof(j->value)) >= 0;
 }
 
-static bool write_one(struct job *j, const struct now *now)
+/* As the worker does with a batch of datagrams. */
+static unsigned read_by(struct job *j, const struct now *now)
+{
+	struct cache_key key[BATCH];
+	uint8_t name[BATCH][NAME];
+	uint64_t ahead[BATCH];
+	struct cache_meta meta;
+	unsigned good = 0;
+	for (unsigned i = 0; i < BATCH; i++) {
+		key[i] = key_of(pick(j, entries), CACHE_RRSET);
+		key[i].name = memcpy(name[i], key[i].name, NAME);
+		ahead[i] = cache_ahead(j->cache, &key[i]);
+	}
+	for (unsigned i = 0; i < BATCH; i++)
+		cache_ahead_entry(j->cache, ahead[i]);
+	for (unsigned i = 0; i < BATCH; i++)
+		good += cache_get(j->cache, &key[i], now, &meta, j->value,
+				sizeof(j->value)) >= 0;
+	return good;
+}
+
+static unsigned write_one(struct job *j, const struct now *now)
 {
 	const struct cache_key key = key_of(pick(j, entries), CACHE_RRSET);
 	return cache_put(j->cache, &key, now, &j->meta, j->value, VALUE);
 }
 
-static bool mixed(struct job *j, const struct now *now)
+static unsigned mixed(struct job *j, const struct now *now)
 {
 	return pick(j, 10) ? read_one(j, now) : write_one(j, now);
 }
@@ -173,39 +204,38 @@ static bool lmdb_put(struct job *j, unsigned count)
 	return true;
 }
 
-static bool lmdb_read_one(struct job *j, const struct now *now)
+static unsigned lmdb_read_one(struct job *j, const struct now *now)
 {
 	(void)now;
 	return lmdb_get(j, pick(j, entries));
 }
 
-static bool lmdb_read_hot(struct job *j, const struct now *now)
+static unsigned lmdb_read_hot(struct job *j, const struct now *now)
 {
 	(void)now;
 	return lmdb_get(j, pick_hot(j));
 }
 
 /* Neighbours: a few pages of the tree. */
-static bool lmdb_read_near(struct job *j, const struct now *now)
+static unsigned lmdb_read_near(struct job *j, const struct now *now)
 {
 	(void)now;
 	return lmdb_get(j, pick(j, 1000));
 }
 
-static bool lmdb_write_one(struct job *j, const struct now *now)
+static unsigned lmdb_write_one(struct job *j, const struct now *now)
 {
 	(void)now;
 	return lmdb_put(j, 1);
 }
 
-static bool lmdb_write_many(struct job *j, const struct now *now)
+static unsigned lmdb_write_many(struct job *j, const struct now *now)
 {
 	(void)now;
-	static unsigned count;
-	return ++count % TURN ? true : lmdb_put(j, TURN);
+	return lmdb_put(j, TURN) ? TURN : 0;
 }
 
-static bool lmdb_mixed(struct job *j, const struct now *now)
+static unsigned lmdb_mixed(struct job *j, const struct now *now)
 {
 	return pick(j, 10) ? lmdb_read_one(j, now) : lmdb_write_one(j, now);
 }
@@ -230,7 +260,7 @@ static void lmdb_fill(void)
 }
 #endif
 
-static bool answer_one(struct job *j, const struct now *now)
+static unsigned answer_one(struct job *j, const struct now *now)
 {
 	const struct cache_key key = key_of(pick(j, 10000), CACHE_ANSWER);
 	struct cache_meta meta;
@@ -239,7 +269,7 @@ static bool answer_one(struct job *j, const struct now *now)
 		       &meta, &too_long) > 0;
 }
 
-static bool signed_one(struct job *j, const struct now *now)
+static unsigned signed_one(struct job *j, const struct now *now)
 {
 	struct cache_key key = key_of(pick(j, 10000), CACHE_ANSWER);
 	struct cache_meta meta;
@@ -250,24 +280,57 @@ static bool signed_one(struct job *j, const struct now *now)
 		       &meta, &too_long) > 0;
 }
 
+enum {
+	READ_ALL,
+	READ_BY,
+	READ_HOT,
+	ANSWERS,
+	SIGNED,
+	WRITE,
+	MIXED,
+	LMDB_ALL,
+	LMDB_HOT,
+	LMDB_NEAR,
+	LMDB_WRITE,
+	LMDB_BY,
+	LMDB_MIXED,
+};
+
+#ifndef HAVE_LMDB
+enum { TURN = 100, RIVALS = 0 };
+#else
+enum { RIVALS = 1 };
+#endif
+
+#define RIVAL(kind) (RIVALS ? (int)(kind) : -1)
+
 static const struct {
 	const char *name;
-	bool (*run)(struct job *j, const struct now *now);
+	unsigned (*run)(struct job *j, const struct now *now); /* how many were good */
+	unsigned operations;                                   /* in each call */
+	unsigned writes;
+	int rival; /* another kind, or -1 */
 } kinds[] = {
-	{ "read, all names", read_one },
-	{ "read, 1,000 names", read_hot },
-	{ "finished answers", answer_one },
-	{ "finished, signed", signed_one },
-	{ "write", write_one },
-	{ "9 reads, 1 write", mixed },
+	[READ_ALL] = { "read, all names", read_one, 1, 0, RIVAL(LMDB_ALL) },
+	[READ_BY] = { "read, all, by 32", read_by, BATCH, 0, RIVAL(LMDB_ALL) },
+	[READ_HOT] = { "read, 1,000 names", read_hot, 1, 0, RIVAL(LMDB_HOT) },
+	[ANSWERS] = { "finished answers", answer_one, 1, 0, -1 },
+	[SIGNED] = { "finished, signed", signed_one, 1, 0, -1 },
+	[WRITE] = { "write", write_one, 1, 1, RIVAL(LMDB_WRITE) },
+	[MIXED] = { "9 reads, 1 write", mixed, 1, 1, RIVAL(LMDB_MIXED) },
 #ifdef HAVE_LMDB
-	{ "LMDB read, all", lmdb_read_one },
-	{ "LMDB read, 1,000", lmdb_read_hot },
-	{ "LMDB, neighbours", lmdb_read_near },
-	{ "LMDB write", lmdb_write_one },
-	{ "LMDB write, by 100", lmdb_write_many },
-	{ "LMDB 9 and 1", lmdb_mixed },
+	[LMDB_ALL] = { "LMDB read, all", lmdb_read_one, 1, 0, -1 },
+	[LMDB_HOT] = { "LMDB read, 1,000", lmdb_read_hot, 1, 0, -1 },
+	[LMDB_NEAR] = { "LMDB, neighbours", lmdb_read_near, 1, 0, -1 },
+	[LMDB_WRITE] = { "LMDB write", lmdb_write_one, 1, 1, -1 },
+	[LMDB_BY] = { "LMDB write, by 100", lmdb_write_many, TURN, 1, -1 },
+	[LMDB_MIXED] = { "LMDB 9 and 1", lmdb_mixed, 1, 1, -1 },
 #endif
+};
+
+enum {
+	KINDS = sizeof(kinds) / sizeof(*kinds),
+	RESULTS = KINDS * ROUNDS * PROCESSES_MAX
 };
 
 static struct job *job_open(uint64_t seed)
@@ -343,6 +406,10 @@ static void fill(void)
 	printf("%u names of %d bytes: %.1f MB in logs, %.0f bytes an entry\n", entries,
 		VALUE, (double)stats.bytes_used / 1e6,
 		(double)stats.bytes_used / (double)stats.entries);
+	if (huge) {
+		cache_tick(j->cache, &now); /* a child reserves the blocks */
+		wait(NULL);
+	}
 	cache_close(j->cache);
 	free(j);
 }
@@ -357,44 +424,152 @@ static bool look(void *ctx, const struct cache_key *key, const struct cache_meta
 	return len < CACHE_VALUE_MAX;
 }
 
-static void child(unsigned number, unsigned kind, double seconds)
+/* What one process did of one kind in one round, shared. */
+struct result {
+	double per_s, good, cpu_ns;
+};
+
+static struct result *result_of(unsigned kind, unsigned round, unsigned process)
 {
-	struct job *j = job_open(number * UINT64_C(7919) + 17);
+	return &results[(kind * ROUNDS + round) * PROCESSES_MAX + process];
+}
+
+static void run_kind(struct job *j, unsigned kind, double seconds, struct result *out)
+{
 	struct now now = clock_read();
-	/* touch all pages first: their faults are the mapping's cost, once */
-	cache_walk(j->cache, &now, look, NULL);
-	const int64_t start = clock_read().mono_us;
+	const int64_t start = now.mono_us;
 	const clock_t cpu = clock();
 	uint64_t count = 0, good = 0;
 	do {
 		now = clock_read();
-		for (unsigned i = 0; i < ROUND; i++)
+		for (unsigned i = 0; i < TURNS; i++)
 			good += kinds[kind].run(j, &now);
-		count += ROUND;
+		count += TURNS;
 	} while ((double)(now.mono_us - start) < seconds * 1e6);
-	done[3 * number] =
-		(uint64_t)((double)count * 1e6 / (double)(now.mono_us - start));
-	done[3 * number + 1] = good * 1000 / count;
-	done[3 * number + 2] = (uint64_t)((double)(clock() - cpu) * 1e9 /
-					  CLOCKS_PER_SEC / (double)count);
+	now = clock_read();
+	const double operations = (double)count * kinds[kind].operations;
+	*out = (struct result){
+		.per_s = operations * 1e6 / (double)(now.mono_us - start),
+		.good = (double)good * 100 / operations,
+		.cpu_ns = (double)(clock() - cpu) * 1e9 / CLOCKS_PER_SEC / operations,
+	};
+}
+
+/* Does what it is told: kind and round. */
+static void child(unsigned number, int from, int to, double seconds)
+{
+	unsigned order[2];
+	struct job *j = job_open(number * UINT64_C(7919) + 17);
+	const struct now now = clock_read();
+	/* touch all pages first: their faults are the mapping's cost, once */
+	cache_walk(j->cache, &now, look, NULL);
+	while (read(from, order, sizeof(order)) == sizeof(order)) {
+		run_kind(j, order[0], seconds, result_of(order[0], order[1], number));
+		if (write(to, "", 1) != 1)
+			break;
+	}
 	_exit(0);
 }
 
-static void measure(unsigned kind, unsigned processes, double seconds)
+static int by_size(const void *a, const void *b)
 {
-	for (unsigned i = 0; i < processes; i++)
-		if (fork() == 0)
-			child(i, kind, seconds);
+	const double *x = a, *y = b;
+	return (*x > *y) - (*x < *y);
+}
+
+static double median(double of[ROUNDS])
+{
+	double sorted[ROUNDS];
+	memcpy(sorted, of, sizeof(sorted));
+	qsort(sorted, ROUNDS, sizeof(*sorted), by_size);
+	return sorted[ROUNDS / 2];
+}
+
+/* Medians of the rounds; `rival`: of what the same round gave there, since the machine's load
+ * moves in between. */
+static void print_kind(unsigned kind, unsigned processes)
+{
+	double rate[ROUNDS], cpu[ROUNDS], times[ROUNDS], times_cpu[ROUNDS], good = 0;
+	const int rival = kinds[kind].rival;
+	for (unsigned r = 0; r < ROUNDS; r++) {
+		struct result mine = { 0 }, theirs = { 0 };
+		for (unsigned p = 0; p < processes; p++) {
+			const struct result *m = result_of(kind, r, p),
+					    *t = result_of(
+						    rival < 0 ? kind : (unsigned)rival,
+						    r, p);
+			mine.per_s += m->per_s;
+			mine.cpu_ns += m->cpu_ns / processes;
+			good += m->good / processes / ROUNDS;
+			theirs.per_s += t->per_s;
+			theirs.cpu_ns += t->cpu_ns / processes;
+		}
+		rate[r] = mine.per_s / 1e6;
+		cpu[r] = mine.cpu_ns;
+		times[r] = mine.per_s / theirs.per_s;
+		times_cpu[r] = theirs.cpu_ns / mine.cpu_ns;
+	}
+	printf("%-20s %9u %10.2f %8.0f %7.1f", kinds[kind].name, processes,
+		median(rate), median(cpu), good);
+	if (rival >= 0)
+		printf("   x%-6.2f x%-6.2f %s", median(times), median(times_cpu),
+			kinds[rival].name);
+	printf("\n");
+	fflush(stdout);
+}
+
+static bool wanted(unsigned kind, const char *only)
+{
+	return !only || strstr(only, kinds[kind].name) ||
+	       strncmp(kinds[kind].name, only, strlen(only)) == 0;
+}
+
+static void order_all(unsigned processes, int to[], int from, unsigned kind, unsigned r)
+{
+	const unsigned order[2] = { kind, r };
+	char done[PROCESSES_MAX];
+	for (unsigned p = 0; p < processes; p++)
+		if (write(to[p], order, sizeof(order)) != sizeof(order))
+			exit(1);
+	for (unsigned p = 0; p < processes; p++)
+		if (read(from, done, 1) != 1)
+			exit(1);
+}
+
+/* All kinds in turns, so that each meets the same machine. Writes come after all reads: what
+ * a full log loses is not to be missed there. */
+static void measure(unsigned processes, double seconds, const char *only)
+{
+	int to[PROCESSES_MAX], back[2];
+	memset(results, 0, sizeof(struct result) * RESULTS);
+	if (pipe(back) < 0)
+		exit(1);
+	for (unsigned p = 0; p < processes; p++) {
+		int order[2];
+		if (pipe(order) < 0)
+			exit(1);
+		to[p] = order[1];
+		if (fork() == 0) {
+			for (unsigned i = 0; i <= p; i++)
+				close(to[i]);
+			child(p, order[0], back[1], seconds / ROUNDS);
+		}
+		close(order[0]);
+	}
+	for (unsigned writes = 0; writes < 2; writes++)
+		for (unsigned r = 0; r < ROUNDS; r++)
+			for (unsigned k = 0; k < KINDS; k++)
+				if (kinds[k].writes == writes && wanted(k, only))
+					order_all(processes, to, back[0], k, r);
+	for (unsigned p = 0; p < processes; p++)
+		close(to[p]);
+	close(back[0]);
+	close(back[1]);
 	while (wait(NULL) > 0)
 		;
-	double sum = 0, good = 0, cpu_ns = 0;
-	for (unsigned i = 0; i < processes; i++) {
-		sum += (double)done[3 * i];
-		good += (double)done[3 * i + 1] / 10 / processes;
-		cpu_ns += (double)done[3 * i + 2] / processes;
-	}
-	printf("%-20s %10u %10.2f %8.0f %8.1f\n", kinds[kind].name, processes,
-		sum / 1e6, cpu_ns, good);
+	for (unsigned k = 0; k < KINDS; k++)
+		if (wanted(k, only))
+			print_kind(k, processes);
 }
 
 /* --- snapshot ---------------------------------------------------- */
@@ -469,9 +644,9 @@ static void measure_snapshot(void)
 
 static bool make_results(void)
 {
-	done = mmap(
-		NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	return done != MAP_FAILED;
+	results = mmap(NULL, sizeof(struct result) * RESULTS, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return results != MAP_FAILED;
 }
 
 static int tidy(void)
@@ -497,11 +672,13 @@ int main(int argc, char **argv)
 		return snapshot_main(argc > 2 ? (size_t)atoi(argv[2]) : 1024);
 	const double seconds = argc > 2 ? atof(argv[2]) : 1;
 	unsigned most = argc > 3 ? (unsigned)atoi(argv[3]) : 2;
+	huge = argc < 6;
 	if (argc > 1)
 		entries = (unsigned)atoi(argv[1]);
 	if (entries < 10000 || most < 1 || most > PROCESSES_MAX || !mkdtemp(folder)) {
 		fprintf(stderr,
-			"usage: %s [ENTRIES >= 10000 [SECONDS [PROCESSES [KIND]]]]\n",
+			"usage: %s [ENTRIES >= 10000 [SECONDS [PROCESSES [KIND "
+			"[small]]]]]\n",
 			argv[0]);
 		return 2;
 	}
@@ -513,16 +690,10 @@ int main(int argc, char **argv)
 #ifdef HAVE_LMDB
 	lmdb_fill();
 #endif
-	printf("%-20s %10s %10s %8s %8s\n", "", "processes", "million/s", "CPU ns",
-		"% done");
+	printf("%-20s %9s %10s %8s %7s   %-7s %-7s\n", "", "processes", "million/s",
+		"CPU ns", "% done", "rate", "CPU");
 	fflush(stdout);
-	for (unsigned kind = 0; kind < sizeof(kinds) / sizeof(*kinds); kind++)
-		for (unsigned p = 1; p <= most; p *= 2) {
-			if (argc > 4 && strncmp(kinds[kind].name, argv[4],
-						strlen(argv[4])) != 0)
-				continue;
-			measure(kind, p, seconds);
-			fflush(stdout);
-		}
+	for (unsigned p = 1; p <= most; p *= 2)
+		measure(p, seconds, argc > 4 && argv[4][0] ? argv[4] : NULL);
 	return tidy();
 }

@@ -89,6 +89,21 @@ int cache_get(struct cache *c, const struct cache_key *key, const struct now *no
 	return e ? hand_out(e, meta, buf, cap) : -1;
 }
 
+uint64_t cache_ahead(const struct cache *c, const struct cache_key *key)
+{
+	struct lookup l;
+	lookup_init(&l, c, key);
+	stay_prefetch(c, l.hash);
+	return l.hash;
+}
+
+void cache_ahead_entry(const struct cache *c, uint64_t ahead)
+{
+	struct shared_found found[SHARED_WAYS / 2];
+	if (shared_find_home(&c->shared, ahead, found))
+		shared_prefetch_entry(&c->shared, found[0].ref);
+}
+
 int cache_peek(struct cache *c, const struct cache_key *key, const struct now *now,
 	struct cache_meta *meta, uint8_t *buf, size_t cap, bool stale)
 {

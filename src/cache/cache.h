@@ -115,6 +115,11 @@ int cache_get(struct cache *c, const struct cache_key *key, const struct now *no
 /* Only look: expired entries too when `stale` (serve-stale, cache show). */
 int cache_peek(struct cache *c, const struct cache_key *key, const struct now *now,
 	struct cache_meta *meta, uint8_t *buf, size_t cap, bool stale);
+/* Of several that are about to be looked up, for each: fetch where the index tells of it into
+ * the processor's cache; then, for each, what it names. So they wait for memory together. What
+ * the first gives is the second's. */
+uint64_t cache_ahead(const struct cache *c, const struct cache_key *key);
+void cache_ahead_entry(const struct cache *c, uint64_t ahead);
 /* False if not stored: too large, a live entry of higher rank or better status stands
  * there, or its generation was cleared meanwhile. Never waits. */
 bool cache_put(struct cache *c, const struct cache_key *key, const struct now *now,

@@ -22,6 +22,20 @@ static void what_is_put_is_got_whatever_the_case(void **state)
 	assert_int_equal(h->counters.cache_writes, 2);
 }
 
+static void looking_ahead_changes_nothing(void **state)
+{
+	struct help *h = *state;
+	const struct cache_key there = help_key("a.test", 1),
+			       none = help_key("b.test", 1);
+	assert_true(help_put(h, "a.test", 1, "first"));
+	const struct counters before = h->counters;
+	cache_ahead_entry(h->cache, cache_ahead(h->cache, &there));
+	cache_ahead_entry(h->cache, cache_ahead(h->cache, &none));
+	assert_memory_equal(&h->counters, &before, sizeof(before));
+	assert_string_equal(help_get(h, "A.test", 1), "first");
+	assert_null(help_get(h, "b.test", 1));
+}
+
 static void every_part_of_the_key_tells_apart(void **state)
 {
 	struct help *h = *state;
@@ -540,6 +554,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, help_setup, help_teardown)
 	const struct CMUnitTest tests[] = {
 		T(what_is_put_is_got_whatever_the_case),
+		T(looking_ahead_changes_nothing),
 		T(every_part_of_the_key_tells_apart),
 		T(meta_and_deps_come_back),
 		T(values_of_every_size_up_to_the_limit),

@@ -508,6 +508,8 @@ void shared_prefetch_entry(const struct shared *s, uint64_t ref)
 		log->base + place(log, tail / ENTRY_UNIT * ENTRY_UNIT - bytes);
 	__builtin_prefetch(at);
 	__builtin_prefetch(at + 64);
+	__builtin_prefetch(at + 128);
+	__builtin_prefetch(at + 176);
 }
 
 /* --- index and logs: writing ------------------------------------------------------ */

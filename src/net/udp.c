@@ -26,6 +26,7 @@
 enum {
 	BATCH = 32,             /* datagrams a system call */
 	BATCHES_A_WAKEUP = 4,   /* then upstream answers have their turn */
+	LOOK_AHEAD_MIN = 4,     /* fewer have little to wait for together */
 	BATCHES_A_DRAIN = 2048, /* a queue that never ends is not drained for ever */
 	REPLY_CAP = 4096,
 	CONTROL_CAP = 64,
@@ -75,6 +76,8 @@ struct udp_server {
 	struct watch watch;
 	struct defer defer;
 	udp_query_fn *fn;
+	udp_ahead_fn *ahead; /* NULL: nobody wants it */
+	udp_next_fn *next;
 	void *ctx;
 
 	struct addr bound;
@@ -429,6 +432,22 @@ static int udp_receive(struct udp_server *s)
 	return n >= 0 ? n : errno == EAGAIN ? 0 : -errno;
 }
 
+static void udp_look_ahead(struct udp_server *s, unsigned count)
+{
+	uint64_t ahead[BATCH];
+	if (!s->ahead || count < LOOK_AHEAD_MIN)
+		return;
+	for (unsigned i = 0; i < count; i++) {
+		struct shard_datagram d;
+		udp_read(s, i, &d);
+		ahead[i] = s->ahead(s->ctx, d.data,
+			d.len < LIMIT_CLIENT_UDP ? d.len : LIMIT_CLIENT_UDP);
+	}
+	for (unsigned i = 0; i < count; i++)
+		if (ahead[i])
+			s->next(s->ctx, ahead[i]);
+}
+
 /* Returns how many came. */
 static unsigned udp_batch(struct udp_server *s)
 {
@@ -446,6 +465,7 @@ static unsigned udp_batch(struct udp_server *s)
 		return 0;
 	s->received += (unsigned)n;
 	s->busy = true;
+	udp_look_ahead(s, (unsigned)n);
 	for (unsigned i = 0; i < (unsigned)n; i++) {
 		struct shard_datagram d;
 		udp_read(s, i, &d);
@@ -636,6 +656,12 @@ void udp_server_free(struct udp_server *s)
 	loop_unwatch(s->loop, &s->watch);
 	fd_close(&s->fd);
 	free(s);
+}
+
+void udp_server_look_ahead(struct udp_server *s, udp_ahead_fn *ahead, udp_next_fn *next)
+{
+	s->ahead = ahead;
+	s->next = next;
 }
 
 void udp_server_use_ring(struct udp_server *s, struct shard_ring *ring)

@@ -42,6 +42,12 @@ typedef void udp_query_fn(void *ctx, struct udp_server *s, struct udp_datagram *
 
 /* `fd` is bound, non-blocking, and owned from here on. NULL with errno (fd stays the caller's). */
 struct udp_server *udp_server_new(struct loop *l, int fd, udp_query_fn *fn, void *ctx);
+/* Of a larger batch, before the callback for its first: `ahead` for each, then `next` for each with
+ * what that gave, unless 0. So what they will read can be on its way for all of them at once. */
+typedef uint64_t udp_ahead_fn(void *ctx, const uint8_t *data, size_t len);
+typedef void udp_next_fn(void *ctx, uint64_t ahead);
+void udp_server_look_ahead(
+	struct udp_server *s, udp_ahead_fn *ahead, udp_next_fn *next);
 /* Receive into this ring (the caller's, given before the first turn of the loop, closed after the server is freed): no query is
  * lost when the process dies. */
 void udp_server_use_ring(struct udp_server *s, struct shard_ring *ring);

@@ -189,6 +189,47 @@ static void a_flood_is_read_in_bounded_batches(void **state)
 	world_end(&w);
 }
 
+static unsigned ahead_count, next_count, first_answered_at;
+
+static uint64_t count_ahead(void *ctx, const uint8_t *data, size_t len)
+{
+	const struct world *w = ctx;
+	assert_int_equal(w->queries, 0); /* before the first callback */
+	assert_int_equal(len, 1);
+	ahead_count++;
+	return data[0]; /* 0 wants no more */
+}
+
+static void count_next(void *ctx, uint64_t ahead)
+{
+	const struct world *w = ctx;
+	assert_int_equal(w->queries, 0);
+	assert_int_equal(ahead_count, first_answered_at);
+	next_count += (unsigned)ahead;
+}
+
+static void larger_batches_are_looked_at_first(void **state)
+{
+	(void)state;
+	struct world w;
+	world_make(&w, "127.0.0.1");
+	udp_server_look_ahead(w.server, count_ahead, count_next);
+	const int fd = client_to("127.0.0.1", w.port);
+	for (unsigned count = 3; count <= 5; count++) {
+		w.queries = 0;
+		ahead_count = next_count = 0;
+		first_answered_at = count;
+		for (uint8_t i = 0; i < count; i++)
+			assert_int_equal(send(fd, &i, 1, 0), 1);
+		udp_server_drain(w.server);
+		assert_int_equal(w.queries, count);
+		assert_int_equal(ahead_count, count < 4 ? 0 : count);
+		assert_int_equal(next_count, count < 4 ? 0 : count * (count - 1) / 2);
+	}
+	close(fd);
+	world_end(&w);
+}
+
 static void a_datagram_over_the_limit_is_marked_as_cut(void **state)
 {
 	(void)state;
@@ -556,6 +597,7 @@ int main(void)
 		cmocka_unit_test(an_answer_leaves_from_the_address_that_was_asked),
 		cmocka_unit_test(ipv6_wildcard_and_single_addresses_answer_too),
 		cmocka_unit_test(a_flood_is_read_in_bounded_batches),
+		cmocka_unit_test(larger_batches_are_looked_at_first),
 		cmocka_unit_test(a_datagram_over_the_limit_is_marked_as_cut),
 		cmocka_unit_test(
 			answers_that_can_not_leave_are_counted_and_the_rest_goes_on),

@@ -20,7 +20,13 @@ enum {
 	SHM_TRIES = 4, /* others make and remove the same file meanwhile */
 	LAZY_FIRST = 4 * 1024 * 1024,
 	RESERVE_STEP = 32 * 1024 * 1024, /* what a full disk gives back at once */
+	HUGE_PAGE = 2 * 1024 * 1024,
+	HUGE_TRIES = 3, /* a page of it is in use at this very moment */
 };
+
+#ifndef MADV_COLLAPSE /* Linux 6.1, glibc 2.37 */
+#define MADV_COLLAPSE 25
+#endif
 
 static_assert(sizeof(struct shm_head) == 32, "every layout begins with this");
 
@@ -32,9 +38,32 @@ static void say(char reason[static 256], const char *what, int err)
 		snprintf(reason, 256, "%s", what);
 }
 
+/* Where a huge page may begin: the kernel maps those of a file only so. */
+static void *map_aligned(int fd, size_t size, int prot)
+{
+	uint8_t *room = mmap(NULL, size + HUGE_PAGE, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (room == MAP_FAILED)
+		return MAP_FAILED;
+	const size_t before = -(uintptr_t)room % HUGE_PAGE;
+	void *base = mmap(room + before, size, prot, MAP_SHARED | MAP_FIXED, fd, 0);
+	if (base == MAP_FAILED) {
+		munmap(room, size + HUGE_PAGE);
+		return MAP_FAILED;
+	}
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE),
+		     end = (before + size + page - 1) / page * page;
+	if (before)
+		munmap(room, before);
+	if (end < size + HUGE_PAGE)
+		munmap(room + end, size + HUGE_PAGE - end);
+	return base;
+}
+
 static bool map(struct shm *out, int fd, size_t size, int prot)
 {
-	void *base = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
+	void *base = size < HUGE_PAGE ? mmap(NULL, size, prot, MAP_SHARED, fd, 0)
+				      : map_aligned(fd, size, prot);
 	if (base == MAP_FAILED)
 		return false;
 	struct stat st;
@@ -360,14 +389,31 @@ int shm_open_readonly(
 	return err;
 }
 
+/* Huge pages for what is reserved, whatever the mount and the system's settings say of those
+ * that come by themselves: half of a random read is the translation of its address. False:
+ * there are none to be had. */
+static bool make_huge(const struct shm *s, size_t from, size_t to)
+{
+	for (size_t at = from; at + HUGE_PAGE <= to; at += HUGE_PAGE)
+		for (unsigned i = 0; madvise((uint8_t *)s->base + at, HUGE_PAGE,
+					     MADV_COLLAPSE) < 0 &&
+				     i < HUGE_TRIES;
+			i++)
+			if (errno != EAGAIN && errno != EBUSY)
+				return false;
+	return true;
+}
+
 int shm_reserve(const struct shm *s)
 {
+	bool huge = true;
 	for (size_t at = 0; at < s->size; at += RESERVE_STEP) {
-		const size_t left = s->size - at;
-		const int err = posix_fallocate(s->fd, (off_t)at,
-			(off_t)(left < RESERVE_STEP ? left : RESERVE_STEP));
+		const size_t left = s->size - at,
+			     step = left < RESERVE_STEP ? left : RESERVE_STEP;
+		const int err = posix_fallocate(s->fd, (off_t)at, (off_t)step);
 		if (err)
 			return -err;
+		huge = huge && make_huge(s, at, at + step);
 	}
 	return 0;
 }

@@ -199,6 +199,49 @@ static void racing_makers_agree(void **state)
 	}
 }
 
+/* Huge pages take the place of small ones under those who read and write them: here in two
+ * mappings, where memory is a file (elsewhere only the blocks are reserved). */
+static void what_is_being_written_stays_while_its_pages_grow(void **state)
+{
+	(void)state;
+	enum { SIZE = 6 << 20, WORDS = 64, STEP = SIZE / WORDS, TIMES = 2000 };
+	char in_memory[] = "/dev/shm/shoal-test-XXXXXX";
+	const int fd = mkstemp(in_memory);
+	struct shm a, b;
+	struct shm_want w = want(SIZE);
+	w.lazy = true;
+	if (fd >= 0) {
+		close(fd);
+		unlink(in_memory);
+		w.path = in_memory;
+	}
+	assert_int_equal(shm_open_file(&a, &w, reason), SHM_CREATED);
+	assert_int_equal(shm_open_file(&b, &w, reason), SHM_OPENED);
+	assert_int_equal((uintptr_t)a.base % (2 << 20), 0);
+	uint8_t *mine = a.base, *theirs = b.base;
+	const pid_t writer = fork();
+	if (writer == 0) {
+		for (unsigned n = 0; n < TIMES; n++)
+			for (unsigned i = 1; i < WORDS; i++)
+				__atomic_fetch_add(
+					(uint64_t *)(void *)(theirs + i * STEP), 1,
+					__ATOMIC_RELAXED);
+		_exit(0);
+	}
+	assert_int_equal(shm_reserve(&a), 0);
+	assert_int_equal(shm_reserve(&b), 0); /* again does no harm */
+	assert_true(shm_reserved(&a));
+	assert_int_equal(waitpid(writer, NULL, 0), writer);
+	for (unsigned i = 1; i < WORDS; i++) {
+		assert_int_equal(*(uint64_t *)(void *)(mine + i * STEP), TIMES);
+		assert_int_equal(*(uint64_t *)(void *)(theirs + i * STEP), TIMES);
+		assert_int_equal(mine[i * STEP + 8], 0);
+	}
+	shm_close(&a);
+	shm_close(&b);
+	unlink(w.path);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -210,6 +253,7 @@ int main(void)
 		T(another_sigbus_still_kills),
 		T(no_folder_means_private_memory),
 		T(racing_makers_agree),
+		T(what_is_being_written_stays_while_its_pages_grow),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,3 +14,7 @@ struct cache_key fast_key(const struct query *q, enum cache_kind kind, uint64_t 
  * has so many seconds left; else 0. */
 size_t fast_answer(struct worker *w, const struct query *q, enum transport via,
 	uint64_t domain, uint8_t *out, size_t cap, uint32_t *due_s);
+
+/* Of a batch: what it asks for will be looked up; 0: nothing. Then, with what it gave. */
+uint64_t fast_ahead(struct worker *w, const uint8_t *pkt, size_t len);
+void fast_ahead_next(struct worker *w, uint64_t ahead);

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "shard.h"
+#include "worker/fast.h"
 #include "worker/kept.h"
 #include "worker/poison.h"
 #include "worker/proxied.h"
@@ -81,6 +82,18 @@ static enum stream_trust stream_trusts(void *ctx, const struct addr *peer)
 	if (!l->w->conf->proxy_allow_count)
 		return STREAM_UNASKED;
 	return proxied_allows(l->w, peer) ? STREAM_BELIEVE : STREAM_REFUSE;
+}
+
+static uint64_t udp_ahead(void *ctx, const uint8_t *data, size_t len)
+{
+	const struct listener *l = ctx;
+	return fast_ahead(l->w, data, len);
+}
+
+static void udp_next(void *ctx, uint64_t ahead)
+{
+	const struct listener *l = ctx;
+	fast_ahead_next(l->w, ahead);
 }
 
 static void stream_query(void *ctx, struct stream_server *s, struct stream_id id,
@@ -246,6 +259,8 @@ static struct stream_conf stream_conf_of(struct worker *w, const struct conf_lis
 static bool serve_udp(struct listener *l, int fd)
 {
 	l->udp = udp_server_new(l->w->loop, fd, udp_query, l);
+	if (l->udp)
+		udp_server_look_ahead(l->udp, udp_ahead, udp_next);
 	if (l->udp && l->ring) {
 		udp_server_use_ring(l->udp, l->ring);
 		if (getenv("SHOAL_STANDS_IN"))
