@@ -81,7 +81,7 @@ class Authority:
 		self.process.wait()
 
 
-def measure(lab, helpers, folder, names, size, rate, passes, instances):
+def measure(lab, helpers, folder, names, size, rate, passes, instances, outstanding=2000):
 	"""Of each pass: hits, counts, bytes; used by the bench and, shortened, by a test."""
 	zone_folder = os.path.join(folder, 'zone')
 	os.makedirs(zone_folder)
@@ -99,7 +99,7 @@ def measure(lab, helpers, folder, names, size, rate, passes, instances):
 				random.sample([host(i) for i in range(names)], names))
 			before = {name: total(name) for name in
 				('upstream_queries', 'answers_ad', 'answers_fast')}
-			run = flood.finish(flood.dnsperf(shoal, path, rate, options=['-D']))
+			run = flood.finish(flood.dnsperf(shoal, path, rate, options=['-D', '-q', str(outstanding)]))
 			stats = json.loads(shoal.tool('cache', 'stats', '--json').stdout)
 			rows.append({'asked': run['completed'], 'lost': run['lost'], 'rcodes': run['rcodes'],
 				'bytes': stats['bytes_used'], 'entries': stats['entries'],

@@ -192,6 +192,7 @@
 	X(cache_damaged, COUNTER, "Cache entries dropped as damaged")                  \
 	X(cache_cleared, COUNTER, "Cache entries refused as cleared")                  \
 	X(cache_reopened, COUNTER, "Cache files opened anew")                          \
+	X(snapshots_voided, COUNTER, "Snapshots that too many clears made useless")    \
 	X(aggressive_nxdomain, COUNTER, "NXDOMAIN proved by denials of other names")   \
 	X(aggressive_nodata, COUNTER, "NODATA proved by denials of other names")       \
 	X(aggressive_wildcard, COUNTER, "Answers made of a wildcard that was known")   \

@@ -344,6 +344,15 @@ static bool note_clear(struct cache *c, const struct clear *what, uint64_t gener
 		.name = what->name,
 	};
 	int err = snapshot_note_clear(c->folder, &done, c->unsynced);
+	if (err > 0 && what->name) {
+		counter_up(c->counters, snapshots_voided);
+		log_notice(CACHE,
+			"more was cleared since the last snapshot than is listed beside"
+			" it: until the next one nothing of it would come back after a"
+			" restart of the host");
+	}
+	if (err > 0)
+		err = 0;
 	if (!err && c->existing && c->unsynced[0]) /* nobody waits for us */
 		err = cleared_sync(c->unsynced);
 	if (err)

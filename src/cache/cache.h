@@ -144,6 +144,9 @@ void cache_host_key(const struct cache *c, unsigned which, struct hash_key *out)
  * (0). False: forgotten, but it could not be noted beside the snapshot on disk (logged). */
 bool cache_clear(struct cache *c, const uint8_t *name, bool subtree, uint16_t type);
 bool cache_clear_all(struct cache *c);
+/* Before clears are acknowledged: waits until they are on the snapshot's disk, for 100 ms at
+ * most. False: it takes longer, and goes on in a child. True at once where there was none. */
+bool cache_settle_clears(struct cache *c);
 
 /* Once a second from the loop: notices a removed, replaced, resized or cut segment and
  * maps anew. */

@@ -19,7 +19,7 @@
 enum {
 	FLAG_SUBTREE = 1,
 	FLAG_ALL = 2,
-	LOCK_TRIES = 50, /* it is held for less than a millisecond */
+	LOCK_TRIES = 500, /* it is held for less than a millisecond of CPU */
 	LOCK_PAUSE_US = 1000,
 	PATH = 300,
 };
@@ -158,6 +158,8 @@ int cleared_append(const char *folder, const struct cleared *what)
 		const struct cleared all = { .all = true };
 		r = record_of(&all);
 		err = replace(folder, &r, sizeof(r));
+		if (!err)
+			err = 1;
 	}
 	fd_close(&fd);
 	return err;

@@ -22,7 +22,7 @@ struct cleared {
 	const uint8_t *name; /* lower case */
 };
 
-/* 0 or -errno. In the page cache when it returns: the death of any process leaves it; for
+/* 0, 1 when the list was full and says "everything" now, or -errno. In the page cache when it returns: the death of any process leaves it; for
  * the host's, call cleared_sync. */
 int cleared_append(const char *folder, const struct cleared *what);
 int cleared_sync(const char *folder);

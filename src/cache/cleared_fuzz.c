@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const int err = cleared_read(folder, look, &count);
 	assert(!err || !count);
 	const struct cleared what = { .lineage = 1, .name = (const uint8_t *)"\1a" };
-	assert(cleared_append(folder, &what) == 0);
+	assert(cleared_append(folder, &what) >= 0);
 	struct cleared_mark mark;
 	assert(cleared_mark(folder, &mark) == 0 && mark.count);
 	assert(cleared_drop(folder, &mark) == 0);

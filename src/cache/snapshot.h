@@ -32,7 +32,12 @@ void snapshot_close(struct snapshot *s);
 /* Once a second: begins what is due, in a child (filling a segment that was just made,
  * then a snapshot when it is time), and says how it ended. */
 void snapshot_tick(struct snapshot *s, const struct now *now);
-/* When this instance stops: if no other has the cache open, a last one, in a child that
+/* This instance will stop, and may serve until then: begins the last one if no other has the
+ * cache open. */
+void snapshot_stopping(struct snapshot *s, const struct now *now);
+/* Until it is there, or failed. */
+bool snapshot_is_written(struct snapshot *s, const struct now *now);
+/* When this instance stops, unless that was done already: if no other has the cache open, a last one, in a child that
  * is waited for so long. */
 void snapshot_last(struct snapshot *s, int64_t timeout_us, const struct now *now);
 /* Now and here, without a child; 0 or -errno (-EAGAIN: another writes). */
@@ -48,7 +53,8 @@ struct snapshot_numbers {
 struct snapshot_numbers snapshot_numbers(const struct snapshot *s);
 
 /* For cache.c: a clear concerns what is on disk, too. Looks for the folder by the link
- * that snapshot_open left beside the segment. 0 or -errno; 0 where there is none.
+ * that snapshot_open left beside the segment. 0 (also where there is none), 1 when all of
+ * the snapshot counts as cleared from now on, or -errno.
  * `folder`: where cleared_sync is due, or empty. */
 struct cleared;
 int snapshot_note_clear(const char *run_folder, const struct cleared *what,

@@ -333,6 +333,65 @@ static void the_last_to_leave_writes_one(void **state)
 	snapshot_close(s);
 }
 
+static void who_will_leave_alone_writes_it_first(void **state)
+{
+	struct help *h = *state;
+	char path[256];
+	storage(h, path, "cache-v1.snapshot");
+	struct stat st;
+	struct snapshot *s = open_it(h);
+	struct cache *other = help_open(h, 4 * 1024 * 1024);
+	fill(h);
+	snapshot_stopping(s, &h->now);
+	assert_true(
+		snapshot_is_written(s, &h->now)); /* another goes on: nothing begun */
+	assert_int_equal(stat(path, &st), -1);
+	cache_close(other);
+	snapshot_stopping(s, &h->now);
+	assert_true(help_put(h, "meanwhile.test", 1, "served"));
+	assert_string_equal(help_get(h, "meanwhile.test", 1), "served");
+	for (unsigned i = 0; i < 1000 && !snapshot_is_written(s, &h->now); i++)
+		usleep(20000);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(unlink(path), 0);
+	snapshot_last(s, 5000000, &h->now); /* was done */
+	assert_int_equal(stat(path, &st), -1);
+	assert_int_equal(snapshot_numbers(s).error, 0);
+	snapshot_close(s);
+}
+
+/* Only the page cache has it until then. */
+static void a_clear_is_on_disk_before_it_is_acknowledged(void **state)
+{
+	struct help *h = *state;
+	struct snapshot *s = open_it(h);
+	assert_true(cache_settle_clears(h->cache)); /* nothing to wait for */
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(cache_clear(h->cache, help_name("x"), false, 0));
+		/* a disk may be slow: then it goes on behind our back */
+		for (unsigned n = 0; n < 600 && !cache_settle_clears(h->cache); n++)
+			;
+		assert_true(cache_settle_clears(h->cache));
+	}
+	snapshot_close(s);
+}
+
+static void too_many_clears_void_it_and_are_counted(void **state)
+{
+	struct help *h = *state;
+	struct snapshot *s = open_it(h);
+	fill(h);
+	write_now(h, s);
+	for (unsigned i = 0; i < 1024; i++)
+		cache_clear(h->cache, help_name("x"), false, 0);
+	assert_int_equal(h->counters.snapshots_voided, 0);
+	cache_clear(h->cache, help_name("x"), false, 0);
+	assert_int_equal(h->counters.snapshots_voided, 1);
+	s = reboot(h, s);
+	assert_int_equal(count(h), 0);
+	snapshot_close(s);
+}
+
 static void a_child_fills_a_new_segment(void **state)
 {
 	struct help *h = *state;
@@ -347,7 +406,7 @@ static void a_child_fills_a_new_segment(void **state)
 	h->cache = help_open(h, 4 * 1024 * 1024);
 	s = open_it(h);
 	snapshot_tick(s, &h->now);
-	for (unsigned i = 0; i < 250 && count(h) < NAMES; i++)
+	for (unsigned i = 0; i < 3000 && count(h) < NAMES; i++)
 		usleep(20000);
 	assert_int_equal(count(h), NAMES);
 	snapshot_tick(s, &h->now);
@@ -378,7 +437,7 @@ static void a_damaged_list_of_clears_refuses_it(void **state)
 static void wait_for_child(struct help *h, struct snapshot *s)
 {
 	snapshot_tick(s, &h->now);
-	for (unsigned i = 0; i < 100 && !snapshot_numbers(s).written_s; i++) {
+	for (unsigned i = 0; i < 3000 && !snapshot_numbers(s).written_s; i++) {
 		usleep(20000);
 		snapshot_tick(s, &h->now);
 	}
@@ -487,6 +546,9 @@ int main(void)
 		T(the_list_of_clears_is_bounded),
 		T(clears_during_a_snapshot_hold),
 		T(the_last_to_leave_writes_one),
+		T(who_will_leave_alone_writes_it_first),
+		T(a_clear_is_on_disk_before_it_is_acknowledged),
+		T(too_many_clears_void_it_and_are_counted),
 		T(a_child_fills_a_new_segment),
 		T(a_damaged_list_of_clears_refuses_it),
 		T(a_child_writes_it_when_it_is_time),

@@ -45,6 +45,8 @@ struct cache {
 /* Our file was replaced: go over to its successor. False: there is none yet. */
 bool segment_follow(struct cache *c, const struct now *now);
 
+/* Nobody else has it open now. */
+bool cache_alone(struct cache *c);
 /* True: nobody else has it open, and it stays open. False: let go of, for good. */
 bool cache_leave(struct cache *c);
 

@@ -404,15 +404,24 @@ static bool make_huge(const struct shm *s, size_t from, size_t to)
 	return true;
 }
 
+/* A file that was cut stays cut, for those who have it to see. */
+static int reserve_step(int fd, size_t at, size_t len)
+{
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)len) == 0)
+		return 0;
+	return errno == EOPNOTSUPP ? -posix_fallocate(fd, (off_t)at, (off_t)len)
+				   : -errno;
+}
+
 int shm_reserve(const struct shm *s)
 {
 	bool huge = true;
 	for (size_t at = 0; at < s->size; at += RESERVE_STEP) {
 		const size_t left = s->size - at,
 			     step = left < RESERVE_STEP ? left : RESERVE_STEP;
-		const int err = posix_fallocate(s->fd, (off_t)at, (off_t)step);
+		const int err = reserve_step(s->fd, at, step);
 		if (err)
-			return -err;
+			return err;
 		huge = huge && make_huge(s, at, at + step);
 	}
 	return 0;

@@ -199,6 +199,19 @@ static void racing_makers_agree(void **state)
 	}
 }
 
+static void reserving_does_not_hide_a_cut(void **state)
+{
+	(void)state;
+	struct shm a;
+	const struct shm_want w = want(4 * PAGE);
+	assert_int_equal(shm_open_file(&a, &w, reason), SHM_CREATED);
+	assert_true(shm_current(&a));
+	assert_int_equal(truncate(path, 3 * PAGE), 0);
+	assert_int_equal(shm_reserve(&a), 0);
+	assert_false(shm_current(&a));
+	shm_close(&a);
+}
+
 /* Huge pages take the place of small ones under those who read and write them: here in two
  * mappings, where memory is a file (elsewhere only the blocks are reserved). */
 static void what_is_being_written_stays_while_its_pages_grow(void **state)
@@ -253,6 +266,7 @@ int main(void)
 		T(another_sigbus_still_kills),
 		T(no_folder_means_private_memory),
 		T(racing_makers_agree),
+		T(reserving_does_not_hide_a_cut),
 		T(what_is_being_written_stays_while_its_pages_grow),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -322,7 +322,12 @@ static bool open_sockets(
 static bool eval_line(void *ctx, const char *line, char **out)
 {
 	const struct worker *w = ctx;
-	return script_eval(w->script, line, out);
+	const bool ok = script_eval(w->script, line, out);
+	if (!cache_settle_clears(w->cache))
+		log_warning(CACHE,
+			"the disk is slow: what was cleared is not on it yet, and"
+			" a power failure now would forget that");
+	return ok;
 }
 
 /* An instance that serves without it is better than none: a warning. */

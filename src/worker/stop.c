@@ -2,6 +2,7 @@
 #include "worker/stop.h"
 
 #include "base/log.h"
+#include "cache/snapshot.h"
 #include "ctl/notify.h"
 #include "shard.h"
 #include "wire/codes.h"
@@ -80,6 +81,30 @@ static void settle(void *ctx)
 		now_us + (w->streams_open ? FLUSH_US : 0), gone, w);
 }
 
+static void leave_all(struct worker *w)
+{
+	for (size_t i = 0; i < w->listener_count; i++)
+		leave(w, &w->listeners[i]);
+	/* in a later turn: what this one has answered still leaves */
+	const int64_t now_us = loop_refresh(w->loop)->mono_us;
+	w->stop_at_us = now_us + PATIENCE_US;
+	loop_timer_set(w->loop, &w->stop_timer, now_us, settle, w);
+}
+
+/* The last one of the host serves while a child writes the snapshot: who starts it again
+ * misses it only for as long as any other. */
+static void serve_on(void *ctx)
+{
+	struct worker *w = ctx;
+	const struct now *now = loop_now(w->loop);
+	if (!w->snapshot || snapshot_is_written(w->snapshot, now) ||
+		now->mono_us >= w->stop_at_us)
+		leave_all(w);
+	else
+		loop_timer_set(
+			w->loop, &w->stop_timer, now->mono_us + POLL_US, serve_on, w);
+}
+
 void stop_begin(struct worker *w)
 {
 	if (w->stopping || !w->serving)
@@ -90,12 +115,10 @@ void stop_begin(struct worker *w)
 	notify_send("STOPPING=1\nSTATUS=stopping", NULL, 0);
 	log_notice(SYSTEM, "stopping, %zu queries are waiting",
 		resolve_waiting(w->resolve));
-	for (size_t i = 0; i < w->listener_count; i++)
-		leave(w, &w->listeners[i]);
-	/* in a later turn: what this one has answered still leaves */
-	const int64_t now_us = loop_refresh(w->loop)->mono_us;
-	w->stop_at_us = now_us + PATIENCE_US;
-	loop_timer_set(w->loop, &w->stop_timer, now_us, settle, w);
+	w->stop_at_us = loop_now(w->loop)->mono_us + PATIENCE_US;
+	if (w->snapshot)
+		snapshot_stopping(w->snapshot, loop_now(w->loop));
+	serve_on(w);
 }
 
 void stop_signal(void *ctx, int signo)
