@@ -68,6 +68,21 @@ def test_one_refresh_for_the_host(shoals):
 		assert {server.asked(name) >= 2 for name in names} == {True}
 
 
+@helpers.tries(3)
+def test_cached_records_are_refreshed_without_a_finished_answer(shoals):
+	"""Asked twice in its life, the second time near the end: what answers is the record itself."""
+	with Authority('hot.com.', {('rare.hot.com.', 'A'): (12, '192.0.2.1')}) as server:
+		shoal = shoals(PREDICT + server.stub())
+		shoal.ask('rare.hot.com.')
+		time.sleep(11.1)
+		assert shoal.ask('rare.hot.com.').answer[0].ttl <= 1
+		deadline = time.monotonic() + 10
+		while server.asked('rare.hot.com.') < 2 and time.monotonic() < deadline:
+			time.sleep(0.05)
+		total = shoal.stats()['total']
+		assert server.asked('rare.hot.com.') == 2 and total['prefetches'] == 1, total
+
+
 def test_what_nobody_asks_for_is_not_refreshed(shoals):
 	with Authority('hot.com.', {('cold.hot.com.', 'A'): (11, '192.0.2.1')}) as server:
 		shoal = shoals(PREDICT + server.stub())

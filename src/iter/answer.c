@@ -63,6 +63,7 @@ void answer_build(struct iter *it, struct frame *f)
 		.ttl = smallest_ttl(f),
 		.made = it->made,
 		.from_cache = it->asks == 0,
+		.due = it->due,
 		.packets = it->packets };
 	if (f->failed) {
 		a->status = CACHE_UNCHECKED;

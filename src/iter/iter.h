@@ -134,6 +134,7 @@ struct iter_answer {
 	uint16_t deps_len;
 	bool made;        /* of a wildcard: perhaps nobody asked this name before */
 	bool from_cache;  /* no upstream packet was sent */
+	bool due;         /* some of what came from the cache nears its end */
 	unsigned packets; /* upstream packets sent */
 };
 

@@ -529,6 +529,19 @@ static void a_refresh_asks_only_for_what_nears_its_end(void **state)
 	assert_int_equal(world_ask(w, "www.example.net.", TYPE_A).ttl, 200);
 }
 
+static void an_answer_tells_that_its_data_near_their_end(void **state)
+{
+	struct world *w = *state;
+	assert_false(world_ask(w, "away.example.com.", TYPE_A).due); /* 300, 200 s */
+	world_sleep(w, 170 * 1000);
+	assert_false(world_ask(w, "away.example.com.", TYPE_A).due);
+	world_sleep(w, 15 * 1000);
+	const struct world_result r = world_ask(w, "away.example.com.", TYPE_A);
+	assert_true(r.due && r.from_cache && r.packets == 0);
+	assert_false(world_refresh(w, "away.example.com.", TYPE_A).due);
+	assert_false(world_ask(w, "away.example.com.", TYPE_A).due);
+}
+
 static void a_failed_refresh_leaves_what_is_there(void **state)
 {
 	struct world *w = *state;
@@ -1196,6 +1209,7 @@ int main(void)
 		T(the_shortest_ttl_of_the_configuration_raises_others),
 		T(the_shortest_ttl_ends_with_the_signature),
 		T(a_refresh_asks_only_for_what_nears_its_end),
+		T(an_answer_tells_that_its_data_near_their_end),
 		T(a_failed_refresh_leaves_what_is_there),
 		T(stale_answers_of_all_kinds),
 		T(what_is_alive_is_not_stale),

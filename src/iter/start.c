@@ -42,10 +42,12 @@ bool start_accepts(const struct frame *f, const struct cache_meta *meta)
 }
 
 /* Nothing unchecked is handed out where it must be checked. */
-static bool is_usable(
-	const struct iter *it, const struct frame *f, const struct stored *s)
+static bool is_usable(struct iter *it, const struct frame *f, const struct stored *s)
 {
-	return start_accepts(f, &s->meta) && is_fresh(it, s);
+	if (!start_accepts(f, &s->meta) || !is_fresh(it, s))
+		return false;
+	it->due = it->due || (it->depth == 0 && cache_is_due(&s->meta, &it->now));
+	return true;
 }
 
 static enum step finish(struct frame *f, uint16_t rcode)

@@ -246,6 +246,7 @@ struct iter {
 	unsigned local_trouble; /* asks that never left */
 	unsigned other_trouble; /* servers that failed */
 	bool error_seen;        /* a server answered, badly */
+	bool due;               /* what the cache gave frame 0 nears its end */
 	bool no_route[2];       /* IPv4, IPv6: could not be sent */
 
 	struct zone *zones;

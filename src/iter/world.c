@@ -621,6 +621,7 @@ static struct world_result result_of(
 		.ede = a->ede,
 		.ede_origin = a->ede_origin,
 		.from_cache = a->from_cache,
+		.due = a->due,
 		.cacheable = a->cacheable,
 		.stale = a->stale,
 		.packets = a->packets,

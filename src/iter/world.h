@@ -63,7 +63,7 @@ struct world_result {
 	uint16_t rcode;
 	int ede;
 	int ede_origin;
-	bool from_cache, cacheable;
+	bool from_cache, cacheable, due;
 	unsigned packets;
 	bool stale;
 	uint32_t ttl;

@@ -204,8 +204,11 @@ static enum server_outcome resolve(const struct asked *a, const struct route *ro
 	waiter.done = NULL;
 	waiter.ctx = NULL;
 	memcpy(waiter.name, q->name, q->name_len);
+	w->due_s = 0;
 	switch (resolve_ask(w->resolve, &rq, &waiter)) {
 	case RESOLVE_DONE:
+		if (w->due_s && !rq.cache_only)
+			prefetch_start(w, q, route, w->due_s);
 		return SERVER_ANSWER;
 	case RESOLVE_LATER:
 		return SERVER_LATER;
@@ -468,6 +471,8 @@ void server_deliver(
 	};
 	if (answer->from_cache)
 		counter_up(w->counters, answers_cached);
+	if (answer->due && answer->from_cache && answer->cacheable)
+		w->due_s = answer->ttl;
 	if (answer->stale)
 		counter_up(w->counters, answers_stale);
 	answer_with(&a, sentinel ? &fail : &what, took_us);

@@ -129,6 +129,7 @@ struct worker {
 	struct respond_env respond;
 	struct arena *arena; /* one query's policy */
 	uint32_t rotate;
+	uint32_t due_s; /* of the last answer out of cached RRsets: see server.c */
 	struct hash_key keep_key;
 	uint32_t *keep_seen; /* KEEP_SLOTS */
 	uint8_t *scratch;    /* SCRATCH_LEN: a message being built */
