@@ -308,8 +308,8 @@ static const struct {
 	const char *name;
 	unsigned (*run)(struct job *j, const struct now *now); /* how many were good */
 	unsigned operations;                                   /* in each call */
-	unsigned writes;
-	int rival; /* another kind, or -1 */
+	unsigned group;                                        /* reads, writes, both */
+	int rival;                                             /* another kind, or -1 */
 } kinds[] = {
 	[READ_ALL] = { "read, all names", read_one, 1, 0, RIVAL(LMDB_ALL) },
 	[READ_BY] = { "read, all, by 32", read_by, BATCH, 0, RIVAL(LMDB_ALL) },
@@ -317,14 +317,14 @@ static const struct {
 	[ANSWERS] = { "finished answers", answer_one, 1, 0, -1 },
 	[SIGNED] = { "finished, signed", signed_one, 1, 0, -1 },
 	[WRITE] = { "write", write_one, 1, 1, RIVAL(LMDB_WRITE) },
-	[MIXED] = { "9 reads, 1 write", mixed, 1, 1, RIVAL(LMDB_MIXED) },
+	[MIXED] = { "9 reads, 1 write", mixed, 1, 2, RIVAL(LMDB_MIXED) },
 #ifdef HAVE_LMDB
 	[LMDB_ALL] = { "LMDB read, all", lmdb_read_one, 1, 0, -1 },
 	[LMDB_HOT] = { "LMDB read, 1,000", lmdb_read_hot, 1, 0, -1 },
 	[LMDB_NEAR] = { "LMDB, neighbours", lmdb_read_near, 1, 0, -1 },
 	[LMDB_WRITE] = { "LMDB write", lmdb_write_one, 1, 1, -1 },
 	[LMDB_BY] = { "LMDB write, by 100", lmdb_write_many, TURN, 1, -1 },
-	[LMDB_MIXED] = { "LMDB 9 and 1", lmdb_mixed, 1, 1, -1 },
+	[LMDB_MIXED] = { "LMDB 9 and 1", lmdb_mixed, 1, 2, -1 },
 #endif
 };
 
@@ -536,12 +536,11 @@ static void order_all(unsigned processes, int to[], int from, unsigned kind, uns
 			exit(1);
 }
 
-/* All kinds in turns, so that each meets the same machine. Writes come after all reads: what
- * a full log loses is not to be missed there. */
-static void measure(unsigned processes, double seconds, const char *only)
+/* The kinds of one group in turns, so that each meets the same machine. */
+static void measure_group(
+	unsigned group, unsigned processes, double seconds, const char *only)
 {
 	int to[PROCESSES_MAX], back[2];
-	memset(results, 0, sizeof(struct result) * RESULTS);
 	if (pipe(back) < 0)
 		exit(1);
 	for (unsigned p = 0; p < processes; p++) {
@@ -556,17 +555,25 @@ static void measure(unsigned processes, double seconds, const char *only)
 		}
 		close(order[0]);
 	}
-	for (unsigned writes = 0; writes < 2; writes++)
-		for (unsigned r = 0; r < ROUNDS; r++)
-			for (unsigned k = 0; k < KINDS; k++)
-				if (kinds[k].writes == writes && wanted(k, only))
-					order_all(processes, to, back[0], k, r);
+	for (unsigned r = 0; r < ROUNDS; r++)
+		for (unsigned k = 0; k < KINDS; k++)
+			if (kinds[k].group == group && wanted(k, only))
+				order_all(processes, to, back[0], k, r);
 	for (unsigned p = 0; p < processes; p++)
 		close(to[p]);
 	close(back[0]);
 	close(back[1]);
 	while (wait(NULL) > 0)
 		;
+}
+
+/* Reads come first, for a full log loses what is written over; each group has processes of
+ * its own, since what one has read it saves from that. */
+static void measure(unsigned processes, double seconds, const char *only)
+{
+	memset(results, 0, sizeof(struct result) * RESULTS);
+	for (unsigned group = 0; group < 3; group++)
+		measure_group(group, processes, seconds, only);
 	for (unsigned k = 0; k < KINDS; k++)
 		if (wanted(k, only))
 			print_kind(k, processes);
@@ -577,6 +584,13 @@ static void measure(unsigned processes, double seconds, const char *only)
 static double ms_since(int64_t start_us)
 {
 	return (double)(clock_read().mono_us - start_us) / 1000;
+}
+
+static void forget(void)
+{
+	char path[100];
+	snprintf(path, sizeof(path), "%s/shm/cache-v%d", folder, CACHE_LAYOUT);
+	unlink(path);
 }
 
 static double first_read(struct job **j)
@@ -610,7 +624,6 @@ static void restore(struct job *j, const struct now *now)
 static void measure_snapshot(void)
 {
 	struct job *j;
-	char path[100];
 	fill();
 	printf("warm segment of %zu MB: opened and first read %.1f ms\n", size >> 20,
 		first_read(&j));
@@ -632,8 +645,7 @@ static void measure_snapshot(void)
 	printf("half the size: %.0f ms\n", ms_since(start));
 	snapshot_close(s);
 	cache_close(j->cache);
-	snprintf(path, sizeof(path), "%s/shm/cache-v%d", folder, CACHE_LAYOUT);
-	unlink(path);
+	forget();
 	printf("no segment: made and first (missed) read %.1f ms\n", first_read(&j));
 	start = clock_read().mono_us;
 	cache_tick(j->cache, &now); /* a child reserves the blocks */
@@ -686,14 +698,16 @@ int main(int argc, char **argv)
 		return 1;
 	if ((size_t)entries * 320 > size)
 		size = (size_t)entries * 320;
-	fill();
 #ifdef HAVE_LMDB
 	lmdb_fill();
 #endif
 	printf("%-20s %9s %10s %8s %7s   %-7s %-7s\n", "", "processes", "million/s",
 		"CPU ns", "% done", "rate", "CPU");
 	fflush(stdout);
-	for (unsigned p = 1; p <= most; p *= 2)
+	for (unsigned p = 1; p <= most; p *= 2) {
+		forget();
+		fill();
 		measure(p, seconds, argc > 4 && argv[4][0] ? argv[4] : NULL);
+	}
 	return tidy();
 }
