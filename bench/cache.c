@@ -407,8 +407,13 @@ static void fill(void)
 		VALUE, (double)stats.bytes_used / 1e6,
 		(double)stats.bytes_used / (double)stats.entries);
 	if (huge) {
+		siginfo_t info;
 		cache_tick(j->cache, &now); /* a child reserves the blocks */
-		wait(NULL);
+		waitid(P_ALL, 0, &info, WEXITED | WNOWAIT);
+		cache_tick(j->cache, &now);
+		cache_tick(j->cache, &now); /* and another asks for huge pages */
+		waitid(P_ALL, 0, &info, WEXITED | WNOWAIT);
+		cache_tick(j->cache, &now);
 	}
 	cache_close(j->cache);
 	free(j);

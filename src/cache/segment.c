@@ -118,6 +118,7 @@ static bool attach(struct cache *c, struct shm *next)
 	stay_start(c);
 	c->is_private = c->shm.fd < 0;
 	c->reserved = c->is_private;
+	c->wants_huge = false;
 	return true;
 }
 
@@ -205,7 +206,9 @@ static int reserve_child(void *ctx)
 static void reserve_blocks(struct cache *c)
 {
 	int err = 0;
-	if (chore_ended(&c->reserver, &err) && err == -ENOSPC && lock_take(c, 0) == 0) {
+	const bool ended = chore_ended(&c->reserver, &err);
+	c->wants_huge = c->wants_huge || (ended && !err);
+	if (ended && err == -ENOSPC && lock_take(c, 0) == 0) {
 		log_warning(CACHE, "%s: no room for all of its %zu bytes", c->shm.path,
 			c->shm.size);
 		shm_give_up(
@@ -217,6 +220,23 @@ static void reserve_blocks(struct cache *c)
 	c->reserved = shm_reserved(&c->shm);
 	if (!c->reserved)
 		chore_begin(&c->reserver, reserve_child, c, c->shm.fd, NICE);
+}
+
+static int huge_child(void *ctx)
+{
+	struct cache *c = ctx;
+	return shm_make_huge(&c->shm) ? 0 : -EOPNOTSUPP;
+}
+
+/* A tick after the blocks are there. Small pages serve as well, so a failure is no news. */
+static void grow_pages(struct cache *c)
+{
+	int err = 0;
+	(void)chore_ended(&c->grower, &err);
+	if (!c->wants_huge || c->grower.pid)
+		return;
+	c->wants_huge = false;
+	chore_begin(&c->grower, huge_child, c, c->shm.fd, 0);
 }
 
 static int sync_child(void *ctx)
@@ -273,6 +293,7 @@ static void sync_clears(struct cache *c)
 
 void cache_tick(struct cache *c, const struct now *now)
 {
+	grow_pages(c);
 	reserve_blocks(c);
 	sync_clears(c);
 	const bool cut = shm_was_cut(&c->shm);
@@ -458,6 +479,7 @@ void cache_close(struct cache *c)
 	if (!c)
 		return;
 	chore_kill(&c->reserver);
+	chore_kill(&c->grower);
 	if (c->unsynced[0])
 		(void)cleared_sync(c->unsynced);
 	chore_wait(&c->syncer, SYNC_WAIT_US);

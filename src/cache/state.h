@@ -23,8 +23,9 @@ struct cache {
 	char folder[200];
 	size_t want_size;
 	bool is_private, is_new, existing;
-	bool reserved; /* all of its blocks, at the last look */
-	struct chore reserver, syncer;
+	bool reserved;   /* all of its blocks, at the last look */
+	bool wants_huge; /* reserved by us, just now: its pages may grow */
+	struct chore reserver, grower, syncer;
 	char unsynced
 		[SNAPSHOT_FOLDER]; /* where the list of clears is not yet on disk */
 	int lock; /* held while another file may take the place of ours; -1 */

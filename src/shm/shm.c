@@ -389,21 +389,6 @@ int shm_open_readonly(
 	return err;
 }
 
-/* Huge pages for what is reserved, whatever the mount and the system's settings say of those
- * that come by themselves: half of a random read is the translation of its address. False:
- * there are none to be had. */
-static bool make_huge(const struct shm *s, size_t from, size_t to)
-{
-	for (size_t at = from; at + HUGE_PAGE <= to; at += HUGE_PAGE)
-		for (unsigned i = 0; madvise((uint8_t *)s->base + at, HUGE_PAGE,
-					     MADV_COLLAPSE) < 0 &&
-				     i < HUGE_TRIES;
-			i++)
-			if (errno != EAGAIN && errno != EBUSY)
-				return false;
-	return true;
-}
-
 /* A file that was cut stays cut, for those who have it to see. */
 static int reserve_step(int fd, size_t at, size_t len)
 {
@@ -415,16 +400,27 @@ static int reserve_step(int fd, size_t at, size_t len)
 
 int shm_reserve(const struct shm *s)
 {
-	bool huge = true;
 	for (size_t at = 0; at < s->size; at += RESERVE_STEP) {
-		const size_t left = s->size - at,
-			     step = left < RESERVE_STEP ? left : RESERVE_STEP;
-		const int err = reserve_step(s->fd, at, step);
+		const size_t left = s->size - at;
+		const int err = reserve_step(
+			s->fd, at, left < RESERVE_STEP ? left : RESERVE_STEP);
 		if (err)
 			return err;
-		huge = huge && make_huge(s, at, at + step);
 	}
 	return 0;
+}
+
+/* Whatever the mount and the system's settings say of those that come by themselves. */
+bool shm_make_huge(const struct shm *s)
+{
+	for (size_t at = 0; at + HUGE_PAGE <= s->size; at += HUGE_PAGE)
+		for (unsigned i = 0; madvise((uint8_t *)s->base + at, HUGE_PAGE,
+					     MADV_COLLAPSE) < 0 &&
+				     i < HUGE_TRIES;
+			i++)
+			if (errno != EAGAIN && errno != EBUSY)
+				return false;
+	return true;
 }
 
 bool shm_reserved(const struct shm *s)

@@ -77,6 +77,10 @@ int shm_open_readonly(
 /* What `lazy` left over: takes a second for each GB. 0 or -errno. */
 int shm_reserve(const struct shm *s);
 bool shm_reserved(const struct shm *s);
+/* Huge pages for what is reserved: half of a random read is the translation of its address.
+ * Takes a second for each GB; who touches a page meanwhile waits until its neighbours are
+ * copied, so not at a low priority. False: there are none to be had. */
+bool shm_make_huge(const struct shm *s);
 /* Marked `replaced` and without its name: whoever has it mapped goes away from it. */
 void shm_give_up(const struct shm *s);
 void shm_close(struct shm *s);
