@@ -80,6 +80,7 @@ def in_time(shoals, silent, extra, change, source='127.0.0.1'):
 	raise AssertionError('a successor never came within 3 s in %d tries' % TRIES)
 
 
+@pytest.mark.seconds(120)
 def test_access_lists_hold_for_what_is_replayed(shoals, silent):
 	allow = "net.allow('198.51.100.0/24')\n"
 	answers, found = in_time(shoals, silent, allow, lambda conf: conf.replace(allow, ''),
@@ -88,6 +89,7 @@ def test_access_lists_hold_for_what_is_replayed(shoals, silent):
 	assert found['queries_not_allowed'] == found['ring_replayed'] == COUNT
 
 
+@pytest.mark.seconds(120)
 def test_rate_limits_hold_for_what_is_replayed(shoals, silent):
 	# over the limit all are told to come by TCP; the others are answered
 	answers, found = in_time(shoals, silent, '', lambda conf: conf +

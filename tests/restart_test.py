@@ -130,6 +130,7 @@ def test_crashes_lose_nothing(shoals):
 	clients.check()
 
 
+@pytest.mark.seconds(120)
 def test_an_address_no_longer_in_the_configuration_is_given_up(shoals):
 	more = next(helpers.PORTS)
 	shoal = shoals("net.listen('127.0.0.1', %d)\n" % more, count=2)
@@ -206,6 +207,7 @@ def was_replaced(shoal, pid):
 	return '(pid %d) is stuck: replaced' % pid in shoal.log()
 
 
+@pytest.mark.seconds(120)
 def test_clients_of_an_instance_that_stands_still_are_served_in_time(shoals, request):
 	"""Another process reads on in its queues, while it still stands still."""
 	shoal = shoals(count=2)
@@ -228,6 +230,7 @@ def test_clients_of_an_instance_that_stands_still_are_served_in_time(shoals, req
 	assert shoal.tool('restart').returncode == 0
 
 
+@pytest.mark.seconds(120)
 @pytest.mark.parametrize('disabled', ['bpf', ''])
 def test_who_stands_still_again_is_passed_by_and_goes_on(shoals, monkeypatch, disabled, request):
 	"""One stand-in a minute; then its siblings serve what comes. Without BPF its socket is

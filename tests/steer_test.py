@@ -105,6 +105,7 @@ def test_a_stopped_instance_is_passed_by(steered, request):
 			os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.seconds(120)
 def test_a_killed_instance_is_passed_by(steered):
 	shoal = steered(count=3)
 	for _ in range(3):
@@ -166,6 +167,7 @@ def test_a_heavy_client_beside_us_is_spread_over_all(steered):
 	wait_for(lambda: max(counter(shoal, 'steer_spread').values()) >= 6000 * (len(rounds) - 1))
 
 
+@pytest.mark.seconds(120)
 def test_a_stranger_is_noticed_and_gets_nothing(steered):
 	shoal = steered(count=2)
 	with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:

@@ -306,6 +306,7 @@ def wait_for_beats(supervised):
 		beats(supervised).items()) and beats(supervised), 50)
 
 
+@pytest.mark.seconds(120)
 @pytest.mark.slow
 def test_only_what_is_stuck_alone_is_replaced(supervised):
 	supervised.start(GOOD, '-n', '2').wait_for('all 2 instances are ready')
@@ -319,6 +320,7 @@ def test_only_what_is_stuck_alone_is_replaced(supervised):
 	assert supervised.stop() == 0
 
 
+@pytest.mark.seconds(120)
 @pytest.mark.slow
 def test_a_paused_machine_is_no_reason(supervised):
 	"""The supervisor is stopped first and goes on last, so that it never sees one of them alone."""
