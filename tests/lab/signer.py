@@ -210,6 +210,7 @@ class SignedZone:
 			for (name, rtype), keys in (wrong or {}).items()}
 		self.negative_ttl = negative_ttl
 		self.sets, self.sigs = {}, {}
+		self.known = 0, ()    # how many sets there were, and the names that exist: exists()
 		for owner, ttl, rtype, text in records:
 			self.add(dns.name.from_text(owner), ttl, rtype, text)
 		for key in self.keys:
@@ -322,8 +323,15 @@ class SignedZone:
 	# -- answering ---------------------------------------------------------------------
 
 	def exists(self, name):
-		return any(owner.is_subdomain(name) for owner, _ in self.sets
-			if dns.rdatatype.NSEC3 not in self.types(owner))
+		if self.known[0] != len(self.sets):    # names that are there, and those above them
+			there = set()
+			hashed = {owner for owner, rtype in self.sets if rtype == dns.rdatatype.NSEC3}
+			for owner in {owner for owner, _ in self.sets} - hashed:
+				while owner not in there and owner != dns.name.root:
+					there.add(owner)
+					owner = owner.parent()
+			self.known = len(self.sets), there | {dns.name.root}
+		return name in self.known[1]
 
 	def signed(self, name, rtype, owner=None):
 		"""[RRset, its signatures], for the name OWNER when it comes from a wildcard."""
