@@ -51,10 +51,13 @@ static void a_client_of_either_family_is_read(void **state)
 		assert_string_equal(addr_to_text(&h.to, text), "198.51.100.2@53");
 	}
 	struct draft d = draft(0x21, 0x22, 36);
-	d.b[16] = 0x20, d.b[17] = 1, d.b[31] = 7;
+	d.b[16] = 0x20;
+	d.b[17] = 1;
+	d.b[31] = 7;
 	memset(d.b + 32 + 10, 0xff, 2);
 	d.b[47] = 9;
-	d.b[49] = 77, d.b[51] = 53;
+	d.b[49] = 77;
+	d.b[51] = 53;
 	assert_int_equal(proxy_read(&h, d.b, d.len), PROXY_CLIENT);
 	assert_string_equal(addr_to_text(&h.from, text), "2001::7@77");
 	assert_string_equal(addr_to_text(&h.to, text), "0.0.0.9@53"); /* mapped */
@@ -131,8 +134,9 @@ static void values_are_walked(void **state)
 	(void)state;
 	struct proxy_header h;
 	struct draft d = v4(0x11, 12 + 3 + 5 + 3);
-	d.b[28] = 0x01, d.b[30] = 5; /* ALPN of 5 bytes */
-	d.b[36] = 0x04;              /* NOOP, empty */
+	d.b[28] = 0x01;
+	d.b[30] = 5;    /* ALPN of 5 bytes */
+	d.b[36] = 0x04; /* NOOP, empty */
 	assert_int_equal(proxy_read(&h, d.b, d.len), PROXY_CLIENT);
 	d.b[30] = 6;
 	assert_int_equal(proxy_read(&h, d.b, d.len), PROXY_BAD);
