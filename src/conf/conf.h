@@ -301,7 +301,9 @@ struct conf {
 
 	struct conf_listen *listens;
 	size_t listen_count;
-	bool listen_said; /* any net.listen at all, also a closed one */
+	bool listen_said;    /* any net.listen at all, also a closed one */
+	bool has_callbacks;  /* some rule asks the script: no fast path */
+	bool anchor_builtin; /* the root's keys, unless removed */
 
 	struct conf_tls_pair *tls_pairs; /* none: an ephemeral certificate */
 	size_t tls_pair_count;
@@ -335,9 +337,7 @@ struct conf {
 	size_t rule_count;
 	struct policy_rule *views; /* view:addr, in order; run after policy */
 	size_t view_count;
-	bool has_callbacks; /* some rule asks the script: no fast path */
 
-	bool anchor_builtin; /* the root's keys, unless removed */
 	struct conf_anchor *anchors;
 	size_t anchor_count;
 	struct conf_anchor_file *anchor_files;
