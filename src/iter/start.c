@@ -156,6 +156,13 @@ static bool lookup_one(struct iter *it, const struct frame *f, bool found,
 	return found && is_usable(it, f, s);
 }
 
+static bool is_alias(const struct frame *f, const struct stored *s)
+{
+	return f->type != TYPE_CNAME && s->count > 0 &&
+	       s->items[0].section == SECTION_ANSWER &&
+	       s->items[0].rr.type == TYPE_CNAME;
+}
+
 /* `met` says whether there was anything at all. */
 static bool lookup_checked(struct iter *it, struct frame *f, bool *met, enum step *step)
 {
@@ -171,6 +178,13 @@ static bool lookup_checked(struct iter *it, struct frame *f, bool *met, enum ste
 			met) ||
 		lookup_one(it, f, store_get(it, domain, CACHE_NXDOMAIN, f->name, 0, &s),
 			&s, met)) {
+		/* a good alias to what failed lately: that counts while nothing is newer */
+		if (is_alias(f, &s)) {
+			if (lookup_failure(it, f, &s, step))
+				return true;
+			if (!get_rrset(it, f, f->name, TYPE_CNAME, &s))
+				return false;
+		}
 		*step = start_take(it, f, &s);
 		return true;
 	}

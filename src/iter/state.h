@@ -142,6 +142,7 @@ struct zone {
 	int ede;        /* why INSECURE or BOGUS */
 	bool silent;    /* BOGUS: only because nobody answers */
 	bool renewable; /* the keys lay in the cache, and not only since just now */
+	int64_t ds_stored_s; /* of a DS of the cache, 0: it is new */
 	struct rrset ds;
 	const struct keyset *keys; /* NULL: not fetched yet */
 };
@@ -458,6 +459,9 @@ enum verdict trust_zone(
  * zone may have changed them before their TTL was over. */
 enum verdict trust_keys(
 	struct iter *it, struct frame *f, struct zone *z, const struct rrset *rr);
+/* The DS of the cache fits none of the zone's keys: GOOD: there is a newer one; LATER: its
+ * parent is asked, once; WRONG: it stays. */
+enum verdict trust_renew_ds(struct iter *it, struct frame *f, struct zone *z);
 /* Is there an unsigned delegation from `base` (secure) on down to `name`? GOOD: yes.
  * `self`: the name itself may be one. */
 enum verdict trust_walk(struct iter *it, struct frame *f, const uint8_t *base,

@@ -107,6 +107,7 @@ static void from_cache(struct iter *it, const struct frame *f, struct zone *z)
 		const struct rrset *ds = find_ds(&s);
 		if (ds || s.meta.status == CACHE_INSECURE)
 			zone_by_status(it, z, s.meta.status, ds, true, s.meta.ede);
+		z->ds_stored_s = s.meta.stored_s;
 	}
 	if (z->state == ZONE_UNKNOWN &&
 		(get(it, f, z->name, CACHE_NODATA, TYPE_DS, &s) ||
@@ -198,8 +199,10 @@ void trust_take(struct iter *it, struct frame *f)
 	(void)f;
 	if (!z)
 		return; /* the arena is full: the next turn ends it */
-	if (above->failed && z->keys)
-		return; /* those we had were to be renewed: they stay */
+	const bool had =
+		above->type == TYPE_DS ? z->state == ZONE_SECURE : z->keys != NULL;
+	if (above->failed && had)
+		return; /* what we had was to be renewed: it stays */
 	if (above->failed)
 		zone_failed(it, z, above);
 	else if (above->type == TYPE_DNSKEY)
@@ -271,6 +274,39 @@ static enum verdict renew_keys(
 	if (v == CHECK_LATER)
 		iter_frame_top(it)->no_cache = true;
 	return v == CHECK_LATER ? v : CHECK_GOOD;
+}
+
+/* A newer one, or its denial, that another resolution brought. */
+static bool newer_ds(struct iter *it, struct frame *f, struct zone *z, int64_t stored_s)
+{
+	struct stored s;
+	const bool there = get(it, f, z->name, CACHE_RRSET, TYPE_DS, &s) &&
+			   s.meta.stored_s > stored_s && find_ds(&s);
+	if (!there && !(get(it, f, z->name, CACHE_NODATA, TYPE_DS, &s) &&
+			      s.meta.stored_s > stored_s))
+		return false;
+	zone_by_status(it, z, s.meta.status, there ? find_ds(&s) : NULL,
+		there || (s.meta.user & STORE_UNSIGNED_CUT), s.meta.ede);
+	return true;
+}
+
+enum verdict trust_renew_ds(struct iter *it, struct frame *f, struct zone *z)
+{
+	const int64_t stored_s = z->ds_stored_s;
+	const struct anchor *a =
+		anchor_find(it->env.anchors, z->name, now_wall_s(&it->now));
+	z->ds_stored_s = 0;
+	if (!stored_s || it->q.stale || asked_already(it, z->name, TYPE_DS) ||
+		(a && name_equal(a->owner, z->name)))
+		return CHECK_WRONG;
+	if (newer_ds(it, f, z, stored_s))
+		return CHECK_GOOD;
+	if (now_wall_s(&it->now) - stored_s < KEYS_FRESH_S)
+		return CHECK_WRONG;
+	const enum verdict v = ask(it, f, z, TYPE_DS);
+	if (v == CHECK_LATER)
+		iter_frame_top(it)->no_cache = true;
+	return v;
 }
 
 enum verdict trust_keys(struct iter *it, struct frame *f, struct zone *z,
@@ -380,8 +416,13 @@ void trust_learn_cut(struct iter *it, const uint8_t *zone, const struct stored *
 	const struct rrset *ds = find_ds(s);
 	if (!is_alive(it, s))
 		return;
-	if (s->meta.status == CACHE_INSECURE)
+	if (s->meta.status == CACHE_INSECURE) {
 		trust_learn(it, zone, NULL, s->meta.ede);
-	else if (s->meta.status == CACHE_SECURE && ds)
+	} else if (s->meta.status == CACHE_SECURE && ds) {
+		struct zone *z = zone_get(it, zone);
+		const bool first = z && z->state == ZONE_UNKNOWN;
 		trust_learn(it, zone, ds, EDE_NONE);
+		if (first)
+			z->ds_stored_s = s->meta.stored_s;
+	}
 }

@@ -178,8 +178,12 @@ static enum verdict verify(
 
 /* A zone's own keys: the parent, or an anchor, vouches for one that signed them all. */
 static enum verdict begin_keys(
-	struct iter *it, struct frame *f, struct reply_rrset *set, const struct zone *z)
+	struct iter *it, struct frame *f, struct reply_rrset *set, struct zone *z)
 {
+	if (z->state == ZONE_INSECURE)
+		return insecure(set, z->ede);
+	if (z->state != ZONE_SECURE)
+		return wrong_zone(f, z, true);
 	if (!iter_may_work(it))
 		return CHECK_YIELD;
 	struct keyset *keys = arena_alloc(it->scratch, sizeof(*keys));
@@ -189,8 +193,12 @@ static enum verdict begin_keys(
 	const struct ds_match m = ds_match(it->env.verifier, &z->ds, keys);
 	if (m.status == DNSSEC_INSECURE)
 		return insecure(set, m.ede);
-	if (m.status != DNSSEC_SECURE)
-		return wrong(f, m.ede);
+	if (m.status != DNSSEC_SECURE) {
+		const enum verdict v = trust_renew_ds(it, f, z);
+		return v == CHECK_LATER  ? v
+		       : v == CHECK_GOOD ? CHECK_YIELD /* and begin anew */
+					 : wrong(f, m.ede);
+	}
 	verify_begin(&f->check.verify, &set->rr, keys, (uint32_t)now_wall_s(&it->now));
 	f->check.verify.usable = m.keys;
 	f->check.running = true;

@@ -516,6 +516,46 @@ static void keys_that_changed_are_fetched_anew(void **state)
 	assert_int_equal(world_asked(w, "example.com. DNSKEY"), 1);
 }
 
+/* All keys are new, and the parent knows: the cached DS names a key that is gone. */
+static void a_ds_that_changed_is_fetched_anew(void **state)
+{
+	struct world *w = *state;
+	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	world_sleep(w, 10 * 1000);
+	world_unsign(w, "example.com.");
+	world_sign(w, "example.com.", SIGN_NEW_KEY);
+	world_unsign(w, "com.");
+	world_sign(w, "com.", SIGN_WELL);
+	world_forget_log(w);
+	r = world_ask(w, "a.ent.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "a.ent.example.com. A 10.9.9.78\n");
+	assert_int_equal(world_asked(w, "example.com. DS"), 1);
+	/* for those who come later, too */
+	r = world_ask(w, "alias.example.com.", TYPE_A);
+	assert_int_equal(r.status, CACHE_SECURE);
+	assert_int_equal(world_asked(w, "example.com. DS"), 1);
+	assert_int_equal(world_asked(w, "example.com. DNSKEY"), 1);
+}
+
+/* A zone that fits no DS: its parent is asked now and then. */
+static void a_ds_that_fits_nothing_is_asked_for_now_and_then(void **state)
+{
+	struct world *w = *state;
+	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	world_sleep(w, 10 * 1000);
+	world_unsign(w, "example.com.");
+	world_sign(w, "example.com.", SIGN_NEW_KEY);
+	world_forget_log(w);
+	for (unsigned i = 0; i < 8; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), "n%u.example.com.", i);
+		is_bogus_now(w, name);
+	}
+	assert_int_equal(world_asked(w, "example.com. DS"), 1);
+}
+
 /* A zone, or a liar, whose signatures nobody has a key for. */
 static void keys_that_are_missing_are_asked_for_now_and_then(void **state)
 {
@@ -842,6 +882,8 @@ int main(void)
 		TEST(a_bogus_reply_by_udp_is_asked_for_again_by_tcp),
 		TEST(without_checking_the_data_is_had_and_not_believed),
 		TEST(keys_that_changed_are_fetched_anew),
+		TEST(a_ds_that_changed_is_fetched_anew),
+		TEST(a_ds_that_fits_nothing_is_asked_for_now_and_then),
 		TEST(keys_that_are_missing_are_asked_for_now_and_then),
 		TEST(below_a_negative_anchor_nothing_is_validated),
 		TEST(a_negative_anchor_is_reached_through_a_bogus_zone),

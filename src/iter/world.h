@@ -55,6 +55,8 @@ enum sign {
 	SIGN_NO_KEY = 1 << 3,     /* no DNSKEY RRset */
 	SIGN_NOTHING = 1 << 4,    /* the keys alone */
 	SIGN_SECOND_KEY = 1 << 5, /* all but the keys by another key than the DS's */
+	SIGN_NEW_KEY =
+		1 << 6, /* that other key alone: a parent signed later names it */
 };
 
 struct world_result {

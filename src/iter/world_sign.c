@@ -47,7 +47,8 @@ static size_t ds_of(struct world *w, const uint8_t *origin, uint8_t *out)
 {
 	uint8_t rdata[4 + KEY_LEN];
 	struct dnskey key;
-	assert(dnskey_read(&key, rdata, dnskey_of(origin, false, rdata)));
+	const struct world_zone *z = world_zone_of(w, origin);
+	assert(dnskey_read(&key, rdata, dnskey_of(origin, z && z->new_key, rdata)));
 	return ds_make(&w->verifier, origin, &key, DIGEST_SHA256, out);
 }
 
@@ -84,7 +85,7 @@ static void sign_set(struct world *w, struct world_zone *z, const uint8_t *name,
 		rr.count++;
 	}
 	const uint32_t now = (uint32_t)now_wall_s(&w->now);
-	const bool second = how & SIGN_SECOND_KEY;
+	const bool second = how & (SIGN_SECOND_KEY | SIGN_NEW_KEY);
 	const uint32_t begins = how & SIGN_EARLY ? now + DAY : now - DAY;
 	const uint32_t ends = how & SIGN_EXPIRED ? now - 60 : now + 30 * DAY;
 	put16(rdata, type);
@@ -210,10 +211,11 @@ void world_sign(struct world *w, const char *origin, unsigned how)
 	struct world_zone *z = world_zone_of(w, name);
 	assert(z && !z->is_signed);
 	z->is_signed = true;
+	z->new_key = how & SIGN_NEW_KEY;
 	add_delegated(w, z);
 	if (!(how & SIGN_NO_KEY))
 		world_record(z, z->origin, TYPE_DNSKEY, 3600, rdata,
-			dnskey_of(z->origin, false, rdata));
+			dnskey_of(z->origin, z->new_key, rdata));
 	if (how & SIGN_SECOND_KEY)
 		world_record(z, z->origin, TYPE_DNSKEY, 3600, rdata,
 			dnskey_of(z->origin, true, rdata));
@@ -225,7 +227,8 @@ void world_sign(struct world *w, const char *origin, unsigned how)
 		const struct record *r = &z->records[i];
 		const bool keys = r->type == TYPE_DNSKEY;
 		if (must_sign(z, r, i) && !(how & SIGN_NOTHING && !keys))
-			sign_set(w, z, r->name, r->type, keys ? 0 : how);
+			sign_set(w, z, r->name, r->type,
+				keys ? how & SIGN_NEW_KEY : how);
 	}
 }
 
@@ -237,7 +240,9 @@ void world_unsign(struct world *w, const char *origin)
 	struct world_zone *z = world_zone_of(w, name);
 	for (unsigned i = 0; i < z->count; i++) {
 		const uint16_t type = z->records[i].type;
-		if (type != TYPE_RRSIG && type != TYPE_NSEC && type != TYPE_DNSKEY)
+		/* a delegation's DS comes anew */
+		if (type != TYPE_RRSIG && type != TYPE_NSEC && type != TYPE_DNSKEY &&
+			type != TYPE_DS)
 			z->records[kept++] = z->records[i];
 	}
 	z->count = kept;

@@ -20,7 +20,7 @@ struct world_zone {
 	unsigned at_count;
 	struct record *records; /* WORLD_RECORDS */
 	unsigned count;
-	bool is_signed;
+	bool is_signed, new_key;
 };
 
 struct record *world_record(struct world_zone *z, const uint8_t *name, uint16_t type,
