@@ -41,9 +41,11 @@ enum {
 	DRAIN_IDLE_MS = 500,
 	DRAIN_BUSY_MS =
 		1000, /* then a busy one ends when all that it asked is answered */
-	DRAIN_FRESH_MS = 1500,       /* without a query until now */
-	HANDSHAKES_A_TURN = 8,       /* a third of a millisecond each */
-	YOUNG_SHARE = 4,             /* a quarter of the places is left to handshakes */
+	DRAIN_FRESH_MS = 1500, /* without a query until now */
+	HANDSHAKES_A_TURN = 8, /* a third of a millisecond each */
+	YOUNG_SHARE = 4,       /* a quarter of the places is left to handshakes */
+	LEAST_SHARE =
+		64, /* of the host's places one in so many is ours, if all are taken */
 	OUT_PAUSE_BYTES = 64 * 1024, /* unsent answers: no further queries are read */
 	OUT_START = 2048,
 	BUCKETS = 256,
@@ -391,17 +393,23 @@ static bool client_make_room(struct stream_server *s, const struct addr *from)
 	       server_evict(s, from);
 }
 
+/* Others of the host have all places: then a few are ours nevertheless, for who holds
+ * theirs would else keep everybody out here, where nobody is to make room. */
+static bool host_is_full(const struct stream_server *s)
+{
+	const struct stream_census *census = s->conf.census;
+	return census && s->count >= s->conf.max_clients / LEAST_SHARE &&
+	       census->all(census->ctx, s->conf.kind) >= s->conf.max_clients;
+}
+
 /* A proxy's connections are counted for its clients, once it has named them. Where others
  * of the host have too many, one of ours goes all the same: each bears its part. */
 static bool server_make_room(
 	struct stream_server *s, const struct addr *from, enum stream_trust trust)
 {
-	const struct stream_census *census = s->conf.census;
 	if (trust != STREAM_BELIEVE && !client_make_room(s, from))
 		return false;
-	const bool full = s->count >= s->conf.max_clients ||
-			  (census && census->all(census->ctx, s->conf.kind) >=
-					     s->conf.max_clients);
+	const bool full = s->count >= s->conf.max_clients || host_is_full(s);
 	return !full || server_evict(s, NULL);
 }
 

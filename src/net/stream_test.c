@@ -469,6 +469,61 @@ static void the_longest_idle_client_makes_room(void **state)
 		close(fd[i]);
 }
 
+/* --- others of the host ---------------------------------------------------------- */
+
+static void others_count(
+	void *ctx, enum stream_kind kind, const struct addr *from, int change)
+{
+	(void)ctx, (void)kind, (void)from, (void)change;
+}
+
+static unsigned others_of(void *ctx, enum stream_kind kind, const struct addr *from)
+{
+	(void)ctx, (void)kind, (void)from;
+	return 0;
+}
+
+static unsigned others_all(void *ctx, enum stream_kind kind)
+{
+	const unsigned *all = ctx;
+	(void)kind;
+	return *all;
+}
+
+static void a_full_host_keeps_nobody_out_where_nobody_is(void **state)
+{
+	struct world *w = *state;
+	unsigned all = 128;
+	const struct stream_census census = { others_count, others_of, others_all,
+		&all };
+	w->conf.max_clients = 128; /* two of them are ours in any case */
+	w->conf.census = &census;
+	server_start(w);
+	int fd[6];
+	fd[0] = client_from(w, 1);
+	fd[1] = client_from(w, 2);
+	assert_int_equal(stream_server_clients(w->server), 2);
+	assert_int_equal(w->counters.tcp_clients_shed, 0);
+	fd[2] = client_from(w, 3); /* beyond these each bears its part: fd[0] goes */
+	assert_int_equal(client_wait(w, fd[0], NULL), -3);
+	assert_int_equal(stream_server_clients(w->server), 2);
+	w->mode = ANSWER_HOLD;
+	client_ask(fd[1], 1, 20);
+	client_ask(fd[2], 1, 20);
+	UNTIL(w, w->held_count == 2);
+	fd[3] = client_from(w, 4); /* nobody is idle */
+	assert_int_equal(client_wait(w, fd[3], NULL), -3);
+	assert_int_equal(w->counters.tcp_clients_shed, 2);
+	all = 127;
+	fd[4] = client_from(w, 4);
+	fd[5] = client_from(w, 5);
+	assert_int_equal(stream_server_clients(w->server), 4);
+	for (int i = 0; i < 6; i++)
+		close(fd[i]);
+	stream_server_free(w->server); /* before its census goes */
+	w->server = NULL;
+}
+
 static void ids_of_closed_connections_are_not_found_again(void **state)
 {
 	struct world *w = *state;
@@ -629,6 +684,7 @@ int main(void)
 		T(who_does_not_read_for_the_idle_time_is_closed),
 		T(a_query_under_way_is_not_idle),
 		T(the_longest_idle_client_makes_room),
+		T(a_full_host_keeps_nobody_out_where_nobody_is),
 		T(ids_of_closed_connections_are_not_found_again),
 		T(a_query_hook_may_close_or_skip),
 		T(a_reset_is_survived_with_answers_due),
