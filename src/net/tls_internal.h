@@ -29,7 +29,7 @@ struct tls_role {
 	void (*shook)(struct tls_layer *y);              /* the handshake is over */
 	void (*failed)(struct tls_layer *y, int result); /* for good */
 	void (*heard)(struct tls_layer *y); /* something was read; may be NULL */
-	void (*leave)(struct tls_layer *y); /* before the session goes; may be NULL */
+	void (*leave)(struct tls_layer *y); /* when the session is gone; may be NULL */
 };
 
 /* At the begin of a side's own struct, which comes from malloc. */

@@ -144,6 +144,13 @@ static int flush(struct tls_layer *y)
 	return LAYER_WANT_WRITE;
 }
 
+/* What a session that is over pushed must not leave with another's bytes. */
+static int broken(struct tls_layer *y)
+{
+	y->shared->out_len = 0;
+	return LAYER_BROKEN;
+}
+
 /* The rest of before. */
 static int flush_rest(struct tls_layer *y)
 {
@@ -239,7 +246,7 @@ static ssize_t tls_read(struct stream_layer *base, void *buf, size_t len)
 	const int end = read_records(y, buf, len, &got);
 	/* it may have answered, a key update for one */
 	if (end == LAYER_BROKEN || flush(y) == LAYER_BROKEN || !settle(y))
-		return LAYER_BROKEN;
+		return broken(y);
 	if (y->role->heard)
 		y->role->heard(y);
 	return got ? (ssize_t)got : end;
@@ -284,7 +291,7 @@ static ssize_t tls_write(struct stream_layer *base, const void *data, size_t len
 	}
 	const ssize_t n = encrypt(y, data, len);
 	if (n < 0)
-		return LAYER_BROKEN;
+		return broken(y);
 	e = flush(y);
 	if (e == LAYER_DONE)
 		return n;
@@ -311,10 +318,10 @@ static void tls_goodbye(struct stream_layer *base)
 static void tls_free(struct stream_layer *base)
 {
 	struct tls_layer *y = layer_of(base);
-	if (y->role->leave)
-		y->role->leave(y);
 	if (y->session)
 		gnutls_deinit(y->session);
+	if (y->role->leave) /* what the session used may go now */
+		y->role->leave(y);
 	free(y->kept);
 	free(y->out);
 	free(y);
