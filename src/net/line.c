@@ -31,6 +31,7 @@ enum {
 	HEADER = 12,
 	READS_A_WAKEUP = 4,
 	OUT_START = 2048,
+	OUT_MAX = 64 * 1024,      /* what a server that does not read is owed */
 	CONNECT_US = 4000 * 1000, /* TCP and TLS */
 	IDLE_US = 10 * 1000 * 1000,
 	IDLE_MAX_US = 120 * 1000 * 1000, /* whatever the server promises */
@@ -516,6 +517,7 @@ static struct line_conn *conn_with_room(struct upstream_line *l)
 	struct line_conn *best = NULL;
 	for (struct line_conn *c = l->conns; c; c = c->next)
 		if (!c->shaking && !c->silent && !c->leaving && c->count < l->window &&
+			c->out_end - c->out_start < OUT_MAX &&
 			(!best || c->count < best->count))
 			best = c;
 	return best;
