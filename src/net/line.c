@@ -676,7 +676,7 @@ void line_free(struct upstream_line *l)
 {
 	struct upstream *u = l->upstream;
 	assert(!l->first);
-	while (l->conns)
+	while (l->conns) /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it left the list */
 		conn_free(l->conns, true);
 	loop_undefer(u->loop, &l->work);
 	loop_timer_clear(u->loop, &l->retry);
