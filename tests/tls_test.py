@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """DNS over TLS: clients that no one here wrote, certificates, tickets, padding, limits."""
 
+import concurrent.futures
+import glob
 import json
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import struct
@@ -211,7 +214,50 @@ def test_without_certificate_there_is_an_ephemeral_one(shoals, tmp_path, memory)
 	secure.shoal.start()
 	with secure.connect(name=None) as sock:
 		assert sock.getpeercert(True) == first
-	assert os.stat(memory + '/shm/tls-ephemeral.pem').st_mode & 0o777 == 0o600
+	files = glob.glob(memory + '/shm/tls-ephemeral*')
+	assert [os.stat(path).st_mode & 0o777 for path in files] == [0o600]
+
+
+def test_the_ephemeral_certificate_is_for_where_it_listens(shoals, tmp_path):
+	secure = Secure(shoals, tmp_path, certificate=False,
+		extra="net.listen('127.0.0.2', %d, { kind = 'tls' })\n" % next(PORTS))
+	with secure.connect(name=None) as sock:
+		seen = ssl.DER_cert_to_PEM_cert(sock.getpeercert(True))
+
+	def is_for(name):
+		context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+		context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN    # it is trusted by itself
+		context.load_verify_locations(cadata=seen)
+		try:
+			secure.connect(name=name, context=context).close()
+		except ssl.SSLCertVerificationError:
+			return False
+		return True
+	names = ('127.0.0.1', '127.0.0.2', '127.0.0.3', 'localhost', 'other.lab')
+	assert [name for name in names if is_for(name)] == ['127.0.0.1', '127.0.0.2', 'localhost']
+
+
+def test_a_port_no_longer_in_the_configuration_is_emptied_by_tls(shoals, tmp_path):
+	"""Who waits in the queue of a dead instance is still served as it expects."""
+	secure = Secure(shoals, tmp_path, count=1)
+	pid = secure.shoal.pids()['1']
+	with open(secure.shoal.conf) as source:
+		lines = [line for line in source if "kind = 'tls'" not in line]
+	with open(secure.shoal.conf, 'w') as out:
+		out.writelines(lines)
+	os.kill(pid, signal.SIGSTOP)
+	waiting = socket.create_connection(('127.0.0.1', secure.port), 30)
+
+	def ask():
+		with secure.context('dns.lab').wrap_socket(waiting, server_hostname='dns.lab') as sock:
+			return ask_on(sock)
+	with concurrent.futures.ThreadPoolExecutor(1) as pool:
+		answer = pool.submit(ask)
+		os.kill(pid, signal.SIGKILL)
+		assert answer.result(40) == 'NOERROR'
+	assert 'no longer listened on' in secure.shoal.log()
+	with pytest.raises(OSError):
+		socket.create_connection(('127.0.0.1', secure.port), 2).close()
 
 
 def peer_name(secure, name='dns.lab'):

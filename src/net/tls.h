@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/addr.h"
 #include "base/counters.h"
 #include "net/layer.h"
 
@@ -26,6 +27,9 @@ struct tls_conf {
 	const struct tls_pair *pairs; /* none: an ephemeral certificate */
 	size_t pair_count;
 	const char *folder; /* on tmpfs: processes share the ephemeral one in it */
+	const struct addr
+		*addrs; /* who is reached at these, the ephemeral one is for */
+	size_t addr_count;
 	/* The tickets' secret of an epoch: a count of TLS_EPOCH_S since 1970. */
 	void (*secret)(void *ctx, uint64_t epoch, uint8_t out[static TLS_SECRET_LEN]);
 	void *ctx;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
+#include <inttypes.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "net/tls_internal.h"
 
@@ -23,6 +25,7 @@ enum {
 	EPHEMERAL_LEFT_S = 7 * DAY_S, /* then there is a new one */
 	PEM_MAX = 64 * 1024,
 	SERIAL_LEN = 16,
+	PATH_LEN = 256,
 };
 
 /* --- the ephemeral certificate ---------------------------------------------------- */
@@ -36,7 +39,31 @@ static int make_key(gnutls_x509_privkey_t *key)
 	return e;
 }
 
-static int fill_crt(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, int64_t wall_s)
+static int add_name(gnutls_x509_crt_t crt, const char *name)
+{
+	return gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, name,
+		(unsigned)strlen(name), GNUTLS_FSAN_APPEND);
+}
+
+/* By what clients may know us: the host's name, the addresses. */
+static int add_names(
+	gnutls_x509_crt_t crt, const char *host, const struct tls_conf *conf)
+{
+	bool local = false;
+	int e = add_name(crt, host);
+	for (size_t i = 0; e >= 0 && i < conf->addr_count; i++) {
+		const struct addr *a = &conf->addrs[i];
+		e = gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_IPADDRESS,
+			a->ip, a->family == 4 ? 4 : 16, GNUTLS_FSAN_APPEND);
+		local |= addr_is_loopback(a);
+	}
+	if (e >= 0 && local && strcmp(host, "localhost") != 0)
+		e = add_name(crt, "localhost");
+	return e;
+}
+
+static int fill_crt(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key,
+	const struct tls_conf *conf, int64_t wall_s)
 {
 	char host[256] = "";
 	uint8_t serial[SERIAL_LEN];
@@ -58,8 +85,7 @@ static int fill_crt(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, int64_t wa
 		e = gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0,
 			host, (unsigned)strnlen(host, 64));
 	if (e >= 0)
-		e = gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, host,
-			(unsigned)strlen(host), GNUTLS_FSAN_SET);
+		e = add_names(crt, host, conf);
 	if (e >= 0)
 		e = gnutls_x509_crt_set_basic_constraints(crt, 0, -1);
 	if (e >= 0)
@@ -75,7 +101,8 @@ static int fill_crt(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, int64_t wa
 }
 
 /* Certificate and key as one PEM text, malloc'ed by GnuTLS. */
-static int ephemeral_make(int64_t wall_s, gnutls_datum_t *pem)
+static int ephemeral_make(
+	const struct tls_conf *conf, int64_t wall_s, gnutls_datum_t *pem)
 {
 	gnutls_x509_privkey_t key = NULL;
 	gnutls_x509_crt_t crt = NULL;
@@ -84,7 +111,7 @@ static int ephemeral_make(int64_t wall_s, gnutls_datum_t *pem)
 	if (e >= 0)
 		e = gnutls_x509_crt_init(&crt);
 	if (e >= 0)
-		e = fill_crt(crt, key, wall_s);
+		e = fill_crt(crt, key, conf, wall_s);
 	if (e >= 0)
 		e = gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &a);
 	if (e >= 0)
@@ -150,9 +177,9 @@ static bool ephemeral_read(const char *path, int64_t wall_s, gnutls_datum_t *pem
 /* Whole or not at all. The first of several wins, unless its certificate ends. */
 static void ephemeral_write(const char *path, const gnutls_datum_t *pem, int64_t wall_s)
 {
-	char fresh[256];
+	char fresh[PATH_LEN + 16];
 	gnutls_datum_t old;
-	snprintf(fresh, sizeof(fresh), "%.200s.%d", path, (int)getpid());
+	snprintf(fresh, sizeof(fresh), "%s.%d", path, (int)getpid());
 	(void)unlink(fresh);
 	int fd =
 		open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -175,17 +202,29 @@ static int take_pem(struct tls_cred *c, const gnutls_datum_t *pem)
 		c->x509, pem, pem, GNUTLS_X509_FMT_PEM);
 }
 
+/* Instances with the same addresses, in whatever order, share one; others do not learn
+ * each other's addresses from it. */
+static void ephemeral_path(const struct tls_conf *conf, char out[static PATH_LEN])
+{
+	static const struct hash_key key = { 0, 0 };
+	uint64_t sum = 0;
+	for (size_t i = 0; i < conf->addr_count; i++)
+		sum += hash_sip13(&key, conf->addrs[i].ip, sizeof(conf->addrs[i].ip));
+	snprintf(out, PATH_LEN, "%.200s/tls-ephemeral-%016" PRIx64 ".pem", conf->folder,
+		sum);
+}
+
 static int load_ephemeral(
 	struct tls_cred *c, const struct tls_conf *conf, int64_t wall_s)
 {
-	char path[256] = "";
+	char path[PATH_LEN] = "";
 	gnutls_datum_t pem = { 0 };
 	int e = 0;
 	if (in_memory(conf->folder))
-		snprintf(path, sizeof(path), "%.200s/tls-ephemeral.pem", conf->folder);
+		ephemeral_path(conf, path);
 	if (!*path || !ephemeral_read(path, wall_s, &pem)) {
 		gnutls_datum_t own;
-		e = ephemeral_make(wall_s, &own);
+		e = ephemeral_make(conf, wall_s, &own);
 		if (e < 0)
 			return e;
 		log_notice(TLS, "no certificate configured (net.tls): an ephemeral one "

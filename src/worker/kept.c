@@ -38,10 +38,11 @@ bool kept_is_stored(const struct shard_inherited *row)
 	return strncmp(row->name, prefix, sizeof(prefix) - 1) == 0;
 }
 
-bool kept_is_ring(const struct shard_inherited *row)
+bool kept_is_a(const struct shard_inherited *row, const char *what)
 {
-	static const char ring[] = "kept-ring-";
-	return strncmp(row->name, ring, sizeof(ring) - 1) == 0;
+	const char *name = row->name + sizeof(prefix) - 1;
+	const size_t len = strlen(what);
+	return kept_is_stored(row) && strncmp(name, what, len) == 0 && name[len] == '-';
 }
 
 static int take(struct kept *k, int i)

@@ -28,7 +28,8 @@ void kept_read(struct kept *k);
 void kept_close(struct kept *k);
 /* Is this row from the descriptor store (else from a socket unit)? */
 bool kept_is_stored(const struct shard_inherited *row);
-bool kept_is_ring(const struct shard_inherited *row);
+/* Was it stored as `what`, whatever its address? */
+bool kept_is_a(const struct shard_inherited *row, const char *what);
 /* Was it stored as `what` of this address? */
 bool kept_is_of(
 	const struct shard_inherited *row, const char *what, const struct addr *a);
@@ -40,7 +41,7 @@ int kept_take_ring(struct kept *k, const struct addr *a);
 
 /* Is there somebody who keeps descriptors for us? */
 bool kept_is_possible(void);
-/* Give the keeper a duplicate; `what`: "udp", "tcp", "ring". Never waits: what a slow keeper does not take
+/* Give the keeper a duplicate; `what`: "udp", "ring", or what connections are: "tcp", "tls", "doh", "h2c". Never waits: what a slow keeper does not take
  * now, and what comes after it, KEPT_LETTERS_MAX messages at most, goes with the next kept_flush(). */
 void kept_store(const char *what, const struct addr *a, int fd);
 /* The keeper closes what it has by this name. */

@@ -15,6 +15,7 @@
 #include "worker/kept.h"
 #include "worker/poison.h"
 #include "worker/proxied.h"
+#include "worker/secure.h"
 #include "worker/server.h"
 #include "worker/steering.h"
 #include "worker/watchmen.h"
@@ -181,6 +182,37 @@ static void explain_alone(const struct conf_listen *c, int type, char out[static
 		type == SOCK_DGRAM ? "UDP" : "TCP", addr);
 }
 
+/* By what name a listening socket is kept: one that the configuration no longer knows still
+ * has clients that speak this. */
+static const struct {
+	const char *what;
+	struct conf_listen as;
+} stored_kinds[] = {
+	{ "tcp", { .kind = KIND_DNS } },
+	{ "tls", { .kind = KIND_TLS } },
+	{ "doh", { .kind = KIND_DOH2 } },
+	{ "h2c", { .kind = KIND_DOH2, .plain = true } },
+};
+
+enum { STORED_KINDS = sizeof(stored_kinds) / sizeof(*stored_kinds) };
+
+static const char *stored_what(const struct conf_listen *c)
+{
+	for (size_t i = 0; i < STORED_KINDS; i++)
+		if (stored_kinds[i].as.kind == c->kind &&
+			stored_kinds[i].as.plain == c->plain)
+			return stored_kinds[i].what;
+	return stored_kinds[0].what;
+}
+
+static const struct conf_listen *stored_as(const struct shard_inherited *row)
+{
+	for (size_t i = 0; i < STORED_KINDS; i++)
+		if (kept_is_a(row, stored_kinds[i].what))
+			return &stored_kinds[i].as;
+	return &stored_kinds[0].as;
+}
+
 /* A new one. Descriptor, or -errno and `error`. */
 static int socket_open(const struct conf_listen *c, int type, char error[static 1024])
 {
@@ -198,7 +230,7 @@ static int socket_open(const struct conf_listen *c, int type, char error[static 
 	if (fd < 0)
 		explain(c, type, -fd, &problem, error);
 	else
-		kept_store(type == SOCK_DGRAM ? "udp" : "tcp", &c->addr, fd);
+		kept_store(type == SOCK_DGRAM ? "udp" : stored_what(c), &c->addr, fd);
 	return fd;
 }
 
@@ -231,6 +263,13 @@ static void ring_get(struct listener *l, struct kept *k)
 		log_warning(NET, "no ring: %s: what a crash interrupts is lost",
 			strerror(errno));
 	fd_close(&fd);
+}
+
+static enum transport transport_of(const struct conf_listen *c)
+{
+	return c->kind == KIND_TLS    ? TRANSPORT_TLS
+	       : c->kind == KIND_DOH2 ? TRANSPORT_HTTPS
+				      : TRANSPORT_TCP;
 }
 
 static struct stream_conf stream_conf_of(struct worker *w, const struct conf_listen *c)
@@ -306,9 +345,7 @@ static int listener_open(struct listener *l, const struct conf_listen *c,
 	}
 	char addr[ADDR_TEXT_MAX];
 	l->addr = c->addr;
-	l->transport = c->kind == KIND_TLS    ? TRANSPORT_TLS
-		       : c->kind == KIND_DOH2 ? TRANSPORT_HTTPS
-					      : TRANSPORT_TCP;
+	l->transport = transport_of(c);
 	if (datagrams)
 		ring_get(l, k);
 	if (!listener_serve(l, udp, tcp)) {
@@ -326,14 +363,11 @@ static int listener_open(struct listener *l, const struct conf_listen *c,
 
 /* --- sockets that go -------------------------------------------------------------- */
 
-static void leaver_free(struct leaver *gone)
+/* The one in this link of the list. */
+static void leaver_free(struct worker *w, struct leaver **link)
 {
-	struct worker *w = gone->w;
-	for (struct leaver **at = &w->leavers; *at; at = &(*at)->next)
-		if (*at == gone) {
-			*at = gone->next;
-			break;
-		}
+	struct leaver *gone = *link;
+	*link = gone->next;
 	loop_timer_clear(w->loop, &gone->timer);
 	udp_server_free(gone->udp);
 	stream_server_free(gone->stream);
@@ -343,11 +377,15 @@ static void leaver_free(struct leaver *gone)
 static void leaver_tick(void *ctx)
 {
 	struct leaver *leaver = ctx;
+	struct worker *w = leaver->w;
 	if (leaver->ticks-- == 0) {
-		leaver_free(leaver);
+		struct leaver **link = &w->leavers;
+		while (*link != leaver)
+			link = &(*link)->next;
+		leaver_free(w, link);
 		return;
 	}
-	struct loop *l = leaver->w->loop;
+	struct loop *l = w->loop;
 	loop_timer_set(l, &leaver->timer, loop_now(l)->mono_us + LEAVE_TICK_US,
 		leaver_tick, leaver);
 }
@@ -406,6 +444,30 @@ static struct listener *listener_of(struct worker *w, const struct shard_inherit
 	return NULL;
 }
 
+/* The clients that wait for this socket's connections to be accepted are served. */
+static void stored_drain(
+	struct worker *w, const struct conf_listen *as, int fd, struct listener *l)
+{
+	char error[1024];
+	const bool encrypted = as->kind != KIND_DNS && !as->plain;
+	if (encrypted && !secure_need(w, error)) {
+		log_warning(NET, "%s", error);
+		fd_close(&fd);
+		return;
+	}
+	const struct stream_conf conf = stream_conf_of(w, as);
+	const struct stream_hooks hooks = {
+		.query = stream_query, .trust = stream_trusts, .ctx = l
+	};
+	l->transport = transport_of(as);
+	struct stream_server *stream =
+		stream_server_new(w->loop, fd, &conf, &hooks, w->counters);
+	if (stream)
+		leaver_add(w, NULL, stream);
+	else
+		fd_close(&fd);
+}
+
 /* From the store, but parked, or no longer in the configuration: emptied, closed. */
 static void stored_drop(struct worker *w, struct kept *k, int i, struct listener *l)
 {
@@ -443,15 +505,7 @@ static void stored_drop(struct worker *w, struct kept *k, int i, struct listener
 		if (udp)
 			leaver_add(w, udp, NULL);
 	} else {
-		const struct conf_listen plain = { .kind = KIND_DNS };
-		const struct stream_conf conf = stream_conf_of(w, &plain);
-		const struct stream_hooks hooks = {
-			.query = stream_query, .trust = stream_trusts, .ctx = l
-		};
-		struct stream_server *stream =
-			stream_server_new(w->loop, fd, &conf, &hooks, w->counters);
-		if (stream)
-			leaver_add(w, NULL, stream);
+		stored_drain(w, stored_as(&k->fds[i]), fd, l);
 	}
 	/* a parked one's name is taken by the fresh one: told before that was stored */
 	if (!parked)
@@ -478,7 +532,7 @@ static void useless_forget(const struct worker *w, const struct kept *k)
 		const struct shard_inherited *row = &k->fds[i];
 		if (!kept_is_stored(row))
 			continue;
-		const bool ring = kept_is_ring(row);
+		const bool ring = kept_is_a(row, "ring");
 		if (ring ? !ring_is_wanted(w->conf, row) : shard_parked(row->fd))
 			kept_remove_name(row->name);
 	}
@@ -585,7 +639,7 @@ void listen_tick(struct worker *w)
 void listen_close(struct worker *w)
 {
 	while (w->leavers)
-		leaver_free(w->leavers);
+		leaver_free(w, &w->leavers);
 	for (size_t i = 0; i < w->listener_count; i++) {
 		struct listener *l = &w->listeners[i];
 		if (l->udp)

@@ -11,6 +11,8 @@
 
 static_assert((int)SECRET_LEN == (int)TLS_SECRET_LEN, "one is made of the other");
 
+enum { ADDRS_MAX = 64 }; /* an ephemeral certificate is sent to every client */
+
 static bool is_encrypted(const struct conf_listen *l)
 {
 	return l->kind == KIND_TLS || (l->kind == KIND_DOH2 && !l->plain);
@@ -46,6 +48,40 @@ static struct tls_pair *pairs_of(const struct conf *conf)
 	return pairs;
 }
 
+/* A wildcard's addresses come and go with the interfaces, but loopback is one of them. */
+static struct addr named_addr(const struct addr *a)
+{
+	static const uint8_t zero[16];
+	struct addr out = *a;
+	out.port = 0;
+	out.scope = 0;
+	if (memcmp(a->ip, zero, sizeof(zero)) != 0)
+		return out;
+	if (a->family == 4)
+		out.ip[0] = 127;
+	out.ip[a->family == 4 ? 3 : 15] = 1;
+	return out;
+}
+
+/* Where clients find us, each once; malloc'ed. */
+static struct addr *addrs_of(const struct conf *conf, size_t *count)
+{
+	struct addr *out = calloc(ADDRS_MAX, sizeof(*out));
+	*count = 0;
+	for (size_t i = 0; out && i < conf->listen_count && *count < ADDRS_MAX; i++) {
+		const struct conf_listen *l = &conf->listens[i];
+		if (!is_encrypted(l) || !l->addr.family)
+			continue;
+		const struct addr a = named_addr(&l->addr);
+		size_t known = 0;
+		while (known < *count && !addr_same_ip(&out[known], &a))
+			known++;
+		out[known] = a;
+		*count += known == *count;
+	}
+	return out;
+}
+
 static bool say(const struct conf *conf, const char *what, char error[static 1024])
 {
 	const struct conf_tls_pair *p = conf->tls_pairs;
@@ -57,22 +93,28 @@ static bool say(const struct conf *conf, const char *what, char error[static 102
 	return false;
 }
 
-bool secure_open(struct worker *w, char error[static 1024])
+bool secure_need(struct worker *w, char error[static 1024])
 {
 	char what[TLS_ERROR_MAX] = "out of memory";
 	const struct conf *conf = w->conf;
-	if (!is_needed(conf))
+	size_t addr_count;
+	if (w->tls)
 		return true;
 	snprintf(w->tls_folder, sizeof(w->tls_folder), "%.200s/shm", w->run_folder);
 	if (!conf->tls_secret_len && !w->secrets)
 		w->secrets = secrets_open(w->run_folder, &w->random);
+	free(w->tls_pairs);
+	free(w->tls_addrs);
 	w->tls_pairs = pairs_of(conf);
-	if ((!conf->tls_secret_len && !w->secrets) || !w->tls_pairs)
+	w->tls_addrs = addrs_of(conf, &addr_count);
+	if ((!conf->tls_secret_len && !w->secrets) || !w->tls_pairs || !w->tls_addrs)
 		return say(conf, what, error);
 	const struct tls_conf tls = {
 		.pairs = w->tls_pairs,
 		.pair_count = conf->tls_pair_count,
 		.folder = w->tls_folder,
+		.addrs = w->tls_addrs,
+		.addr_count = addr_count,
 		.secret = ticket_secret,
 		.ctx = w,
 	};
@@ -80,6 +122,11 @@ bool secure_open(struct worker *w, char error[static 1024])
 	w->tls_dot = (struct tls_profile){ w->tls, tls_dot };
 	w->tls_https = (struct tls_profile){ w->tls, tls_https };
 	return w->tls || say(conf, what, error);
+}
+
+bool secure_open(struct worker *w, char error[static 1024])
+{
+	return !is_needed(w->conf) || secure_need(w, error);
 }
 
 bool secure_check(const struct conf *conf, char error[static 1024])
@@ -103,6 +150,7 @@ void secure_close(struct worker *w)
 {
 	tls_server_free(w->tls);
 	free(w->tls_pairs);
+	free(w->tls_addrs);
 	secrets_close(w->secrets);
 	w->tls = NULL;
 }

@@ -7,6 +7,8 @@
 
 /* Nothing without such a listener. False: `error` says which file is wrong. */
 bool secure_open(struct worker *w, char error[static 1024]);
+/* The same whatever the configuration listens on; once it has been done, nothing. */
+bool secure_need(struct worker *w, char error[static 1024]);
 /* Are the certificates of this configuration usable? */
 bool secure_check(const struct conf *conf, char error[static 1024]);
 /* Once a second. */

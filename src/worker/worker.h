@@ -113,6 +113,7 @@ struct worker {
 	/* encrypted listeners: worker/secure */
 	struct tls_server *tls; /* NULL: there are none */
 	struct tls_pair *tls_pairs;
+	struct addr *tls_addrs;
 	struct tls_profile tls_dot, tls_https;
 	char tls_folder[256];
 
