@@ -224,6 +224,35 @@ def test_clear_text_behind_a_proxy(secure):
 		assert http.wait(http.request(get_path(helpers.make_query(KNOWN))))[0][':status'] == '200'
 
 
+def test_rules_see_the_header_fields_that_are_named(shoals, tmp_path):
+	secure = Secure(shoals, tmp_path, kind='doh2', extra="""
+		net.doh_headers({ ':Path', 'X-Child' })
+		policy.add(function(req)
+			local path, child
+			for i = 0, req.qsource.headers.len - 1 do
+				local field = req.qsource.headers.at[i]
+				if field.name == ':path' then path = field.value end
+				if field.name == 'x-child' then child = field.value end
+				if field.name == 'x-other' then return policy.DROP end
+			end
+			if path == '/dns-query' and child == 'yes please' then return policy.REFUSE end
+		end)
+		""")
+	query = helpers.make_query(KNOWN).to_wire()
+
+	def rcode(http, *more):
+		headers, body = http.wait(http.request(method='POST', body=query, more=more))
+		return helpers.rcode_of(dns.message.from_wire(body)) if headers[':status'] == '200' else headers[':status']
+	with H2(secure) as http:
+		assert rcode(http) == 'NOERROR'
+		assert rcode(http, ('x-child', 'yes please'), ('x-other', 'x')) == 'REFUSED'
+		assert rcode(http, ('x-child', 'no')) == 'NOERROR'
+		assert rcode(http, ('x-child', 'y' * 3000)) == '431'
+		assert rcode(http, ('x-other', 'y' * 3000), ('x-child', 'yes please')) == 'REFUSED'
+	stream = helpers.ask(KNOWN, port=secure.shoal.port)
+	assert helpers.rcode_of(stream) == 'NOERROR'
+
+
 def test_padding_and_no_keepalive(secure):
 	options = [dns.edns.GenericOption(12, b''), dns.edns.GenericOption(11, b'')]
 	with H2(secure) as http:

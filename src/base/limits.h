@@ -91,6 +91,8 @@ enum {
 		100, /* requests of one connection at a time; the client is told */
 	LIMIT_DOH_FIELDS =
 		64, /* header fields of a request: HTTP status 431, doh_errors */
+	LIMIT_DOH_KEPT_FIELDS =
+		2048, /* bytes of a request's fields for rules: status 431, doh_errors */
 	LIMIT_DOH_IDLE_FRAMES =
 		200, /* floods of PING, SETTINGS, resets...: doh_floods */
 	LIMIT_UDP_OUT_BYTES =

@@ -319,7 +319,8 @@ struct conf {
 
 	struct conf_designated *designated;
 	size_t designated_count;
-	const char *infourl; /* RFC 9606; NULL: none */
+	const char *infourl;     /* RFC 9606; NULL: none */
+	const char *doh_headers; /* names in lower case, by spaces; NULL: none */
 
 	struct subnet *allow; /* clients besides the local networks */
 	size_t allow_count;

@@ -165,6 +165,8 @@ static void add_lists(struct hash_state *s, const struct conf *c)
 	}
 	if (c->infourl)
 		add_text(s, c->infourl);
+	if (c->doh_headers)
+		add_text(s, c->doh_headers);
 	for (size_t i = 0; i < c->allow_count; i++) {
 		add_addr(s, "allow", &c->allow[i].base);
 		add(s, "/%u", c->allow[i].bits);

@@ -375,6 +375,10 @@ static void push_query(lua_State *L, const struct policy_query *q)
 	lua_setfield(L, -2, "sclass");
 	lua_pushboolean(L, q->tcp);
 	lua_setfield(L, -2, "tcp");
+	if (q->fields) {
+		lua_pushlstring(L, q->fields, q->fields_len);
+		lua_setfield(L, -2, "fields");
+	}
 	if (q->client.family) {
 		lua_pushstring(L, addr_ip_text(&q->client, ip));
 		lua_setfield(L, -2, "client");

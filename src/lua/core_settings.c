@@ -96,7 +96,7 @@ static const char **text_field(struct conf *c, const char *name)
 	} fields[] = { { "nsid", &c->nsid }, { "chaos_hostname", &c->chaos_hostname },
 		{ "chaos_version", &c->chaos_version }, { "user", &c->user },
 		{ "group", &c->group }, { "cache_storage", &c->cache_storage },
-		{ "infourl", &c->infourl } };
+		{ "infourl", &c->infourl }, { "doh_headers", &c->doh_headers } };
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		if (strcmp(fields[i].name, name) == 0)
 			return fields[i].at;

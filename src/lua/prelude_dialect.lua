@@ -421,13 +421,23 @@ function net.resinfo(fields)
 	return { infourl = core.text('infourl') }
 end
 
-for _, name in ipairs({ 'doh_headers' }) do
-	net[name] = function(...)
-		if select('#', ...) > 0 then
-			setting('net.' .. name)
-			core.later('net.' .. name, true)
+-- The list replaces the one before.
+function net.doh_headers(names)
+	if names ~= nil then
+		setting('net.doh_headers')
+		local list = {}
+		for i, name in ipairs(core.list('net.doh_headers', names)) do
+			list[i] = expect('net.doh_headers', name, 'string'):lower()
+			if #name > 64 or not list[i]:find("^:?[%w!#$%%&'*+.^_`|~-]+$") then
+				fail(("net.doh_headers: '%s' is no name of a header field"):format(name))
+			end
 		end
+		if #list > 16 then fail('net.doh_headers: more than 16 names') end
+		core.text('doh_headers', #list > 0 and table.concat(list, ' '))
 	end
+	local now = {}
+	for name in (core.text('doh_headers') or ''):gmatch('%S+') do now[#now + 1] = name end
+	return now
 end
 
 for _, name in ipairs({ 'bpf_set', 'bpf_clear', 'register_endpoint_kind' }) do

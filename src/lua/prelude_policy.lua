@@ -354,10 +354,21 @@ local query_meta = { __index = {
 	class = function(self) return self.sclass end,
 } }
 
+-- As that dialect has them: a count, and the fields from 0 on.
+local function headers_of(fields)
+	local headers = { len = 0, at = {} }
+	for name, value in (fields or ''):gmatch('(%Z+)%z(%Z*)%z') do
+		headers.at[headers.len] = { name = name, value = value }
+		headers.len = headers.len + 1
+	end
+	return headers
+end
+
 function core.policy(fn, q)
 	local query = setmetatable(q, query_meta)
 	local req = {
-		qsource = { addr = q.client, dst_addr = q.server, flags = { tcp = q.tcp } },
+		qsource = { addr = q.client, dst_addr = q.server, flags = { tcp = q.tcp },
+			headers = headers_of(q.fields) },
 		state = kres.PRODUCE,
 		qname = q.sname,
 		qtype = q.stype,

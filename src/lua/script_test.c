@@ -626,6 +626,41 @@ static void callback_rules_ask_the_script(void **state)
 	script_free(s);
 }
 
+static void callbacks_see_the_headers(void **state)
+{
+	(void)state;
+	struct script *s =
+		good("assert(#net.doh_headers('X') == 1)\n"
+		     "assert(net.doh_headers({ ':Path', 'a-b' })[1] == ':path')\n"
+		     "policy.add(function(req)\n"
+		     "	local h = req.qsource.headers\n"
+		     "	if h.len == 2 and h.at[0].name == 'a-b' and "
+		     "h.at[0].value == '' and h.at[1].value == 'x y' then\n"
+		     "		return policy.REFUSE\n"
+		     "	end\n"
+		     "end)\n");
+	const struct conf *c = script_conf(s);
+	assert_string_equal(c->doh_headers, ":path a-b");
+	static const char fields[] = "a-b\0\0:path\0x y";
+	const uint8_t name[] = "\001a\007example";
+	struct policy_query q = { .name = name, .type = TYPE_A, .rclass = CLASS_IN };
+	struct arena *arena = arena_new(1 << 20);
+	struct policy_verdict v;
+	policy_decide(c, &q, arena, 0, &v);
+	assert_false(script_policy(s, v.callback, &q, arena, &v));
+	q.fields = fields;
+	q.fields_len = sizeof(fields);
+	policy_decide(c, &q, arena, 0, &v);
+	assert_true(script_policy(s, v.callback, &q, arena, &v));
+	assert_int_equal(v.outcome, OUTCOME_REFUSE);
+	arena_free(arena);
+	script_free(s);
+	s = good("net.doh_headers('x')\nnet.doh_headers({})");
+	assert_null(script_conf(s)->doh_headers);
+	script_free(s);
+	bad("net.doh_headers('a b')", "is no name of a header field");
+}
+
 static void callbacks_forwarders_outlive_the_query(void **state)
 {
 	(void)state;
@@ -1016,6 +1051,7 @@ int main(void)
 		cmocka_unit_test(certificates_and_ticket_secrets),
 		cmocka_unit_test(policy_rules_become_data),
 		cmocka_unit_test(callback_rules_ask_the_script),
+		cmocka_unit_test(callbacks_see_the_headers),
 		cmocka_unit_test(callbacks_forwarders_outlive_the_query),
 		cmocka_unit_test(configuration_hash_covers_the_code_of_callbacks),
 		cmocka_unit_test(hints_and_views_and_anchors_are_kept),

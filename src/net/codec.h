@@ -26,6 +26,7 @@ struct codec_owner {
 	void *ctx;
 	struct counters *counters;
 	unsigned max_requests; /* at a time */
+	const char *fields;    /* names in lower case, by spaces, that fields() tells */
 };
 
 struct codec_ops {
@@ -34,6 +35,9 @@ struct codec_ops {
 		size_t len);
 	/* There will be no answer. */
 	void (*skip)(struct stream_codec *c, uint32_t request);
+	/* Of the request that message() hands out, until it returns: the fields that the owner
+	 * named, as they came, each "name NUL value NUL". NULL: none. */
+	const char *(*fields)(const struct stream_codec *c, size_t *len);
 	/* Send what may be sent now. */
 	void (*output)(struct stream_codec *c);
 	/* Bytes of answers that the other side does not take yet. */

@@ -2,9 +2,10 @@
 /* net/https.c - DNS over HTTP/2 (RFC 8484), on nghttp2.
  *
  * What one client can make us hold: LIMIT_DOH_STREAMS requests at a time, 64 KiB of bodies
- * (the connection's window opens again only when a body is complete), 2 KiB of path each,
- * and the answers that it does not take, which the connection counts as unsent. Frames
- * that ask for nothing have a budget that only requests refill. */
+ * (the connection's window opens again only when a body is complete), 2 KiB of path each
+ * and of the fields that rules want to see, and the answers that it does not take, which
+ * the connection counts as unsent. Frames that ask for nothing have a budget that only
+ * requests refill. */
 #include <assert.h>
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
@@ -41,6 +42,8 @@ struct exchange {
 	size_t len, cap;
 	size_t sent;
 	size_t window; /* of the connection, taken by the body */
+	char *kept;    /* fields that the owner wants */
+	size_t kept_len;
 	bool complete, answered;
 	struct exchange *prev, *next;
 };
@@ -51,6 +54,8 @@ struct https {
 	nghttp2_session *session;
 	struct exchange *exchanges; /* nghttp2 knows them by their streams */
 	size_t held;
+	const char *told; /* fields of the request that is handed out */
+	size_t told_len;
 	unsigned idle_left;   /* frames that ask for nothing */
 	unsigned resets_left; /* that we must send: CVE-2025-8671 */
 	unsigned taken_left;  /* of the client: CVE-2023-44487 */
@@ -221,6 +226,7 @@ static void exchange_free(struct https *h, struct exchange *x)
 	if (x->next)
 		x->next->prev = x->prev;
 	free(x->body);
+	free(x->kept);
 	free(x);
 }
 
@@ -262,17 +268,51 @@ static bool is(const char *name, const uint8_t *what, size_t len)
 	return strlen(name) == len && memcmp(name, what, len) == 0;
 }
 
+static bool is_wanted(const char *names, const uint8_t *name, size_t len)
+{
+	while (names && *names) {
+		const size_t n = strcspn(names, " ");
+		if (n && n == len && memcmp(names, name, len) == 0)
+			return true;
+		names += n + (names[n] == ' ');
+	}
+	return false;
+}
+
+/* False: too much, or no text. */
+static bool field_keep(struct exchange *x, const uint8_t *name, size_t name_len,
+	const uint8_t *value, size_t value_len)
+{
+	if (name_len + value_len + 2 > LIMIT_DOH_KEPT_FIELDS - x->kept_len ||
+		memchr(value, 0, value_len))
+		return false;
+	char *more = realloc(x->kept, x->kept_len + name_len + value_len + 2);
+	if (!more)
+		return false;
+	x->kept = more;
+	more += x->kept_len;
+	memcpy(more, name, name_len);
+	more[name_len] = 0;
+	memcpy(more + name_len + 1, value, value_len);
+	more[name_len + 1 + value_len] = 0;
+	x->kept_len += name_len + value_len + 2;
+	return true;
+}
+
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
 	const uint8_t *name, size_t name_len, const uint8_t *value, size_t value_len,
 	uint8_t flags, void *ctx)
 {
 	(void)flags;
-	(void)ctx;
+	const struct https *h = ctx;
 	struct exchange *x =
 		nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
 	if (!x)
 		return 0;
 	if (++x->fields > LIMIT_DOH_FIELDS && !x->status)
+		x->status = 431;
+	if (is_wanted(h->owner.fields, name, name_len) && !x->status &&
+		!field_keep(x, name, name_len, value, value_len))
 		x->status = 431;
 	if (is(":method", name, name_len))
 		x->method = is("GET", value, value_len)    ? METHOD_GET
@@ -374,9 +414,17 @@ static void complete(struct https *h, struct exchange *x)
 	/* the answer replaces the query in x->body: it is the caller's until then */
 	uint8_t *msg = x->body;
 	const size_t len = x->len;
+	char *kept = x->kept;
+	h->told = kept;
+	h->told_len = x->kept_len;
 	x->body = NULL;
 	x->len = x->cap = 0;
+	x->kept = NULL;
+	x->kept_len = 0;
 	h->owner.message(h->owner.ctx, (uint32_t)x->id, msg, len);
+	h->told = NULL;
+	h->told_len = 0;
+	free(kept);
 	free(msg);
 }
 
@@ -540,6 +588,13 @@ static void https_input(struct stream_codec *base, const uint8_t *data, size_t l
 	}
 }
 
+static const char *https_fields(const struct stream_codec *base, size_t *len)
+{
+	const struct https *h = (const struct https *)base;
+	*len = h->told_len;
+	return h->told;
+}
+
 static void https_output(struct stream_codec *base)
 {
 	struct https *h = https_of(base);
@@ -589,6 +644,7 @@ static const struct codec_ops https_ops = {
 	.input = https_input,
 	.answer = https_answer,
 	.skip = https_skip,
+	.fields = https_fields,
 	.output = https_output,
 	.held = https_held,
 	.leave = https_leave,

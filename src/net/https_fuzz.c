@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size)
 		return 0;
 	const struct codec_owner owner = { play_message, play_send, play_mark, &p,
-		&counters, 10 };
+		&counters, 10, ":path cookie" };
 	p.codec = codec_https_new(&owner);
 	must(p.codec);
 	const size_t cut = 1 + (size_t)data[0] * 4;

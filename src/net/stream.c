@@ -533,6 +533,7 @@ static struct stream_codec *codec_of(struct stream_server *s, struct conn *c)
 		.ctx = c,
 		.counters = s->counters,
 		.max_requests = s->conf.pipeline,
+		.fields = s->conf.fields,
 	};
 	return s->conf.codec_new(&owner);
 }
@@ -1014,6 +1015,13 @@ bool stream_is_proxied(struct stream_server *s, struct stream_id id)
 {
 	const struct conn *c = conn_find(s, id);
 	return c && c->proxied;
+}
+
+const char *stream_fields(struct stream_server *s, struct stream_id id, size_t *len)
+{
+	const struct conn *c = conn_find(s, id);
+	*len = 0;
+	return c && c->codec ? c->codec->ops->fields(c->codec, len) : NULL;
 }
 
 void stream_close(struct stream_server *s, struct stream_id id)

@@ -46,6 +46,7 @@ struct stream_conf {
 		pipeline; /* unanswered queries of a connection before it is read no further */
 	int64_t idle_ms; /* net.tcp_in_idle; also to complete one message, to read one answer */
 	int64_t handshake_ms; /* net.tls_handshake_timeout; 0: idle_ms */
+	const char *fields;   /* codec_owner.fields */
 	/* The bytes of an accepted socket; NULL: layer_plain_new. */
 	struct stream_layer *(*layer_new)(void *ctx, int fd);
 	void *layer_ctx;
@@ -83,6 +84,8 @@ bool stream_reply(
 	struct stream_server *s, struct stream_id id, const uint8_t *data, size_t len);
 /* A PROXY header named the client. */
 bool stream_is_proxied(struct stream_server *s, struct stream_id id);
+/* Within hooks.query: what a codec tells of this request (codec_ops.fields), or NULL. */
+const char *stream_fields(struct stream_server *s, struct stream_id id, size_t *len);
 /* The query needs no answer (dropped on purpose). */
 void stream_skip(struct stream_server *s, struct stream_id id);
 /* What came is no DNS: close without another word. */

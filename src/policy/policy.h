@@ -22,6 +22,9 @@ struct policy_query {
 	struct addr server; /* our address, for view:addr with dst */
 	bool tcp;
 	bool as_is; /* no DNS64: the client said CD */
+	/* Of a request over HTTP, for callbacks: each "name NUL value NUL"; may be NULL. */
+	const char *fields;
+	size_t fields_len;
 };
 
 enum policy_outcome {

@@ -290,8 +290,10 @@ static struct stream_conf stream_conf_of(struct worker *w, const struct conf_lis
 		conf.layer_new = layer_tls_new;
 		conf.layer_ctx = https ? &w->tls_https : &w->tls_dot;
 	}
-	if (https)
+	if (https) {
 		conf.codec_new = codec_https_new;
+		conf.fields = w->conf->doh_headers;
+	}
 	return conf;
 }
 

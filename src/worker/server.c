@@ -150,7 +150,7 @@ static enum server_outcome answer_truncated(const struct asked *a)
 static void decide(const struct asked *a, struct policy_verdict *v)
 {
 	struct worker *w = a->w;
-	const struct policy_query pq = {
+	struct policy_query pq = {
 		.name = a->q->name,
 		.type = a->q->qtype,
 		.rclass = a->q->qclass,
@@ -166,6 +166,9 @@ static void decide(const struct asked *a, struct policy_verdict *v)
 			v->outcome = OUTCOME_SERVFAIL;
 			return;
 		}
+		if (a->via == TRANSPORT_HTTPS && w->conf->doh_headers)
+			pq.fields = stream_fields(a->client->stream,
+				a->client->stream_id, &pq.fields_len);
 		const size_t resume = v->resume;
 		if (script_policy(w->script, v->callback, &pq, w->arena, v))
 			continue;

@@ -68,6 +68,12 @@ bool stream_reply(
 	return true;
 }
 
+const char *stream_fields(struct stream_server *s, struct stream_id id, size_t *len)
+{
+	(void)s, (void)id, (void)len;
+	abort(); /* no rules here */
+}
+
 bool script_policy(struct script *s, int callback, const struct policy_query *q,
 	struct arena *arena, struct policy_verdict *out)
 {

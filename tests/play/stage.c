@@ -112,6 +112,13 @@ bool stream_reply(
 	return true;
 }
 
+const char *stream_fields(struct stream_server *s, struct stream_id id, size_t *len)
+{
+	(void)s, (void)id;
+	*len = 0;
+	return NULL;
+}
+
 /* --- the scripted servers --------------------------------------------------------- */
 
 static bool among(const struct addr *list, unsigned count, const struct addr *a)
