@@ -75,15 +75,6 @@ bool denial_add(struct denial *d, const struct rrset *rr, const struct verify *v
 	return taken;
 }
 
-/* *.ENCLOSER, where the encloser is a true ancestor of `name`, so that it fits. */
-static void wildcard_at(
-	uint8_t out[static NAME_MAX_LEN], const uint8_t *name, unsigned encloser)
-{
-	out[0] = 1;
-	out[1] = '*';
-	name_copy(out + 2, name_strip(name, name_labels(name) - encloser));
-}
-
 /* --- NSEC ---------------------------------------------------------------------- */
 
 static const struct nsec *nsec_match(const struct denial *d, const uint8_t *name)
@@ -126,7 +117,7 @@ static struct denial_result nsec_nxdomain(const struct denial *d, const uint8_t 
 		return unproven;
 	struct denial_result r = proven;
 	r.encloser = (uint8_t)nsec_encloser(n, name);
-	wildcard_at(wildcard, name, r.encloser);
+	name_make_wildcard(wildcard, name, r.encloser);
 	n = nsec_cover(d, wildcard);
 	if (!n || nsec_is_empty(n, wildcard) || nsec_match(d, wildcard))
 		return unproven;
@@ -150,7 +141,7 @@ static struct denial_result nsec_nodata(
 		return r;
 	r.encloser = (uint8_t)nsec_encloser(n, name);
 	r.wildcard = true;
-	wildcard_at(wildcard, name, r.encloser);
+	name_make_wildcard(wildcard, name, r.encloser);
 	n = nsec_match(d, wildcard);
 	return n && type_bitmap_denies(&n->types, wildcard, type) ? r : unproven;
 }
@@ -276,7 +267,7 @@ static struct denial_result nsec3_nxdomain(
 		return failed(c.status);
 	if (!c.covers)
 		return name_match_denied(&c.match->types);
-	wildcard_at(wildcard, name, c.labels);
+	name_make_wildcard(wildcard, name, c.labels);
 	if (!nsec3_hash(&d->nsec3[0].params, wildcard, work, hash))
 		return failed(DNSSEC_LIMIT);
 	return nsec3_cover(d, hash) && !nsec3_match(d, hash) ? by_closest(&c)
@@ -295,7 +286,7 @@ static struct denial_result nsec3_nodata(const struct denial *d, const uint8_t *
 		r.nxname = is_nxname(&c.match->types);
 		return type_bitmap_denies(&c.match->types, name, type) ? r : unproven;
 	}
-	wildcard_at(wildcard, name, c.labels);
+	name_make_wildcard(wildcard, name, c.labels);
 	if (!nsec3_hash(&d->nsec3[0].params, wildcard, work, hash))
 		return failed(DNSSEC_LIMIT);
 	const struct nsec3 *n = nsec3_match(d, hash);

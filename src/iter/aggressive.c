@@ -144,11 +144,10 @@ static bool learn_denial(
 static void learn_wildcard(
 	struct iter *it, const struct frame *f, const struct reply_rrset *set)
 {
-	uint8_t name[NAME_MAX_LEN] = { 1, '*' };
-	const unsigned labels = name_labels(set->rr.name);
-	if (set->labels >= labels)
+	uint8_t name[NAME_MAX_LEN];
+	if (set->labels >= name_labels(set->rr.name))
 		return;
-	name_copy(name + 2, name_strip(set->rr.name, labels - set->labels));
+	name_make_wildcard(name, set->rr.name, set->labels);
 	struct reply_rrset own = *set;
 	own.rr.name = name;
 	store_rrset(it, f, &own, RANK_AUTH_ANSWER, NULL);
@@ -295,15 +294,6 @@ static const struct nsec *add_nsec_near(
 	return NULL;
 }
 
-/* *.ENCLOSER of `name`. */
-static void wildcard_of(
-	uint8_t out[static NAME_MAX_LEN], const uint8_t *name, unsigned encloser)
-{
-	out[0] = 1;
-	out[1] = '*';
-	name_copy(out + 2, name_strip(name, name_labels(name) - encloser));
-}
-
 static bool gather_nsec(struct iter *it, struct frame *f, struct search *s)
 {
 	uint8_t wildcard[NAME_MAX_LEN];
@@ -314,7 +304,7 @@ static bool gather_nsec(struct iter *it, struct frame *f, struct search *s)
 		return false;
 	if (nsec_is_empty(n, f->name))
 		return true;
-	wildcard_of(wildcard, f->name, nsec_encloser(n, f->name));
+	name_make_wildcard(wildcard, f->name, nsec_encloser(n, f->name));
 	return add_nsec_near(it, f, s, wildcard);
 }
 
@@ -388,7 +378,7 @@ static bool gather_nsec3(struct iter *it, struct frame *f, struct search *s)
 		return true;
 	if (!add_nsec3_at(it, f, s, closer.bytes))
 		return false;
-	wildcard_of(wildcard, f->name, encloser);
+	name_make_wildcard(wildcard, f->name, encloser);
 	return find_hash(it, s, wildcard, &found, &exact) &&
 	       add_nsec3_at(it, f, s, found.bytes);
 }
@@ -456,7 +446,7 @@ static bool expand(struct iter *it, struct frame *f, struct search *s,
 	uint8_t name[NAME_MAX_LEN];
 	const struct denial_result r =
 		denial_wildcard(&s->denial, f->name, encloser, &it->work);
-	wildcard_of(name, f->name, encloser);
+	name_make_wildcard(name, f->name, encloser);
 	if (!is_proven(&r) || (!get_wildcard(it, f, name, f->type, &w) &&
 				      !get_wildcard(it, f, name, TYPE_CNAME, &w)))
 		return false;
@@ -515,7 +505,7 @@ static bool judge(struct iter *it, struct frame *f, struct search *s, enum step 
 	for (unsigned labels = name_labels(f->name); labels > name_labels(s->zone);) {
 		static struct stored w;
 		uint8_t wildcard[NAME_MAX_LEN];
-		wildcard_of(wildcard, f->name, --labels);
+		name_make_wildcard(wildcard, f->name, --labels);
 		if (get_wildcard(it, f, wildcard, f->type, &w) ||
 			get_wildcard(it, f, wildcard, TYPE_CNAME, &w))
 			return expand(it, f, s, labels, step);

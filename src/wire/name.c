@@ -275,6 +275,14 @@ bool name_is_wildcard(const uint8_t *name)
 	return name[0] == 1 && name[1] == '*';
 }
 
+void name_make_wildcard(
+	uint8_t out[static NAME_MAX_LEN], const uint8_t *name, unsigned labels)
+{
+	out[0] = 1;
+	out[1] = '*';
+	name_copy(out + 2, name_strip(name, name_labels(name) - labels));
+}
+
 size_t name_replace_suffix(uint8_t out[static NAME_MAX_LEN], const uint8_t *name,
 	const uint8_t *owner, const uint8_t *target)
 {

@@ -48,6 +48,10 @@ size_t name_copy_lower(uint8_t *to, const uint8_t *from);
 /* Canonical order: RFC 4034 section 6.1. <0, 0, >0. */
 int name_order(const uint8_t *a, const uint8_t *b);
 bool name_is_wildcard(const uint8_t *name); /* first label "*" */
+/* *.ENCLOSER, where the encloser is the last `labels` labels of `name`, fewer than it has:
+ * so that it fits. */
+void name_make_wildcard(
+	uint8_t out[static NAME_MAX_LEN], const uint8_t *name, unsigned labels);
 /* prefix.owner -> prefix.target (DNAME, RFC 6672). Returns the length, 0 if over 255 bytes or not below owner. */
 size_t name_replace_suffix(uint8_t out[static NAME_MAX_LEN], const uint8_t *name,
 	const uint8_t *owner, const uint8_t *target);

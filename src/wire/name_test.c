@@ -244,6 +244,13 @@ static void labels_are_counted_and_stripped(void **state)
 	assert_int_equal(name_common_labels(name("."), n), 0);
 	assert_true(name_is_wildcard(name("*.example")));
 	assert_false(name_is_wildcard(name("*a.example")));
+	uint8_t wildcard[NAME_MAX_LEN];
+	name_make_wildcard(wildcard, name("a.b.example"), 1);
+	assert_true(name_equal(wildcard, name("*.example")));
+	name_make_wildcard(wildcard, name("a.b.example"), 2);
+	assert_true(name_equal(wildcard, name("*.b.example")));
+	name_make_wildcard(wildcard, name("example"), 0);
+	assert_true(name_equal(wildcard, name("*")));
 	uint8_t deep[NAME_MAX_LEN];
 	for (size_t i = 0; i < 254; i += 2) {
 		deep[i] = 1;
