@@ -14,7 +14,36 @@
 #include "wire/codes.h"
 #include "wire/name.h"
 
-enum { NAMES = 1000, FLOOD = 12000 };
+enum { NAMES = 1000, FLOOD = 12000, DAY_MS = 86400 * 1000 };
+
+/* A zone with NSEC3, its servers at 192.0.2.AT; what it delegates unsigned is at the next
+ * address. */
+static void add_nsec3_zone(
+	struct world *w, const char *label, unsigned at, unsigned how)
+{
+	static const char names[] = "%1$s.test. 3600 NS ns.%1$s.test.\n"
+				    "ns.%1$s.test. 3600 A 192.0.2.%2$u\n"
+				    "bb.%1$s.test. 3600 A 10.0.1.1\n"
+				    "*.wild.%1$s.test. 3600 A 10.0.1.2\n"
+				    "a.wild.%1$s.test. 3600 A 10.0.1.3\n"
+				    "dn.%1$s.test. 3600 DNAME pp.%1$s.test.\n"
+				    "x.pp.%1$s.test. 3600 A 10.0.1.4\n"
+				    "open.%1$s.test. 3600 NS ns.open.%1$s.test.\n"
+				    "ns.open.%1$s.test. 3600 A 192.0.2.%3$u\n";
+	static const char below[] = "open.%1$s.test. 3600 NS ns.open.%1$s.test.\n"
+				    "ns.open.%1$s.test. 3600 A 192.0.2.%2$u\n"
+				    "www.open.%1$s.test. 3600 A 10.0.1.5\n";
+	char origin[64], ip[64], text[2048];
+	snprintf(origin, sizeof(origin), "open.%s.test.", label);
+	snprintf(ip, sizeof(ip), "192.0.2.%u", at + 1);
+	snprintf(text, sizeof(text), below, label, at + 1);
+	world_zone(w, origin, ip, text);
+	snprintf(origin, sizeof(origin), "%s.test.", label);
+	snprintf(ip, sizeof(ip), "192.0.2.%u", at);
+	snprintf(text, sizeof(text), names, label, at, at + 1);
+	world_zone(w, origin, ip, text);
+	world_sign(w, origin, how);
+}
 
 static void add_big(struct world *w, unsigned names)
 {
@@ -54,12 +83,20 @@ static int setup_big(void **state, unsigned names)
 		"big.test. 3600 NS ns.big.test.\n"
 		"ns.big.test. 3600 A 192.0.2.4\n"
 		"ww.test. 3600 A 10.0.0.5\n"
-		"ww.test. 3600 TXT \"x\"\n");
+		"ww.test. 3600 TXT \"x\"\n"
+		"dn.test. 3600 DNAME pp.test.\n"
+		"x.pp.test. 3600 A 10.0.0.7\n"
+		"nn.test. 3600 NS ns.nn.test.\n"
+		"ns.nn.test. 3600 A 192.0.2.5\n"
+		"oo.test. 3600 NS ns.oo.test.\n"
+		"ns.oo.test. 3600 A 192.0.2.7\n");
 	world_zone(w, "open.test.", "192.0.2.3",
 		"open.test. 3600 NS ns.open.test.\n"
 		"ns.open.test. 3600 A 192.0.2.3\n"
 		"www.open.test. 3600 A 10.0.0.6\n");
 	add_big(w, names);
+	add_nsec3_zone(w, "nn", 5, SIGN_NSEC3);
+	add_nsec3_zone(w, "oo", 7, SIGN_OPT_OUT);
 	world_sign(w, "test.", 0);
 	world_sign(w, ".", 0);
 	world_trust(w, ".");
@@ -185,6 +222,163 @@ static void below_a_delegation_nothing_is_denied(void **state)
 	assert_int_equal(w->counters.aggressive_nxdomain, 0);
 }
 
+/* RFC 6840 section 4.1, where no delegation is known that would say so, too. */
+static void the_parents_nsec_says_nothing_of_the_child(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "open.test.", TYPE_DS);
+	ask_silent(w, "open.test.", TYPE_DS);
+	struct world_result r = world_ask(w, "open.test.", TYPE_A);
+	assert_true(r.packets > 0);
+	assert_int_equal(r.status, CACHE_INSECURE);
+	assert_int_equal(w->counters.aggressive_nodata, 0);
+}
+
+static void a_delegations_nsec_denies_nothing_below_it(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "open.test.", TYPE_DS);
+	struct world_result r = world_ask(w, "www.open.test.", TYPE_A);
+	assert_non_null(strstr(r.text, "www.open.test. A 10.0.0.6"));
+	assert_int_equal(w->counters.aggressive_nxdomain, 0);
+	assert_int_equal(w->counters.aggressive_nodata, 0);
+}
+
+static void below_a_dname_nothing_is_denied(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "dn.test.", TYPE_A); /* its NSEC, and not what it says */
+	ask_silent(w, "dn.test.", TYPE_MX);
+	const struct world_result r = world_ask(w, "x.dn.test.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_NOERROR);
+	assert_int_equal(r.status, CACHE_SECURE);
+	assert_non_null(strstr(r.text, "x.pp.test. A 10.0.0.7"));
+	assert_int_equal(w->counters.aggressive_nxdomain, 0);
+	/* beside it something is */
+	world_ask(w, "bba.test.", TYPE_A);
+	assert_int_equal(ask_silent(w, "dna.test.", TYPE_A).rcode, RCODE_NXDOMAIN);
+}
+
+static void the_wildcards_own_interval_is_needed(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "bb.test.", TYPE_MX); /* from bb on, nothing of *.test */
+	struct world_result r = world_ask(w, "bbb.test.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+	assert_true(r.packets > 0);
+	assert_int_equal(w->counters.aggressive_nxdomain, 0);
+	assert_int_equal(ask_silent(w, "bbc.test.", TYPE_A).rcode, RCODE_NXDOMAIN);
+}
+
+static void a_wildcard_needs_the_denial_of_the_closer_name(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "*.wild.test.", TYPE_A);
+	world_ask(w, "bba.test.", TYPE_A); /* the zone has denials, of others */
+	const struct world_result r = world_ask(w, "r.wild.test.", TYPE_A);
+	assert_non_null(strstr(r.text, "r.wild.test. A 10.0.0.3"));
+	assert_true(r.packets > 0);
+	assert_int_equal(w->counters.aggressive_wildcard, 0);
+	ask_silent(w, "s.wild.test.", TYPE_A);
+	assert_int_equal(w->counters.aggressive_wildcard, 1);
+}
+
+static void a_wildcard_has_no_other_type(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "q.wild.test.", TYPE_AAAA);
+	const struct world_result r = ask_silent(w, "r.wild.test.", TYPE_AAAA);
+	assert_int_equal(r.rcode, RCODE_NOERROR);
+	assert_non_null(strstr(r.text, "-- *.wild.test. NSEC"));
+	assert_int_equal(w->counters.aggressive_nodata, 1);
+}
+
+/* --- NSEC3 ------------------------------------------------------------------------ */
+
+static void hashes_deny_names_and_types(void **state)
+{
+	struct world *w = *state;
+	struct world_result r = world_ask(w, "none.nn.test.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+	assert_int_equal(r.status, CACHE_SECURE);
+	r = ask_silent(w, "other.nn.test.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+	assert_non_null(strstr(r.text, "NSEC3"));
+	r = ask_silent(w, "x.y.nn.test.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+	assert_int_equal(w->counters.aggressive_nxdomain, 2);
+	r = ask_silent(w, "bb.nn.test.", TYPE_MX);
+	assert_int_equal(r.rcode, RCODE_NOERROR);
+	r = ask_silent(w, "wild.nn.test.", TYPE_A); /* an empty non-terminal */
+	assert_int_equal(r.rcode, RCODE_NOERROR);
+	assert_int_equal(w->counters.aggressive_nodata, 2);
+	/* what is there is asked for */
+	r = world_ask(w, "bb.nn.test.", TYPE_A);
+	assert_non_null(strstr(r.text, "bb.nn.test. A 10.0.1.1"));
+}
+
+static void a_hashed_wildcard_is_expanded(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "q.wild.nn.test.", TYPE_A);
+	struct world_result r = ask_silent(w, "r.wild.nn.test.", TYPE_A);
+	assert_non_null(strstr(r.text, "r.wild.nn.test. A 10.0.1.2"));
+	assert_non_null(strstr(r.text, "NSEC3"));
+	assert_int_equal(w->counters.aggressive_wildcard, 1);
+	r = world_ask(w, "a.wild.nn.test.", TYPE_A);
+	assert_non_null(strstr(r.text, "a.wild.nn.test. A 10.0.1.3"));
+}
+
+/* All hashes of the zone are known. */
+static void below_hashed_cuts_nothing_is_denied(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "none.nn.test.", TYPE_A);
+	ask_silent(w, "open.nn.test.", TYPE_DS);
+	struct world_result r = world_ask(w, "www.open.nn.test.", TYPE_A);
+	assert_non_null(strstr(r.text, "www.open.nn.test. A 10.0.1.5"));
+	assert_int_equal(r.status, CACHE_INSECURE);
+	r = world_ask(w, "x.dn.nn.test.", TYPE_A);
+	assert_non_null(strstr(r.text, "x.pp.nn.test. A 10.0.1.4"));
+	assert_int_equal(r.status, CACHE_SECURE);
+	assert_int_equal(w->counters.aggressive_nxdomain, 0);
+}
+
+static void opt_out_denies_nothing(void **state)
+{
+	struct world *w = *state;
+	struct world_result r = world_ask(w, "none.oo.test.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+	assert_int_equal(r.status, CACHE_INSECURE); /* RFC 5155 section 9.2 */
+	r = world_ask(w, "other.oo.test.", TYPE_A);
+	assert_true(r.packets > 0);
+	r = world_ask(w, "www.open.oo.test.", TYPE_A);
+	assert_non_null(strstr(r.text, "www.open.oo.test. A 10.0.1.5"));
+	assert_int_equal(w->counters.aggressive_nxdomain, 0);
+	assert_int_equal(w->counters.aggressive_nodata, 0);
+}
+
+/* --- until when, and where not ---------------------------------------------------- */
+
+static void what_is_made_does_not_outlive_signatures(void **state)
+{
+	struct world *w = *state;
+	world_sleep(w, INT64_C(30) * DAY_MS - 20 * 1000);
+	world_ask(w, "bba.test.", TYPE_A);
+	world_ask(w, "q.wild.test.", TYPE_A);
+	world_ask(w, "none.nn.test.", TYPE_A);
+	static const char *const names[] = { "bbb.test.", "r.wild.test.",
+		"other.nn.test." };
+	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		const struct world_result r = ask_silent(w, names[i], TYPE_A);
+		assert_in_range(r.ttl, 1, 20);
+	}
+	world_sleep(w, 21 * 1000);
+	const struct world_result r = world_ask(w, "bbc.test.", TYPE_A);
+	assert_true(r.packets > 0);
+	assert_true(r.bogus);
+}
+
 static void denials_end_with_the_soa_minimum(void **state)
 {
 	struct world *w = *state;
@@ -229,6 +423,55 @@ static void a_negative_anchor_stops_it(void **state)
 	assert_int_equal(w->counters.aggressive_nxdomain, 0);
 }
 
+static void a_negative_anchor_below_stops_it_there(void **state)
+{
+	struct world *w = *state;
+	w->insecure = "bbb.test.";
+	world_trust(w, ".");
+	world_ask(w, "bba.test.", TYPE_A);
+	assert_true(world_ask(w, "x.bbb.test.", TYPE_A).packets > 0);
+	assert_int_equal(w->counters.aggressive_nxdomain, 0);
+	assert_int_equal(ask_silent(w, "bbc.test.", TYPE_A).rcode, RCODE_NXDOMAIN);
+}
+
+static void what_goes_elsewhere(struct world *w, enum policy_action action)
+{
+	static uint8_t name[NAME_MAX_LEN];
+	static const uint8_t *names[] = { name };
+	static struct addr target;
+	static struct policy_rule rule;
+	name_from_text(name, "bbb.test.");
+	addr_from_text(&target, "192.0.2.99", 53);
+	rule = (struct policy_rule){ .id = 1,
+		.filter = FILTER_SUFFIX,
+		.names = names,
+		.name_count = 1,
+		.action = action,
+		.targets = &target,
+		.target_count = 1,
+		.ede = EDE_NONE };
+	world_zone(w, "bbb.test.", "192.0.2.99",
+		"bbb.test. 300 NS ns.bbb.test.\n"
+		"x.bbb.test. 300 A 10.0.2.1\n");
+	w->conf->rules = &rule;
+	w->conf->rule_count = 1;
+	world_ask(w, "bba.test.", TYPE_A);
+	world_ask(w, "x.bbb.test.", TYPE_A);
+	assert_true(world_asked(w, "192.0.2.99 x.bbb.test. A") > 0);
+	assert_int_equal(w->counters.aggressive_nxdomain, 0);
+	assert_int_equal(ask_silent(w, "bbc.test.", TYPE_A).rcode, RCODE_NXDOMAIN);
+}
+
+static void what_is_forwarded_is_not_denied(void **state)
+{
+	what_goes_elsewhere(*state, POLICY_FORWARD);
+}
+
+static void what_a_stub_answers_is_not_denied(void **state)
+{
+	what_goes_elsewhere(*state, POLICY_STUB);
+}
+
 /* --- a flood ---------------------------------------------------------------------- */
 
 static void random_names_cost_no_more_than_the_zone_has_denials(void **state)
@@ -263,10 +506,24 @@ int main(void)
 		TEST(a_wildcard_is_expanded_with_its_proof),
 		TEST(a_wildcard_alias_is_followed),
 		TEST(below_a_delegation_nothing_is_denied),
+		TEST(the_parents_nsec_says_nothing_of_the_child),
+		TEST(a_delegations_nsec_denies_nothing_below_it),
+		TEST(below_a_dname_nothing_is_denied),
+		TEST(the_wildcards_own_interval_is_needed),
+		TEST(a_wildcard_needs_the_denial_of_the_closer_name),
+		TEST(a_wildcard_has_no_other_type),
+		TEST(hashes_deny_names_and_types),
+		TEST(a_hashed_wildcard_is_expanded),
+		TEST(below_hashed_cuts_nothing_is_denied),
+		TEST(opt_out_denies_nothing),
+		TEST(what_is_made_does_not_outlive_signatures),
 		TEST(denials_end_with_the_soa_minimum),
 		TEST(a_clear_concerns_what_would_be_made),
 		TEST(nothing_is_made_without_validation_or_for_cd),
 		TEST(a_negative_anchor_stops_it),
+		TEST(a_negative_anchor_below_stops_it_there),
+		TEST(what_is_forwarded_is_not_denied),
+		TEST(what_a_stub_answers_is_not_denied),
 		cmocka_unit_test_setup_teardown(
 			random_names_cost_no_more_than_the_zone_has_denials,
 			setup_flood, teardown),

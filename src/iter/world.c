@@ -288,6 +288,16 @@ static bool name_exists(const struct world_zone *z, const uint8_t *name, bool en
 	return false;
 }
 
+/* A wildcard stands for it, as add_wild() has it. */
+static bool is_wild(const struct world_zone *z, const uint8_t *name)
+{
+	uint8_t wildcard[NAME_MAX_LEN];
+	if (!z->is_signed || name_is_root(name))
+		return false;
+	name_make_wildcard(wildcard, name, name_labels(name) - 1);
+	return name_exists(z, wildcard, false);
+}
+
 static const struct record *dname_above(const struct world_zone *z, const uint8_t *name)
 {
 	for (unsigned i = 0; i < z->count; i++) {
@@ -373,7 +383,9 @@ static uint16_t answer(struct world *w, struct writer *wr, const struct addr *at
 			return FLAG_AA;
 		add_set(wr, z, SECTION_AUTHORITY, z->origin, TYPE_SOA);
 		deny(wr, z, name);
-		const bool there = name_exists(z, name, !(manner & MANNER_DENIES_ENT));
+		const bool there =
+			name_exists(z, name, !(manner & MANNER_DENIES_ENT)) ||
+			is_wild(z, name);
 		return FLAG_AA | (there ? RCODE_NOERROR : RCODE_NXDOMAIN);
 	}
 	return FLAG_AA;

@@ -56,7 +56,9 @@ enum sign {
 	SIGN_NOTHING = 1 << 4,    /* the keys alone */
 	SIGN_SECOND_KEY = 1 << 5, /* all but the keys by another key than the DS's */
 	SIGN_NEW_KEY =
-		1 << 6, /* that other key alone: a parent signed later names it */
+		1 << 6,      /* that other key alone: a parent signed later names it */
+	SIGN_NSEC3 = 1 << 7, /* all of them come with every denial */
+	SIGN_OPT_OUT = 1 << 8, /* NSEC3, none for unsigned delegations */
 };
 
 struct world_result {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* iter/world_sign.c - for tests: zones of the small internet with real signatures, one
- * Ed25519 key each (or two), made from the zone's name; NSEC. */
+ * Ed25519 key each (or two), made from the zone's name; NSEC or NSEC3. */
 #include <assert.h>
 #include <endian.h>
 #include <stdlib.h>
@@ -11,10 +11,11 @@
 
 #include "dnssec/canon.h"
 #include "dnssec/ds.h"
+#include "dnssec/sortkey.h"
 #include "iter/world_zone.h"
 #include "wire/codes.h"
 
-enum { KEY_LEN = 32, SIG_LEN = 64, DAY = 86400 };
+enum { KEY_LEN = 32, SIG_LEN = 64, DAY = 86400, HASHES = 16, TYPES_LEN = 34 };
 
 /* --- keys --------------------------------------------------------------------------- */
 
@@ -156,26 +157,93 @@ static unsigned owners_of(const struct world_zone *z, const uint8_t **out)
 	return kept;
 }
 
+/* The bitmap of a name's types, `more` and RRSIG among them; nothing for an empty
+ * non-terminal. */
+static size_t put_types(const struct world_zone *z, const uint8_t *name, uint16_t more,
+	uint8_t out[static TYPES_LEN])
+{
+	uint8_t bits[TYPES_LEN - 2] = { 0 };
+	bool any = more;
+	for (unsigned i = 0; i < z->count; i++) {
+		const struct record *r = &z->records[i];
+		if (r->type >= 256 || !name_equal(r->name, name))
+			continue;
+		bits[r->type / 8] |= (uint8_t)(0x80 >> r->type % 8);
+		any = true;
+	}
+	if (!any)
+		return 0;
+	if (more || !is_cut(z, name) || has(z, name, TYPE_DS))
+		bits[TYPE_RRSIG / 8] |= (uint8_t)(0x80 >> TYPE_RRSIG % 8);
+	bits[more / 8] |= (uint8_t)(more ? 0x80 >> more % 8 : 0);
+	size_t len = sizeof(bits);
+	while (!bits[len - 1]) /* no zero bytes at the end */
+		len--;
+	out[0] = 0;
+	out[1] = (uint8_t)len;
+	memcpy(out + 2, bits, len);
+	return 2 + len;
+}
+
 static void add_nsec(
 	struct world_zone *z, const uint8_t *name, const uint8_t *next, uint32_t ttl)
 {
-	uint8_t rdata[512], bits[32] = { 0 };
+	uint8_t rdata[512];
 	size_t len = name_copy_lower(rdata, next);
-	bits[TYPE_RRSIG / 8] |= (uint8_t)(0x80 >> TYPE_RRSIG % 8);
-	bits[TYPE_NSEC / 8] |= (uint8_t)(0x80 >> TYPE_NSEC % 8);
-	for (unsigned i = 0; i < z->count; i++) {
-		const struct record *r = &z->records[i];
-		if (r->type < 256 && name_equal(r->name, name))
-			bits[r->type / 8] |= (uint8_t)(0x80 >> r->type % 8);
-	}
-	rdata[len++] = 0;
-	rdata[len++] = sizeof(bits);
-	memcpy(rdata + len, bits, sizeof(bits));
-	len += sizeof(bits);
-	while (!rdata[len - 1]) /* no zero bytes at the end */
-		len--;
-	rdata[name_len(rdata) + 1] = (uint8_t)(len - name_len(rdata) - 2);
+	len += put_types(z, name, TYPE_NSEC, rdata + len);
 	world_record(z, name, TYPE_NSEC, ttl, rdata, len);
+}
+
+struct hashed {
+	uint8_t hash[NSEC3_HASH_LEN];
+	const uint8_t *name;
+};
+
+static int by_hash(const void *a, const void *b)
+{
+	return memcmp(a, b, NSEC3_HASH_LEN);
+}
+
+static unsigned add_hashed(struct hashed *all, unsigned n, const uint8_t *name,
+	const struct nsec3_params *params)
+{
+	struct dnssec_work work = dnssec_work_full();
+	for (unsigned i = 0; i < n; i++)
+		if (name_equal(all[i].name, name))
+			return n;
+	assert(n < HASHES);
+	all[n].name = name;
+	nsec3_hash(params, name, &work, all[n].hash);
+	return n + 1;
+}
+
+/* Those of empty non-terminals, too. */
+static void add_nsec3s(
+	struct world_zone *z, const uint8_t **owners, unsigned count, bool opt_out)
+{
+	static const struct nsec3_params params = { 2, 2, (const uint8_t *)"ab" };
+	struct hashed all[HASHES];
+	unsigned n = 0;
+	for (unsigned i = 0; i < count; i++) {
+		const uint8_t *at = owners[i];
+		if (opt_out && is_cut(z, at) && !has(z, at, TYPE_DS))
+			continue;
+		for (; !name_equal(at, z->origin); at = name_parent(at))
+			n = add_hashed(all, n, at, &params);
+		n = add_hashed(all, n, at, &params);
+	}
+	qsort(all, n, sizeof(*all), by_hash);
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t owner[NAME_MAX_LEN];
+		uint8_t rdata[8 + NSEC3_HASH_LEN + TYPES_LEN] = { 1,
+			opt_out ? NSEC3_OPT_OUT : 0, 0, 2, 2, 'a', 'b',
+			NSEC3_HASH_LEN };
+		memcpy(rdata + 8, all[(i + 1) % n].hash, NSEC3_HASH_LEN);
+		const size_t len =
+			put_types(z, all[i].name, 0, rdata + 8 + NSEC3_HASH_LEN);
+		sortkey_hash_owner(owner, all[i].hash, z->origin);
+		world_record(z, owner, TYPE_NSEC3, 60, rdata, 8 + NSEC3_HASH_LEN + len);
+	}
 }
 
 static void add_delegated(struct world *w, struct world_zone *z)
@@ -220,7 +288,9 @@ void world_sign(struct world *w, const char *origin, unsigned how)
 		world_record(z, z->origin, TYPE_DNSKEY, 3600, rdata,
 			dnskey_of(z->origin, true, rdata));
 	const unsigned count = owners_of(z, owners);
-	for (unsigned i = 0; i < count; i++)
+	if (how & (SIGN_NSEC3 | SIGN_OPT_OUT))
+		add_nsec3s(z, owners, count, how & SIGN_OPT_OUT);
+	for (unsigned i = 0; i < count && !(how & (SIGN_NSEC3 | SIGN_OPT_OUT)); i++)
 		add_nsec(z, owners[i], owners[(i + 1) % count], 60);
 	const unsigned all = z->count;
 	for (unsigned i = 0; i < all; i++) {
@@ -241,8 +311,8 @@ void world_unsign(struct world *w, const char *origin)
 	for (unsigned i = 0; i < z->count; i++) {
 		const uint16_t type = z->records[i].type;
 		/* a delegation's DS comes anew */
-		if (type != TYPE_RRSIG && type != TYPE_NSEC && type != TYPE_DNSKEY &&
-			type != TYPE_DS)
+		if (type != TYPE_RRSIG && type != TYPE_NSEC && type != TYPE_NSEC3 &&
+			type != TYPE_DNSKEY && type != TYPE_DS)
 			z->records[kept++] = z->records[i];
 	}
 	z->count = kept;
