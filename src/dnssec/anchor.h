@@ -43,6 +43,7 @@ bool anchor_set_add(struct anchor_set *set, const uint8_t *owner, uint16_t type,
 /* The later `until_s` counts where a name is said twice. */
 void anchor_set_negative(struct anchor_set *set, const uint8_t *owner,
 	const char *reason, int64_t until_s);
+enum { ANCHOR_ROOT_NEWEST = 38696 }; /* tag of the newest root key that is built in */
 /* The root's keys of 2017 (20326) and 2024 (38696), as DS records. */
 void anchor_set_builtin(struct anchor_set *set);
 /* From here on it may be searched and not be changed. False: no memory. */

@@ -75,6 +75,14 @@ unsigned trust_point_trusted(const struct trust_point *tp)
 	return count;
 }
 
+bool trust_point_trusts(const struct trust_point *tp, uint16_t tag)
+{
+	for (unsigned i = 0; i < tp->count; i++)
+		if (tp->key[i].tag == tag && key_state_trusted(tp->key[i].state))
+			return true;
+	return false;
+}
+
 /* --- which of the zone's keys is it? --------------------------------------------- */
 
 struct update {

@@ -51,6 +51,7 @@ struct trust_point {
 bool trust_point_add(struct trust_point *tp, uint16_t type, const uint8_t *rdata,
 	size_t len, enum key_state state, int64_t due_s);
 unsigned trust_point_trusted(const struct trust_point *tp); /* how many keys are */
+bool trust_point_trusts(const struct trust_point *tp, uint16_t tag);
 
 struct rfc5011_conf {
 	int64_t hold_down_s; /* 30 days */

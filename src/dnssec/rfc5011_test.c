@@ -215,6 +215,8 @@ static void a_pending_key_vouches_for_nothing(void **state)
 	/* signed by the pending one alone: not even for itself */
 	assert_false(see("0 1", "1").trusted);
 	assert_int_equal(state_of(1), KEY_ADD_PEND);
+	assert_true(trust_point_trusts(&tp, tp.key[0].tag));
+	assert_false(trust_point_trusts(&tp, tp.key[1].tag));
 	assert_false(see("1 2", "1").trusted);
 	assert_int_equal(state_of(0), KEY_VALID);
 	assert_int_equal(state_of(2), KEY_NONE);
@@ -228,6 +230,7 @@ static void an_absent_key_is_missing_and_still_trusted(void **state)
 	see("0", "0");
 	assert_int_equal(state_of(1), KEY_MISSING);
 	assert_int_equal(trust_point_trusted(&tp), 2);
+	assert_true(trust_point_trusts(&tp, tp.key[1].tag));
 	now_s += 1000 * DAY;
 	assert_true(see("1", "1").trusted);
 	assert_int_equal(state_of(1), KEY_VALID);

@@ -38,6 +38,12 @@ static bool read_root(struct trust_point *tp)
 	free(text);
 	if (!fine)
 		log_warning(TA, ROOT_FILE ":%s: the built-in keys are used", error);
+	else if (!trust_point_trusts(tp, ANCHOR_ROOT_NEWEST))
+		log_warning(TA,
+			ROOT_FILE
+			" does not have the root's key %d, the newest that is "
+			"known here: the package is old, or Shoal is",
+			ANCHOR_ROOT_NEWEST);
 	return fine && name_is_root(tp->owner) && trust_point_trusted(tp);
 }
 
