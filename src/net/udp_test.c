@@ -535,23 +535,29 @@ static void an_answer_of_the_batch_that_can_not_leave_is_kept(void **state)
 	ring_world_end(&r);
 }
 
+/* A process that had begun with 40 queries of FD's is killed; we are its successor. */
+static void succeed_a_killed_process(struct ring_world *r, int fd)
+{
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(send(fd, "slow", 4, 0), 4);
+	const pid_t pid = fork();
+	if (!pid) {
+		ring_world_join(r);
+		while (r->w.queries < 40)
+			loop_turn(r->w.loop, 100);
+		raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	ring_world_join(r);
+}
+
 static void a_successor_answers_what_a_killed_process_had_begun(void **state)
 {
 	(void)state;
 	struct ring_world r;
 	ring_world_make(&r);
 	const int fd = client_to("127.0.0.1", r.w.port);
-	for (int i = 0; i < 40; i++)
-		assert_int_equal(send(fd, "slow", 4, 0), 4);
-	const pid_t pid = fork();
-	if (!pid) {
-		ring_world_join(&r);
-		while (r.w.queries < 40)
-			loop_turn(r.w.loop, 100);
-		raise(SIGKILL);
-	}
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	ring_world_join(&r);
+	succeed_a_killed_process(&r, fd);
 	for (int i = 0; i < 100 && r.w.queries < 40; i++) {
 		const int before = r.w.queries;
 		loop_turn(r.w.loop, 10);
@@ -573,17 +579,7 @@ static void who_stops_reading_handles_what_a_killed_process_left_first(void **st
 	struct ring_world r;
 	ring_world_make(&r);
 	const int fd = client_to("127.0.0.1", r.w.port);
-	for (int i = 0; i < 40; i++)
-		assert_int_equal(send(fd, "slow", 4, 0), 4);
-	const pid_t pid = fork();
-	if (!pid) {
-		ring_world_join(&r);
-		while (r.w.queries < 40)
-			loop_turn(r.w.loop, 100);
-		raise(SIGKILL);
-	}
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	ring_world_join(&r);
+	succeed_a_killed_process(&r, fd);
 	udp_server_pause(r.w.server); /* before a turn of its loop */
 	assert_int_equal(r.w.queries, 40);
 	assert_int_equal(kept(&r), 40);
