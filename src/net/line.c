@@ -18,6 +18,7 @@
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "net/outbox.h"
 #include "net/tls_client.h"
 #include "net/upstream_internal.h"
 #include "wire/codes.h"
@@ -30,7 +31,6 @@ enum {
 	SLOTS = 1 << SLOT_BITS,
 	HEADER = 12,
 	READS_A_WAKEUP = 4,
-	OUT_START = 2048,
 	OUT_MAX = 64 * 1024,      /* what a server that does not read is owed */
 	CONNECT_US = 4000 * 1000, /* TCP and TLS */
 	IDLE_US = 10 * 1000 * 1000,
@@ -57,8 +57,7 @@ struct line_conn {
 	bool leaving; /* the server wants no more */
 	int read_wants, write_wants;
 	struct frame in;
-	uint8_t *out;
-	size_t out_start, out_end, out_cap;
+	struct outbox out;
 	struct ask *slots[SLOTS];
 	unsigned count; /* of them */
 	unsigned answers;
@@ -132,7 +131,7 @@ static void conn_free(struct line_conn *c, bool politely)
 	loop_timer_clear(l->upstream->loop, &c->timer);
 	loop_unwatch_close(l->upstream->loop, &c->watch, &c->fd);
 	frame_fini(&c->in);
-	free(c->out);
+	outbox_fini(&c->out);
 	free(c);
 }
 
@@ -249,7 +248,7 @@ static unsigned wants_event(int wants)
 static bool conn_settle(struct line_conn *c)
 {
 	unsigned events = wants_event(c->read_wants);
-	if (!c->shaking && c->out_start < c->out_end)
+	if (!c->shaking && outbox_len(&c->out))
 		events |= wants_event(c->write_wants);
 	return loop_watch_events(c->line->upstream->loop, &c->watch, events) == 0;
 }
@@ -296,31 +295,6 @@ static void conn_open(struct upstream_line *l)
 
 /* --- writing ---------------------------------------------------------------------- */
 
-static bool out_add(struct line_conn *c, const uint8_t *data, size_t len)
-{
-	if (c->out_start && c->out_start == c->out_end)
-		c->out_start = c->out_end = 0;
-	if (c->out_cap - c->out_end < len) {
-		const size_t held = c->out_end - c->out_start;
-		size_t cap = c->out_cap ? c->out_cap : OUT_START;
-		while (cap < held + len)
-			cap *= 2;
-		uint8_t *out = malloc(cap);
-		if (!out)
-			return false;
-		if (held)
-			memcpy(out, c->out + c->out_start, held);
-		free(c->out);
-		c->out = out;
-		c->out_cap = cap;
-		c->out_start = 0;
-		c->out_end = held;
-	}
-	memcpy(c->out + c->out_end, data, len);
-	c->out_end += len;
-	return true;
-}
-
 /* Into a free slot, with an id that says which, and else is random: a late answer to the
  * question that had the slot before fits in neither id nor question. */
 static void conn_take(struct line_conn *c, struct ask *a)
@@ -334,12 +308,10 @@ static void conn_take(struct line_conn *c, struct ask *a)
 	a->id = (uint16_t)((id & ~(SLOTS - 1u)) | slot);
 	const uint8_t head[4] = { (uint8_t)(len >> 8), (uint8_t)len,
 		(uint8_t)(a->id >> 8), (uint8_t)a->id };
-	if (!out_add(c, head, sizeof(head)))
+	if (!outbox_room(&c->out, 2u + len))
 		return;
-	if (!out_add(c, a->msg + 2, a->len - 2u)) {
-		c->out_end -= sizeof(head);
-		return;
-	}
+	outbox_add(&c->out, head, sizeof(head));
+	outbox_add(&c->out, a->msg + 2, len - 2);
 	queue_remove(l, a);
 	c->slots[slot] = a;
 	c->count++;
@@ -352,17 +324,8 @@ static void conn_take(struct line_conn *c, struct ask *a)
 /* False: it is broken. */
 static bool conn_write(struct line_conn *c)
 {
-	while (c->out_start < c->out_end) {
-		const ssize_t n = c->layer->ops->write(
-			c->layer, c->out + c->out_start, c->out_end - c->out_start);
-		if (n == LAYER_BROKEN)
-			return false;
-		c->write_wants = n < 0 ? (int)n : LAYER_WANT_WRITE;
-		if (n <= 0)
-			break;
-		c->out_start += (size_t)n;
-	}
-	return conn_settle(c);
+	c->write_wants = outbox_write(&c->out, c->layer);
+	return c->write_wants != LAYER_BROKEN && conn_settle(c);
 }
 
 /* --- reading ---------------------------------------------------------------------- */
@@ -497,7 +460,7 @@ static void conn_ready(void *ctx, unsigned events)
 		conn_shake(c);
 		return;
 	}
-	if (c->out_start < c->out_end && !conn_write(c)) {
+	if (outbox_len(&c->out) && !conn_write(c)) {
 		conn_broken(c, ASK_CLOSED, "the connection breaks");
 		return;
 	}
@@ -517,7 +480,7 @@ static struct line_conn *conn_with_room(struct upstream_line *l)
 	struct line_conn *best = NULL;
 	for (struct line_conn *c = l->conns; c; c = c->next)
 		if (!c->shaking && !c->silent && !c->leaving && c->count < l->window &&
-			c->out_end - c->out_start < OUT_MAX &&
+			outbox_len(&c->out) < OUT_MAX &&
 			(!best || c->count < best->count))
 			best = c;
 	return best;

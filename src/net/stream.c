@@ -30,6 +30,7 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "net/frame.h"
+#include "net/outbox.h"
 #include "net/proxy.h"
 
 enum {
@@ -47,9 +48,7 @@ enum {
 	LEAST_SHARE =
 		64, /* of the host's places one in so many is ours, if all are taken */
 	OUT_PAUSE_BYTES = 64 * 1024, /* unsent answers: no further queries are read */
-	OUT_START = 2048,
 	BUCKETS = 256,
-	MARKS = 32,             /* answers in records of their own */
 	CODEC_READ = 16 * 1024, /* at most this is handed out at once */
 };
 
@@ -106,10 +105,7 @@ struct conn {
 	struct addr from, to;
 	struct stream_layer *layer;
 	struct frame in;
-	uint8_t *out;
-	size_t out_start, out_end, out_cap;
-	size_t marks[MARKS]; /* ends of answers in `out`, of a codec */
-	unsigned mark_count;
+	struct outbox out;
 	struct stream_codec *codec; /* NULL: two-byte framing */
 	size_t counted;             /* of server->unsent */
 	unsigned pending;           /* unanswered queries */
@@ -233,16 +229,11 @@ static struct conn *conn_find(struct stream_server *s, struct stream_id id)
 		       : NULL;
 }
 
-static size_t conn_unsent(const struct conn *c)
-{
-	return c->out_end - c->out_start;
-}
-
 /* And what the client does not let the codec send; reading goes on all the same, for that
  * it may send is told by the client. */
 static size_t conn_owed(const struct conn *c)
 {
-	return conn_unsent(c) + (c->codec ? c->codec->ops->held(c->codec) : 0);
+	return outbox_len(&c->out) + (c->codec ? c->codec->ops->held(c->codec) : 0);
 }
 
 /* After each change: its part of what all owe. */
@@ -295,14 +286,11 @@ static void bucket_add(struct conn *c)
 /* GOAWAY, if the socket takes it. */
 static void conn_last_words(struct conn *c)
 {
-	const bool partly = c->out_start;
-	if (c->codec->ops->over(c->codec) || partly)
+	if (c->codec->ops->over(c->codec))
 		return;
 	c->codec->ops->goodbye(c->codec);
 	c->codec->ops->output(c->codec);
-	if (conn_unsent(c))
-		(void)c->layer->ops->write(
-			c->layer, c->out + c->out_start, conn_unsent(c));
+	outbox_write(&c->out, c->layer);
 }
 
 static void conn_close(struct conn *c)
@@ -327,8 +315,7 @@ static void conn_close(struct conn *c)
 	c->codec = NULL;
 	s->unsent -= c->counted;
 	c->counted = 0;
-	free(c->out);
-	c->out = NULL;
+	outbox_fini(&c->out);
 	proxy_reader_free(c->proxy);
 	c->proxy = NULL;
 	list_remove(c);
@@ -543,7 +530,7 @@ static struct stream_codec *codec_of(struct stream_server *s, struct conn *c)
 static bool conn_may_take(const struct conn *c)
 {
 	return c->share && c->pending < c->server->conf.pipeline &&
-	       conn_unsent(c) < OUT_PAUSE_BYTES;
+	       outbox_len(&c->out) < OUT_PAUSE_BYTES;
 }
 
 static bool conn_may_read(const struct conn *c)
@@ -682,48 +669,12 @@ static bool conn_read(struct conn *c)
 
 /* --- writing --------------------------------------------------------------- */
 
-/* The first `len` bytes of `out` are gone. */
-static void marks_shift(struct conn *c, size_t len)
-{
-	unsigned kept = 0;
-	for (unsigned i = 0; i < c->mark_count; i++)
-		if (c->marks[i] > len)
-			c->marks[kept++] = c->marks[i] - len;
-	c->mark_count = kept;
-}
-
 /* An answer ends here. Each of a codec goes into a record of its own, all in one write:
  * dnsperf takes what comes in one record for one answer. */
 static void conn_mark(void *ctx)
 {
 	struct conn *c = ctx;
-	if (c->mark_count < MARKS)
-		c->marks[c->mark_count++] = c->out_end;
-}
-
-/* Room for `len` more bytes of answers. */
-static bool conn_out_room(struct conn *c, size_t len)
-{
-	if (c->out_cap - c->out_end >= len)
-		return true;
-	const size_t unsent = conn_unsent(c);
-	if (c->out_start) {
-		memmove(c->out, c->out + c->out_start, unsent);
-		marks_shift(c, c->out_start);
-		c->out_start = 0;
-		c->out_end = unsent;
-	}
-	size_t cap = c->out_cap ? c->out_cap : OUT_START;
-	while (cap - unsent < len)
-		cap *= 2;
-	if (cap == c->out_cap)
-		return true;
-	uint8_t *out = realloc(c->out, cap);
-	if (!out)
-		return false;
-	c->out = out;
-	c->out_cap = cap;
-	return true;
+	outbox_mark_end(&c->out);
 }
 
 /* Bytes from the codec. */
@@ -731,14 +682,8 @@ static bool conn_send(
 	void *ctx, const void *head, size_t head_len, const void *data, size_t len)
 {
 	struct conn *c = ctx;
-	if (!conn_out_room(c, head_len + len))
-		return false;
-	memcpy(c->out + c->out_end, head, head_len);
-	c->out_end += head_len;
-	if (len)
-		memcpy(c->out + c->out_end, data, len);
-	c->out_end += len;
-	return true;
+	return outbox_room(&c->out, head_len + len) &&
+	       outbox_add(&c->out, head, head_len) && outbox_add(&c->out, data, len);
 }
 
 /* False: c is closed. */
@@ -746,39 +691,17 @@ static bool conn_write(struct conn *c)
 {
 	if (c->codec)
 		c->codec->ops->output(c->codec);
-	const size_t before = conn_unsent(c);
-	if (c->mark_count && c->out_start) { /* the rest of a write before */
-		marks_shift(c, c->out_start);
-		memmove(c->out, c->out + c->out_start, before);
-		c->out_start = 0;
-		c->out_end = before;
-	}
-	while (conn_unsent(c)) {
-		c->layer->ends = c->marks;
-		c->layer->end_count = c->out_start ? 0 : c->mark_count;
-		const ssize_t n = c->layer->ops->write(
-			c->layer, c->out + c->out_start, conn_unsent(c));
-		if (n == LAYER_BROKEN) {
-			conn_close(c);
-			return false;
-		}
-		c->write_wants = n < 0 ? (int)n : LAYER_WANT_WRITE;
-		if (n <= 0)
-			break;
-		c->out_start += (size_t)n;
+	const size_t before = outbox_len(&c->out);
+	c->write_wants = outbox_write(&c->out, c->layer);
+	if (c->write_wants == LAYER_BROKEN) {
+		conn_close(c);
+		return false;
 	}
 	conn_count_owed(c);
-	if (conn_unsent(c) != before)
+	if (outbox_len(&c->out) != before)
 		conn_touch(c);
-	if (!conn_unsent(c)) {
-		c->out_start = c->out_end = 0;
-		c->mark_count = 0;
-		if (!c->pending) { /* idle connections cost no buffers */
-			free(c->out);
-			c->out = NULL;
-			c->out_cap = 0;
-		}
-	}
+	if (!outbox_len(&c->out) && !c->pending)
+		outbox_fini(&c->out); /* idle connections cost no buffers */
 	return true;
 }
 
@@ -803,7 +726,8 @@ static bool conn_may_leave(const struct conn *c)
 static void conn_settle(struct conn *c)
 {
 	const bool done = c->read_closed && !c->stalled && !c->pending && !conn_owed(c);
-	const bool over = c->codec && !conn_unsent(c) && c->codec->ops->over(c->codec);
+	const bool over =
+		c->codec && !outbox_len(&c->out) && c->codec->ops->over(c->codec);
 	if (done || over || conn_may_leave(c)) {
 		conn_close(c);
 		return;
@@ -811,7 +735,7 @@ static void conn_settle(struct conn *c)
 	unsigned events = 0;
 	if (c->handshaking || conn_may_read(c))
 		events |= wants_event(c->read_wants);
-	if (!c->handshaking && conn_unsent(c))
+	if (!c->handshaking && outbox_len(&c->out))
 		events |= wants_event(c->write_wants);
 	if (loop_watch_events(c->server->loop, &c->watch, events))
 		conn_close(c);
@@ -906,7 +830,7 @@ static void conn_ready(void *ctx, unsigned events)
 	c->share = MESSAGES_A_SHARE;
 	if (c->handshaking && !conn_handshake(c))
 		return;
-	if (conn_unsent(c) && !conn_write(c))
+	if (outbox_len(&c->out) && !conn_write(c))
 		return;
 	if (conn_may_go_on(c)) {
 		if (!conn_read(c))
@@ -1214,7 +1138,7 @@ void stream_server_free(struct stream_server *s)
 	for (unsigned i = 0; i < s->conf.max_clients; i++) {
 		struct conn *c = &s->conns[i];
 		assert(!c->delivering);
-		if (c->open && (!conn_unsent(c) || conn_write(c)))
+		if (c->open && (!outbox_len(&c->out) || conn_write(c)))
 			conn_close(c);
 	}
 	loop_undefer(s->loop, &s->flush);
