@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* net/stream_begin.c - what comes before the first message: a PROXY header, then the
+ * layer's handshake.
+ *
+ * A connection is young until both are over. */
+#include "net/stream_internal.h"
+
+enum { HANDSHAKES_A_TURN = 8 /* a third of a millisecond each */ };
+
+/* False: c is closed, for this client has too many. */
+static bool conn_is_of(struct conn *c, const struct proxy_header *h)
+{
+	struct stream_server *s = c->server;
+	if (!addr_same_ip(&h->from, &c->from) && !client_make_room(s, &h->from)) {
+		tally_add(s, TALLY_SHED, 1);
+		conn_close(c);
+		return false;
+	}
+	room_rename(c, &h->from);
+	c->to = h->to;
+	c->proxied = true;
+	return true;
+}
+
+/* False: the header is not complete, or c is closed. */
+static bool conn_take_header(struct conn *c)
+{
+	struct counters *counters = c->server->counters;
+	struct proxy_header h;
+	const enum proxy_verdict verdict = proxy_reader_step(c->proxy, c->fd, &h);
+	if (verdict == PROXY_MORE)
+		return false;
+	if (verdict != PROXY_NONE && !c->believed) {
+		counter_up(counters, proxy_refused);
+		conn_close(c);
+		return false;
+	}
+	if (verdict == PROXY_BAD) {
+		counter_up(counters, proxy_malformed);
+		conn_close(c);
+		return false;
+	}
+	proxy_reader_free(c->proxy);
+	c->proxy = NULL;
+	if (verdict == PROXY_NONE)
+		return true;
+	counter_up(counters, proxy_accepted);
+	return verdict == PROXY_LOCAL || conn_is_of(c, &h);
+}
+
+/* False: so many had theirs in this turn that others must come between. */
+static bool handshake_has_turn(struct stream_server *s)
+{
+	const int64_t turn_us = loop_now(s->loop)->mono_us;
+	if (s->turn_us != turn_us)
+		s->handshakes = 0;
+	s->turn_us = turn_us;
+	return s->handshakes++ < HANDSHAKES_A_TURN;
+}
+
+/* Bytes of messages may flow. */
+static void conn_began(struct conn *c)
+{
+	c->handshaking = false;
+	c->read_wants = LAYER_WANT_READ;
+	conn_touch(c);
+	conn_timer_set(c);
+}
+
+bool conn_begin(struct conn *c)
+{
+	if (c->proxy && !conn_take_header(c))
+		return false;
+	if (!c->layer->ops->handshake) {
+		conn_began(c);
+		return true;
+	}
+	if (!handshake_has_turn(c->server))
+		return false; /* epoll tells again */
+	const int result = c->layer->ops->handshake(c->layer);
+	if (result == LAYER_DONE) {
+		conn_began(c);
+		return true;
+	}
+	if (result == LAYER_BROKEN) {
+		conn_close(c);
+		return false;
+	}
+	c->read_wants = result;
+	conn_settle(c);
+	return false;
+}
