@@ -346,13 +346,10 @@ void rfc5011_failed(
 static uint32_t original_ttl_of(const struct rrset *rr)
 {
 	uint32_t ttl = rr->ttl;
-	for (unsigned i = 0; i < rr->sig_count; i++) {
-		struct rrsig sig;
-		const struct rdata item = rrset_at(rr, rr->count + i);
-		if (item.bytes && rrsig_read(&sig, item.bytes, item.len) &&
-			sig.original_ttl > ttl)
+	struct rrsig_walk w = rrsig_begin(rr);
+	for (struct rrsig sig; rrsig_next(&w, &sig);)
+		if (sig.original_ttl > ttl)
 			ttl = sig.original_ttl;
-	}
 	return ttl;
 }
 

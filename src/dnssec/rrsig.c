@@ -30,6 +30,26 @@ bool rrsig_read(struct rrsig *s, const uint8_t *rdata, size_t len)
 	return true;
 }
 
+struct rrsig_walk rrsig_begin(const struct rrset *rr)
+{
+	struct rrsig_walk w = { rrset_begin(rr), rr->sig_count };
+	struct rdata record;
+	for (unsigned i = 0; i < rr->count && rrset_next(&w.at, &record); i++)
+		;
+	return w;
+}
+
+bool rrsig_next(struct rrsig_walk *w, struct rrsig *s)
+{
+	struct rdata item;
+	while (w->left && rrset_next(&w->at, &item)) {
+		w->left--;
+		if (rrsig_read(s, item.bytes, item.len))
+			return true;
+	}
+	return false;
+}
+
 unsigned rrsig_count_labels(const uint8_t *owner)
 {
 	return name_labels(owner) - name_is_wildcard(owner);

@@ -24,6 +24,15 @@ struct rrsig {
 
 /* False: malformed. */
 bool rrsig_read(struct rrsig *s, const uint8_t *rdata, size_t len);
+
+/* The signatures of an RRset, without those that are malformed. */
+struct rrsig_walk {
+	struct rrset_walk at;
+	unsigned left;
+};
+struct rrsig_walk rrsig_begin(const struct rrset *rr);
+bool rrsig_next(struct rrsig_walk *w, struct rrsig *s); /* false at the end */
+
 /* Could it have been made for this RRset by this zone: type, signer, owner below the
  * signer, labels? */
 bool rrsig_fits(const struct rrsig *s, const struct rrset *rr, const uint8_t *zone);

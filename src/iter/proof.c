@@ -15,15 +15,10 @@ static bool is_answer(const struct reply *r)
 
 bool proof_may_be_expanded(const struct rrset *rr)
 {
-	struct rrset_walk w = rrset_begin(rr);
-	struct rdata item;
-	const unsigned all = (unsigned)rr->count + rr->sig_count;
-	for (unsigned i = 0; i < all && rrset_next(&w, &item); i++) {
-		struct rrsig sig;
-		if (i >= rr->count && rrsig_read(&sig, item.bytes, item.len) &&
-			rrsig_expanded(&sig, rr->name))
+	struct rrsig_walk w = rrsig_begin(rr);
+	for (struct rrsig sig; rrsig_next(&w, &sig);)
+		if (rrsig_expanded(&sig, rr->name))
 			return true;
-	}
 	return false;
 }
 

@@ -244,15 +244,10 @@ static bool has_key(const struct keyset *keys, const struct rrsig *sig)
 /* Can one of the keys have made a signature of it? */
 static bool can_have_signed(const struct keyset *keys, const struct rrset *rr)
 {
-	struct rrset_walk w = rrset_begin(rr);
-	struct rdata item;
-	const unsigned all = (unsigned)rr->count + rr->sig_count;
-	for (unsigned i = 0; i < all && rrset_next(&w, &item); i++) {
-		struct rrsig sig;
-		if (i >= rr->count && rrsig_read(&sig, item.bytes, item.len) &&
-			name_equal(sig.signer, keys->zone) && has_key(keys, &sig))
+	struct rrsig_walk w = rrsig_begin(rr);
+	for (struct rrsig sig; rrsig_next(&w, &sig);)
+		if (name_equal(sig.signer, keys->zone) && has_key(keys, &sig))
 			return true;
-	}
 	return false;
 }
 

@@ -34,15 +34,10 @@ static const uint8_t *base_of(
 static const uint8_t *signer_of(const struct rrset *rr, const uint8_t *base, bool *same)
 {
 	const uint8_t *found = NULL;
-	struct rrset_walk w = rrset_begin(rr);
-	struct rdata item;
-	const unsigned all = (unsigned)rr->count + rr->sig_count;
+	struct rrsig_walk w = rrsig_begin(rr);
 	*same = true;
-	for (unsigned i = 0; i < all && rrset_next(&w, &item); i++) {
-		struct rrsig sig;
-		if (i < rr->count || !rrsig_read(&sig, item.bytes, item.len) ||
-			!rrsig_fits(&sig, rr, sig.signer) ||
-			!name_within(sig.signer, base))
+	for (struct rrsig sig; rrsig_next(&w, &sig);) {
+		if (!rrsig_fits(&sig, rr, sig.signer) || !name_within(sig.signer, base))
 			continue;
 		*same &= !found || name_equal(found, sig.signer);
 		if (!found || name_equal(sig.signer, base))

@@ -88,11 +88,8 @@ struct seen {
 
 static void look_at(struct seen *seen, const struct rrset *rr, uint32_t now)
 {
-	for (unsigned i = 0; i < rr->sig_count; i++) {
-		struct rrsig sig;
-		const struct rdata item = rrset_at(rr, rr->count + i);
-		if (!item.bytes || !rrsig_read(&sig, item.bytes, item.len))
-			continue;
+	struct rrsig_walk w = rrsig_begin(rr);
+	for (struct rrsig sig; rrsig_next(&w, &sig);) {
 		const int32_t late = (int32_t)(now - sig.expires),
 			      early = (int32_t)(now - sig.begins);
 		const int32_t off_s = late > 0 ? late : early < 0 ? early : 0;
