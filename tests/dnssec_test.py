@@ -73,7 +73,25 @@ def checks_of(shoal, name):
 	return {instance: after[instance] - before[instance] for instance in after}
 
 
-@pytest.mark.parametrize('name', ['www.hoster.net.', 's.sigchain0.com.'])
+def test_a_wildcard_is_checked_once_for_all_its_names_and_by_no_other_instance(shoals):
+	"""Where denials say nothing of other names: each is asked for, with NSEC3 records of its own."""
+	shoal = shoals(count=4)
+
+	def ask(instance, start):
+		for i in range(start, start + 40):
+			reply = shoal.ask_at(instance, 'n%d.wild.optout.sec.' % i, 'TXT', do=True)
+			assert helpers.rcode_of(reply) == 'NOERROR' and reply.answer
+	ask('1', 0)
+	before, asked = shoal.instance_counters('dnssec_checks'), shoal.instance_counters('upstream_queries')
+	for instance, start in (('2', 40), ('3', 80), ('4', 120)):
+		ask(instance, start)
+	after = shoal.instance_counters('dnssec_checks')
+	assert sum(shoal.instance_counters('upstream_queries').values()) >= sum(asked.values()) + 120
+	# the zone's NSEC3 records that had not been met yet; a signature each otherwise: 120
+	assert sum(after.values()) - sum(before.values()) < 20, (before, after)
+
+
+@pytest.mark.parametrize('name', ['www.hoster.net.', 's.sigchain0.com.', 'any.wild.net.'])
 def test_four_instances_that_ask_at_once_check_as_much_as_one(name, shoals):
 	alone = sum(checks_of(shoals(), name).values())
 	together = checks_of(shoals(count=4), name)

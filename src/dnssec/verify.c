@@ -58,10 +58,7 @@ static const uint8_t *signed_owner(const struct verify *v, const struct rrsig *s
 {
 	if (!rrsig_expanded(sig, v->rr->name))
 		return v->rr->name;
-	out[0] = 1;
-	out[1] = '*';
-	name_copy(out + 2,
-		name_strip(v->rr->name, name_labels(v->rr->name) - sig->labels));
+	name_make_wildcard(out, v->rr->name, sig->labels);
 	return out;
 }
 

@@ -140,19 +140,6 @@ static bool learn_denial(
 		       : learn_nsec3(it, f, set->signer, &set->rr, &item);
 }
 
-/* The RRset as it stands at the wildcard. */
-static void learn_wildcard(
-	struct iter *it, const struct frame *f, const struct reply_rrset *set)
-{
-	uint8_t name[NAME_MAX_LEN];
-	if (set->labels >= name_labels(set->rr.name))
-		return;
-	name_make_wildcard(name, set->rr.name, set->labels);
-	struct reply_rrset own = *set;
-	own.rr.name = name;
-	store_rrset(it, f, &own, RANK_AUTH_ANSWER, NULL);
-}
-
 void aggressive_learn(struct iter *it, struct frame *f)
 {
 	const struct reply *r = &it->reply;
@@ -164,8 +151,6 @@ void aggressive_learn(struct iter *it, struct frame *f)
 		const struct reply_rrset *set = &r->rrsets[i];
 		if (set->status != CACHE_SECURE || set->bad)
 			continue;
-		if (set->section == SECTION_ANSWER && set->expanded)
-			learn_wildcard(it, f, set);
 		if (set->section != SECTION_AUTHORITY || set->expanded)
 			continue;
 		if (set->rr.type == TYPE_SOA && name_equal(set->rr.name, set->signer))

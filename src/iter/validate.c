@@ -92,28 +92,60 @@ static const struct rrset *secure_before(struct iter *it, const struct frame *f,
 	return NULL;
 }
 
-/* The very same RRset was proved before, by whichever instance. */
+/* False: its signatures are not of one owner. */
+static bool labels_of(const struct rrset *rr, uint8_t *labels)
+{
+	struct rrsig_walk w = rrsig_begin(rr);
+	struct rrsig sig;
+	if (!rrsig_next(&w, &sig))
+		return false;
+	*labels = sig.labels;
+	while (rrsig_next(&w, &sig))
+		if (sig.labels != *labels)
+			return false;
+	return true;
+}
+
+/* The very same RRset was proved before, by whichever instance; what a wildcard made, for
+ * whichever name: what was signed is the wildcard's RRset, and it lies at the wildcard. That
+ * no closer name is there is proved by others, each time. */
 static bool proved_before(struct iter *it, const struct frame *f,
 	struct reply_rrset *set, const uint8_t *signer)
 {
-	const struct rrset *rr = &set->rr;
-	struct rrsig sig;
+	uint8_t wildcard[NAME_MAX_LEN], labels;
+	struct rrset is_signed = set->rr;
 	struct stored s;
-	const struct rdata first = rrset_at(rr, rr->count);
-	if (!first.bytes || !rrsig_read(&sig, first.bytes, first.len) ||
-		proof_may_be_expanded(rr))
+	if (!labels_of(&set->rr, &labels))
 		return false;
-	const struct rrset *old = secure_before(it, f, rr, &s);
-	if (!old || old->type != rr->type || old->count != rr->count ||
-		old->sig_count != rr->sig_count || old->data_len != rr->data_len ||
-		memcmp(old->data, rr->data, rr->data_len) != 0)
+	const bool expanded = labels < rrsig_count_labels(set->rr.name);
+	if (expanded) {
+		name_make_wildcard(wildcard, set->rr.name, labels);
+		is_signed.name = wildcard;
+	}
+	const struct rrset *old = secure_before(it, f, &is_signed, &s);
+	if (!old || old->type != is_signed.type || old->count != is_signed.count ||
+		old->sig_count != is_signed.sig_count ||
+		old->data_len != is_signed.data_len ||
+		memcmp(old->data, is_signed.data, is_signed.data_len) != 0)
 		return false;
 	counter_up(it->env.counters, dnssec_spared);
 	set->status = CACHE_SECURE;
 	set->signer = signer;
-	set->labels = sig.labels;
+	set->expanded = expanded;
+	set->labels = labels;
 	shorten(set, store_left(it, &s, old->ttl));
 	return true;
+}
+
+/* The RRset as it stands at the wildcard. */
+static void keep_wildcard(
+	struct iter *it, const struct frame *f, const struct reply_rrset *set)
+{
+	uint8_t name[NAME_MAX_LEN];
+	struct reply_rrset own = *set;
+	name_make_wildcard(name, set->rr.name, set->labels);
+	own.rr.name = name;
+	store_rrset(it, f, &own, it->reply.aa ? RANK_AUTH_ANSWER : RANK_ANSWER, NULL);
 }
 
 static void take_verified(
@@ -125,6 +157,8 @@ static void take_verified(
 	set->expanded = v->expanded;
 	set->labels = v->labels;
 	shorten(set, v->ttl);
+	if (set->section == SECTION_ANSWER && set->expanded)
+		keep_wildcard(it, f, set);
 	/* what comes with many answers of a zone is not checked each time */
 	if (set->section == SECTION_AUTHORITY && !set->expanded &&
 		(set->rr.type == TYPE_SOA || store_is_denial(set->rr.type)))

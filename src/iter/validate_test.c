@@ -306,6 +306,40 @@ static void what_another_proved_meanwhile_is_not_checked_again(void **state)
 	assert_int_equal(checks_of_absent(*state, "nosuci.example.com."), checks);
 }
 
+/* For all names that it makes; that there is none closer is proved for each. */
+static void a_wildcards_signature_is_checked_once(void **state)
+{
+	struct world *w = *state;
+	uint8_t origin[NAME_MAX_LEN], wild[NAME_MAX_LEN];
+	struct world_result r = world_ask(w, "x.wild.example.com.", TYPE_A);
+	assert_int_equal(r.status, CACHE_SECURE);
+	const uint64_t checks = w->counters.dnssec_checks;
+	r = world_ask(w, "y.wild.example.com.", TYPE_A);
+	assert_int_equal(r.status, CACHE_SECURE);
+	assert_non_null(strstr(r.text, "y.wild.example.com. A 10.9.9.77\n-- "));
+	assert_true(r.packets > 0);
+	assert_int_equal(w->counters.dnssec_checks, checks);
+	r = world_ask(w, "*.wild.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "*.wild.example.com. A 10.9.9.77\n");
+	assert_int_equal(r.packets, 0);
+	world_manner(w, "10.1.1.1", MANNER_NO_PROOF);
+	world_manner(w, "10.1.1.2", MANNER_NO_PROOF);
+	r = world_ask(w, "no.wild.example.com.", TYPE_A);
+	is_bogus(&r, EDE_NSEC_MISSING);
+	/* another RRset with the same signature */
+	world_manner(w, "10.1.1.1", 0);
+	world_manner(w, "10.1.1.2", 0);
+	name_from_text(origin, "example.com.");
+	name_from_text(wild, "*.wild.example.com.");
+	struct world_zone *z = world_zone_of(w, origin);
+	for (unsigned i = 0; i < z->count; i++)
+		if (z->records[i].type == TYPE_A &&
+			name_equal(z->records[i].name, wild))
+			z->records[i].rdata[3] ^= 1;
+	r = world_ask(w, "z.wild.example.com.", TYPE_A);
+	is_bogus(&r, EDE_BOGUS);
+}
+
 /* Of two signatures the first, which is wrong, is for the very name. */
 static void what_a_wildcard_made_is_not_taken_as_proved_before(void **state)
 {
@@ -874,6 +908,7 @@ int main(void)
 		TEST(a_bare_referral_does_not_deny_a_ds),
 		TEST(a_cut_that_is_denied_without_proof_costs_a_label_more),
 		TEST(what_another_proved_meanwhile_is_not_checked_again),
+		TEST(a_wildcards_signature_is_checked_once),
 		TEST(what_a_wildcard_made_is_not_taken_as_proved_before),
 		TEST(an_alias_into_an_unsigned_zone_is_no_unsigned_delegation),
 		TEST(unsigned_data_of_a_signed_zone_costs_little_however_deep),
