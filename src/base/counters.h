@@ -164,6 +164,11 @@
 	X(dnssec_hot_checks, GAUGE, "Signatures checked by means of such tables")      \
 	X(dnssec_checks, COUNTER, "Signatures checked")                                \
 	X(dnssec_failures, COUNTER, "Signatures that did not fit, and malformed keys") \
+	X(dnssec_sha1_blocks, COUNTER, "SHA-1 blocks of 64 bytes hashed for NSEC3")    \
+	X(dnssec_step_checks, GAUGE,                                                   \
+		"Most signatures checked before others had their turn")                \
+	X(dnssec_step_blocks, GAUGE,                                                   \
+		"Most SHA-1 blocks hashed before others had their turn")               \
 	X(dnssec_spared, COUNTER,                                                      \
 		"Signature checks spared: the same RRset was proved before")           \
 	X(dnssec_bogus_replies, COUNTER, "Answers of servers that did not validate")   \

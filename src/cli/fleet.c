@@ -66,6 +66,8 @@ static uint64_t total_of(unsigned row, uint64_t a, uint64_t b)
 		offsetof(struct counters, loop_longest_us),
 		offsetof(struct counters, loop_longest_cpu_us),
 		offsetof(struct counters, dnssec_longest_cpu_us),
+		offsetof(struct counters, dnssec_step_checks),
+		offsetof(struct counters, dnssec_step_blocks),
 	};
 	for (size_t i = 0; i < sizeof(longest) / sizeof(*longest); i++)
 		if (row == longest[i] / sizeof(uint64_t))

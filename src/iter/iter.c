@@ -124,6 +124,20 @@ static bool pay_time(struct iter *it)
 	return false;
 }
 
+static void count_work(struct iter *it, const struct dnssec_work *before)
+{
+	struct counters *c = it->env.counters;
+	const uint32_t checks = it->work.checks - before->checks;
+	const uint32_t blocks = it->work.sha1_blocks - before->sha1_blocks;
+	counter_add(c, dnssec_checks, checks);
+	counter_add(c, dnssec_failures, it->work.failures - before->failures);
+	counter_add(c, dnssec_sha1_blocks, blocks);
+	if (checks > c->dnssec_step_checks)
+		counter_set(c, dnssec_step_checks, checks);
+	if (blocks > c->dnssec_step_blocks)
+		counter_set(c, dnssec_step_blocks, blocks);
+}
+
 void iter_step(struct iter *it, const struct iter_event *ev, const struct now *now,
 	struct iter_wish *wish)
 {
@@ -134,6 +148,7 @@ void iter_step(struct iter *it, const struct iter_event *ev, const struct now *n
 	it->event = ev;
 	it->wish = wish;
 	it->slice = ev->kind == ITER_CONTINUE ? WORK_PER_STEP : 0;
+	const struct dnssec_work before = it->work;
 	if (!pay_time(it))
 		return;
 	for (unsigned turn = 0; !it->over; turn++) {
@@ -149,6 +164,7 @@ void iter_step(struct iter *it, const struct iter_event *ev, const struct now *n
 	}
 	if (it->over)
 		wish->want = ITER_DONE;
+	count_work(it, &before);
 	it->event = NULL;
 	it->wish = NULL;
 }

@@ -183,11 +183,7 @@ static enum verdict verify(
 	struct verify *v = &f->check.verify;
 	if (!iter_may_work(it))
 		return CHECK_YIELD;
-	const struct dnssec_work before = it->work;
 	const enum dnssec_status status = verify_run(it->env.verifier, v, &it->work, 1);
-	counter_add(it->env.counters, dnssec_checks, it->work.checks - before.checks);
-	counter_add(
-		it->env.counters, dnssec_failures, it->work.failures - before.failures);
 	f->check.running = status == DNSSEC_MORE;
 	switch (status) {
 	case DNSSEC_SECURE:

@@ -498,11 +498,7 @@ static void step(struct world *w, struct iter *it, enum iter_event_kind kind,
 	bool shared, struct iter_wish *wish)
 {
 	const struct iter_event ev = { .kind = kind, .shared = shared };
-	const uint64_t before = w->counters.dnssec_checks;
 	iter_step(it, &ev, &w->now, wish);
-	const unsigned checks = (unsigned)(w->counters.dnssec_checks - before);
-	if (checks > w->checks_most)
-		w->checks_most = checks;
 }
 
 static void time_out(struct world *w, struct iter *it, const struct iter_ask *ask,

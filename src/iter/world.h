@@ -100,7 +100,6 @@ struct world {
 	const char *insecure; /* a negative anchor, for world_trust */
 	struct verifier verifier;
 	struct anchor_set *anchors; /* NULL: nothing is validated */
-	unsigned checks_most;       /* signatures checked in one step, at most */
 	unsigned agains;
 	const char *meanwhile; /* A is asked for this name too, by another resolution,
 				  once the next one lets others have their turn */
