@@ -459,48 +459,98 @@ static void torture(void **state)
 	pages_close(p);
 }
 
-static void flipped_byte_is_a_miss_and_counted(void **state)
+/* The pages' places in the file: page.c's layout. */
+static union page *map_pages(
+	const struct help *h, uint8_t **file, size_t *size, size_t *count)
 {
-	struct help *h = *state;
-	struct pages *p = open_pages(h);
+	enum { FIXED = 64 + PAGE_BUCKETS * 8, SET = 8 };
 	char path[200];
-	snprintf(path, sizeof(path), "%s/shm/pages-v1", h->folder);
-	for (unsigned i = 0; i < 2000; i++)
-		add(h, p, "z", i);
 	struct stat st;
+	snprintf(path, sizeof(path), "%s/shm/pages-v1", h->folder);
 	const int fd = open(path, O_RDWR);
 	assert_int_equal(fstat(fd, &st), 0);
-	uint8_t *file = mmap(
-		NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	*size = (size_t)st.st_size;
+	*file = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);
-	assert_true(file != MAP_FAILED);
-	const size_t first = 64 + PAGE_BUCKETS * 8;
-	uint64_t seed = 5;
+	assert_true(*file != MAP_FAILED);
+	const size_t sets = (*size - FIXED) / (SET * (PAGE_BYTES + 12)) / 2 * 2;
+	*count = sets * SET;
+	return (union page *)(void *)(*file + FIXED + *count * 12);
+}
+
+/* Bytes that count: all but the turn, and what lies behind the last word in use. */
+static size_t end_of(const union page *p)
+{
+	return PAGE_HEAD + (p->head.used + 7u) / 8 * 8;
+}
+
+static unsigned missing(struct help *h, struct pages *p, unsigned keys)
+{
 	unsigned lost = 0;
-	for (unsigned round = 0; round < 400; round++) {
-		const size_t at =
-			first + draw(&seed, (uint32_t)((size_t)st.st_size - first));
-		const uint8_t was = file[at];
-		file[at] ^= (uint8_t)(1u << draw(&seed, 8));
-		const unsigned i = draw(&seed, 2000);
-		struct pages_chain chain;
-		struct keylist_key found;
-		char key[24];
-		const size_t len = key_of(i, key);
-		if (!pages_zone(p, DOMAIN, help_name("z"), &h->now, &chain) ||
-			!pages_find(p, (const uint8_t *)key, len, &h->now, &found)) {
-			lost++;
-		} else {
-			/* the key itself, or an older one if its page is lost */
-			assert_true(memcmp(found.bytes, key, found.len) <= 0);
-			assert_memory_equal(found.bytes, "host", 4);
-		}
-		file[at] = was;
+	for (unsigned i = 0; i < keys; i++)
+		lost += !has(h, p, "z", i);
+	return lost;
+}
+
+static void each_flipped_bit_of_a_page_is_a_miss_and_counted(void **state)
+{
+	enum { KEYS = 10 };
+	struct help *h = *state;
+	struct pages *p = open_pages(h);
+	uint8_t *file;
+	size_t size, count, at = 0;
+	for (unsigned i = 0; i < KEYS; i++)
+		add(h, p, "z", i);
+	union page *pages = map_pages(h, &file, &size, &count);
+	while (at < count && !pages[at].head.used)
+		at++;
+	assert_true(at < count);
+	union page *page = &pages[at];
+	const size_t end = end_of(page);
+	assert_true(end > PAGE_HEAD + KEYS);
+	for (size_t bit = sizeof(page->head.turn) * 8; bit < end * 8; bit++) {
+		const uint64_t before = h->counters.pages_damaged;
+		page->bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		assert_false(has(h, p, "z", (unsigned)bit % KEYS));
+		assert_int_equal(h->counters.pages_damaged, before + 1);
+		page->bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	}
-	munmap(file, (size_t)st.st_size);
-	/* every bit of one page that is read */
-	print_message("lost %u of 400, damaged %lu\n", lost,
-		(unsigned long)h->counters.pages_damaged);
+	assert_int_equal(missing(h, p, KEYS), 0);
+	munmap(file, size);
+	pages_close(p);
+}
+
+/* Of a tree's pages those that stand below it are lost, the others not. */
+static void a_flipped_bit_costs_what_its_page_leads_to(void **state)
+{
+	enum { KEYS = 300 };
+	struct help *h = *state;
+	struct pages *p = open_pages(h);
+	uint8_t *file;
+	size_t size, count;
+	uint64_t seed = 5;
+	unsigned used = 0, whole = 0;
+	for (unsigned i = 0; i < KEYS; i++)
+		add(h, p, "z", i);
+	assert_int_equal(missing(h, p, KEYS), 0);
+	union page *pages = map_pages(h, &file, &size, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (!pages[i].head.used)
+			continue;
+		const size_t at = 8 + draw(&seed, (uint32_t)end_of(&pages[i]) - 8);
+		const uint8_t bit = (uint8_t)(1u << draw(&seed, 8));
+		const uint64_t before = h->counters.pages_damaged;
+		pages[i].bytes[at] ^= bit;
+		const unsigned lost = missing(h, p, KEYS);
+		assert_true(lost > 0 && h->counters.pages_damaged >= before + lost);
+		pages[i].bytes[at] ^= bit;
+		used++;
+		whole += lost == KEYS;
+	}
+	assert_true(used >= 4);
+	assert_int_equal(whole, 1); /* the root */
+	assert_int_equal(missing(h, p, KEYS), 0);
+	munmap(file, size);
 	pages_close(p);
 }
 
@@ -582,7 +632,8 @@ int main(void)
 		TEST_LARGE(writer_dies_at_each_step),
 		TEST_LARGE(writer_stops_at_each_step_and_goes_on),
 		TEST(torture),
-		TEST(flipped_byte_is_a_miss_and_counted),
+		TEST(each_flipped_bit_of_a_page_is_a_miss_and_counted),
+		TEST(a_flipped_bit_costs_what_its_page_leads_to),
 		TEST(quota_holds_only_zones_that_are_asked_in_vain),
 		TEST(quota_counts_what_passed_before_it_began),
 	};
