@@ -143,12 +143,14 @@ static void insecure_item(lua_State *L, const char *what)
 		lua_pushnil(L);
 		while (lua_next(L, -2)) { /* what nobody reads is a mistake */
 			lua_pop(L, 1);
-			const char *key = lua_type(L, -1) == LUA_TSTRING
-						  ? lua_tostring(L, -1)
-						  : NULL;
-			if (key && strcmp(key, "reason") != 0 &&
-				strcmp(key, "expires") != 0)
-				script_raise(L, "%s: unknown field '%s'", what, key);
+			lua_pushvalue(L, -1); /* lua_next wants it unchanged */
+			const char *key = lua_tostring(L, -1);
+			if (!key ||
+				(strcmp(key, "1") != 0 && strcmp(key, "reason") != 0 &&
+					strcmp(key, "expires") != 0))
+				script_raise(L, "%s: unknown field '%s'", what,
+					key ? key : luaL_typename(L, -1));
+			lua_pop(L, 1);
 		}
 	} else {
 		len = core_name_arg(L, -1, what, name);

@@ -30,6 +30,14 @@ static int core_fail(lua_State *L)
 	return lua_error(L);
 }
 
+/* where() -> "FILE:LINE" of the script's own code that runs */
+static int core_where(lua_State *L)
+{
+	const struct conf_where where = script_where(L);
+	lua_pushfstring(L, "%s:%d", where.file, where.line);
+	return 1;
+}
+
 static int core_warn(lua_State *L)
 {
 	struct script *s = script_of(L);
@@ -332,6 +340,7 @@ const luaL_Reg core_settings[] = {
 	{ "is_running", core_is_running },
 	{ "fail", core_fail },
 	{ "warn", core_warn },
+	{ "where", core_where },
 	{ "setting", core_setting },
 	{ "option", core_option },
 	{ "text", core_text },

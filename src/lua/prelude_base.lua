@@ -66,9 +66,36 @@ function core.sink()
 	})
 end
 
+--- Copies
+
+-- Tables that properties give are copies: a script that writes into one would be told nothing. While it is watched
+-- (the file, a line of the control socket) they are noted as they were given out, and compared in the end.
+local given = {}
+
+function core.watch() given = {} end
+
+local function give(what, value, instead)
+	if given and type(value) == 'table' and not getmetatable(value) then
+		given[#given + 1] = { what = what, value = value, was = core.literal(value), where = core.where(),
+			instead = instead and ': use ' .. instead or '' }
+	end
+	return value
+end
+
+function core.watched()
+	local all = given
+	given = nil
+	for _, g in ipairs(all or {}) do
+		if core.literal(g.value) ~= g.was then
+			fail(('%s: %s is a copy, what is changed in it has no effect%s'):format(g.where, g.what, g.instead))
+		end
+	end
+end
+
 --- Tables of the dialect
 
--- methods: what is called; props: name -> { get, set }; more: index(key) and newindex(key, value) for other keys.
+-- methods: what is called; props: name -> { get, set, what to use instead of setting }; more: index(key) and
+-- newindex(key, value) for other keys.
 function core.dialect(name, methods, props, more)
 	local known = setmetatable({}, { __index = methods })
 	for key in pairs(methods) do known[key] = true end
@@ -80,19 +107,21 @@ function core.dialect(name, methods, props, more)
 	local meta = { dialect = name, known = known }
 	function meta.__index(_, key)
 		local prop = props and props[key]
-		if prop then return prop[1]() end
+		if prop then return give(name .. '.' .. key, prop[1](), prop[3]) end
 		local method = methods[key]
 		if method ~= nil then return method end
 		if more and more.index then
 			local value = more.index(key)
-			if value ~= nil then return value end
+			if value ~= nil then return give(("%s['%s']"):format(name, tostring(key)), value) end
 		end
 		return unknown(key)
 	end
 	function meta.__newindex(_, key, value)
 		local prop = props and props[key]
 		if prop then
-			if not prop[2] then fail(('%s.%s can only be read'):format(name, key)) end
+			if not prop[2] then
+				fail(('%s.%s can only be read%s'):format(name, key, prop[3] and ': use ' .. prop[3] or ''))
+			end
 			return prop[2](value)
 		end
 		if more and more.newindex and more.newindex(key, value) then return end
@@ -128,7 +157,12 @@ end
 function core.list(what, value)
 	if value == nil then return {} end
 	if type(value) == 'string' then return { value } end
-	return expect(what, value, 'table')
+	for key in pairs(expect(what, value, 'table')) do
+		if type(key) ~= 'number' or key < 1 or key > #value or key % 1 ~= 0 then
+			fail(("%s: expected a list, got a table with the field '%s'"):format(what, tostring(key)))
+		end
+	end
+	return value
 end
 
 --- Values as text
@@ -165,6 +199,7 @@ end
 -- As Lua source. `strict`: what Lua cannot read back is an error.
 local function literal(value, strict, indent, seen)
 	local kind = type(value)
+	seen = seen or {}
 	if kind == 'string' then return quoted(value) end
 	if kind == 'number' then return number_text(value) end
 	if kind == 'boolean' or kind == 'nil' then return tostring(value) end
@@ -351,6 +386,11 @@ setmetatable(globals, {
 	__newindex = function(t, key, value)
 		local target = core.merged[key] and core.defined[key]
 		if not target then
+			local known = core.defined[key]
+			if known ~= nil then
+				core.warn(("'%s' is a %s of the dialect: this assignment only hides it"):format(key,
+					type(known) == 'table' and 'table' or type(known)))
+			end
 			rawset(t, key, value)
 			return
 		end

@@ -839,13 +839,15 @@ end
 
 function anchors.set_insecure(names)
 	setting('trust_anchors.set_insecure')
-	core.insecure(expect('trust_anchors.set_insecure', names, 'table'))
+	local what = 'trust_anchors.set_insecure'
+	core.insecure(core.list(what, expect(what, names, 'table')))
 	return true
 end
 
 function anchors.set_time_servers(names)
 	setting('trust_anchors.set_time_servers')
-	core.time_servers(expect('trust_anchors.set_time_servers', names, 'table'))
+	local what = 'trust_anchors.set_time_servers'
+	core.time_servers(core.list(what, expect(what, names, 'table')))
 	return true
 end
 
@@ -856,8 +858,8 @@ function anchors.summary(owner)
 end
 
 local anchor_props = {
-	insecure = { function() return core.insecure() end },
-	time_servers = { function() return core.time_servers() end },
+	insecure = { function() return core.insecure() end, nil, "trust_anchors.set_insecure{ 'NAME' }" },
+	time_servers = { function() return core.time_servers() end, nil, "trust_anchors.set_time_servers{ 'NAME' }" },
 	keep_removed = core.option_prop('trust_anchors.keep_removed'),
 	hold_down_time = core.option_prop('trust_anchors.hold_down_time'),
 	-- nil there, 0 here: as the RFC says
@@ -877,6 +879,7 @@ for name in pairs(anchor_values) do
 		function() return anchor_values[name] or nil end,
 		function(value)
 			setting('trust_anchors.' .. name)
+			core.warn(('trust_anchors.%s: nothing is fetched, it has no effect'):format(name))
 			anchor_values[name] = value
 		end,
 	}
@@ -1000,7 +1003,9 @@ local function run_line(line)
 end
 
 function core.eval(line)
+	core.watch()
 	local result = run_line(line)
+	core.watched()
 	return core.pretty(result)
 end
 

@@ -83,8 +83,7 @@ end
 
 -- The dialect writes addresses as "IP", "IP@PORT" or "IP#PORT", or as tables with them at [1].
 local function targets(what, list, most)
-	if type(list) == 'string' then list = { list } end
-	expect(what, list, 'table')
+	list = core.list(what, list)
 	local out = {}
 	for i, target in ipairs(list) do
 		if type(target) == 'table' then target = target[1] end
@@ -111,7 +110,7 @@ local TLS_TARGETS = 16
 
 function policy.TLS_FORWARD(list)
 	local what = 'policy.TLS_FORWARD'
-	expect(what, list, 'table')
+	core.list(what, expect(what, list, 'table'))
 	local peers, seen = {}, {}
 	for i, target in ipairs(list) do
 		if type(target) == 'string' then target = { target } end
@@ -207,10 +206,8 @@ local function rule(t) return setmetatable(t, rule_meta) end
 
 local function names_of(what, list)
 	if type(list) == 'string' then list = { list } end
-	expect(what, list, 'table')
 	local names = {}
-	for i, name in ipairs(list) do names[i] = core.name(name, what) end
-	if #names == 0 and next(list) ~= nil then fail(what .. ': expected a list of names') end
+	for i, name in ipairs(core.list(what, expect(what, list, 'table'))) do names[i] = core.name(name, what) end
 	return names
 end
 
@@ -280,9 +277,11 @@ end
 
 -- What policy.add returns: { id, cb, count }
 local function entry(id, value)
-	return setmetatable({ id = id, cb = value }, { __index = function(_, key)
-		return key == 'count' and core.rule_hits(id) or nil
-	end })
+	return dialect('rule', {}, {
+		id = { function() return id end },
+		cb = { function() return value end, nil, 'policy.del(ID) and policy.add(RULE)' },
+		count = { function() return core.rule_hits(id) end },
+	})
 end
 
 function policy.add(...)
@@ -323,8 +322,8 @@ local function shown(list)
 end
 
 core.module_tables.policy = dialect('policy', policy, {
-	rules = { function() return shown(rules) end },
-	postrules = { function() return shown(postrules) end },
+	rules = { function() return shown(rules) end, nil, 'policy.add(RULE)' },
+	postrules = { function() return shown(postrules) end, nil, 'policy.add(RULE, true)' },
 	special_names = { function() return {} end },
 })
 G.policy = core.module_tables.policy

@@ -343,6 +343,13 @@ static void alarm_end(const struct sigaction *old)
 	sigaction(SIGALRM, old, NULL);
 }
 
+/* Did the script write into copies? False: the message is on the stack. */
+static bool watched(struct script *s)
+{
+	script_entry(s, "watched");
+	return script_call(s, 0, 0, LIMIT_CONFIG_MS) == 0;
+}
+
 static bool file_run(struct script *s, char error[static 1024])
 {
 	lua_State *L = s->L;
@@ -358,7 +365,7 @@ static bool file_run(struct script *s, char error[static 1024])
 		lua_pushfstring(L, "@%s", s->conf->file);
 		if (luaL_loadbuffer(L, text + skip, len - skip, lua_tostring(L, -1)) !=
 				0 ||
-			script_call(s, 0, 0, LIMIT_CONFIG_MS) != 0)
+			script_call(s, 0, 0, LIMIT_CONFIG_MS) != 0 || !watched(s))
 			fine = fail(error, s, lua_tostring(L, -1));
 	}
 	free(text);

@@ -259,6 +259,78 @@ static void errors_name_file_and_line(void **state)
 		"net.listen: '1.2.3' is not an address");
 }
 
+/* What a property gives is a copy. */
+static void nobody_writes_into_a_copy_in_silence(void **state)
+{
+	(void)state;
+	bad_line("\ntrust_anchors.insecure[1] = 'x.test'", 2,
+		"trust_anchors.insecure is a copy, what is changed in it has no "
+		"effect: "
+		"use trust_anchors.set_insecure{ 'NAME' }");
+	bad_line("trust_anchors.set_insecure{ 'a.test', 'b.test' }\n"
+		 "local list = trust_anchors.insecure\nlist[2] = nil",
+		2, "trust_anchors.insecure is a copy");
+	bad("table.insert(trust_anchors.time_servers, 'ntp.test')",
+		"use trust_anchors.set_time_servers");
+	bad("trust_anchors.insecure = { 'x.test' }",
+		"trust_anchors.insecure can only be read: use "
+		"trust_anchors.set_insecure");
+	bad("trust_anchors = { insecure = { 'x.test' } }", "can only be read: use");
+	bad("policy.rules[1] = policy.all(policy.DENY)", "use policy.add(RULE)");
+	bad("policy.add(policy.all(policy.DENY)) policy.rules[1].count = 5",
+		"policy.rules is a copy");
+	bad("local r = policy.add(policy.all(policy.DENY)) r.cb = policy.PASS",
+		"rule.cb can only be read: use policy.del(ID)");
+	bad_line("modules = { 'hints' } hints['a.test'] = '192.0.2.1'\n"
+		 "hints['a.test'][2] = '::1'",
+		2, "hints['a.test'] is a copy");
+	struct script *s = good(
+		"assert(#trust_anchors.insecure == 0)\n"
+		"for _, name in ipairs(trust_anchors.insecure) do error(name) end\n"
+		"local r = policy.add(policy.all(policy.DENY))\n"
+		"assert(r.id == policy.rules[1].id and r.count == 0 and r.cb)\n"
+		"policy.del(r)\n");
+	assert_true(script_conf(s)->rules[0].deleted);
+	script_running(s);
+	eval_is(s, "trust_anchors.insecure", true, "{}");
+	eval_is(s, "trust_anchors.insecure[1] = 'x'", false,
+		"eval:1: trust_anchors.insecure is a copy, what is changed in it has "
+		"no "
+		"effect: use trust_anchors.set_insecure{ 'NAME' }");
+	script_free(s);
+}
+
+static void what_is_no_list_is_not_taken_for_an_empty_one(void **state)
+{
+	(void)state;
+	bad("trust_anchors.set_insecure{ ['x.test'] = true }",
+		"trust_anchors.set_insecure: expected a list, got a table with the "
+		"field "
+		"'x.test'");
+	bad("trust_anchors.set_insecure{ { 'x.test', 'lost keys' } }",
+		"unknown field '2'");
+	bad("trust_anchors.set_time_servers{ name = 'x.test' }", "expected a list");
+	bad("net.allow{ '192.0.2.0/24', also = '198.51.100.0/24' }",
+		"expected a list, got a table with the field 'also'");
+	bad("policy.FORWARD{ '192.0.2.1', port = 5353 }", "expected a list");
+	bad("policy.suffix(policy.DENY, { [2] = todname('x.test') })",
+		"expected a list");
+}
+
+/* Of a function or a table, where a call is meant. */
+static void a_name_of_the_dialect_that_is_hidden_is_warned_of(void **state)
+{
+	static const char *const lines[] = { "log_level = 'debug'", "user = 'nobody'",
+		"policy = {}", "trust_anchors.bootstrap_url = 'https://x.test/'" };
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		script_free(good(lines[i]));
+		assert_int_equal(warnings, 1);
+	}
+	script_free(good("mine = 1 local log_level = 2 modules = {} cache = {}"));
+	assert_int_equal(warnings, 0);
+}
+
 static void file_that_is_no_script_is_a_clear_error(void **state)
 {
 	(void)state;
@@ -1037,6 +1109,9 @@ int main(void)
 		cmocka_unit_test(snippet_gives_each_instance_its_name),
 		cmocka_unit_test(snippet_listens_by_the_instances_name),
 		cmocka_unit_test(errors_name_file_and_line),
+		cmocka_unit_test(nobody_writes_into_a_copy_in_silence),
+		cmocka_unit_test(what_is_no_list_is_not_taken_for_an_empty_one),
+		cmocka_unit_test(a_name_of_the_dialect_that_is_hidden_is_warned_of),
 		cmocka_unit_test(file_that_is_no_script_is_a_clear_error),
 		cmocka_unit_test(long_file_name_stands_whole_in_errors),
 		cmocka_unit_test(memory_of_a_script_is_bounded),
