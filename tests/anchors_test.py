@@ -12,6 +12,7 @@ import dns.flags
 import pytest
 
 import helpers
+from helpers import until
 from signed import Key, SignedZone
 
 A, B, C = Key(1), Key(2), Key(3)
@@ -35,15 +36,6 @@ def write(path, *lines):
 	with open(path + '.part', 'w') as out:
 		out.write(''.join(line + '\n' for line in lines))
 	os.rename(path + '.part', path)
-
-
-def until(what, timeout=20, step=0.1):
-	deadline = time.monotonic() + timeout
-	while True:
-		value = what()
-		if value or time.monotonic() > deadline:
-			return value
-		time.sleep(step)
 
 
 def is_secure(reply):

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from tls_test import until
+from helpers import until
 
 OF_A_CLIENT, OF_ALL = 128, 1024
 
@@ -29,13 +29,13 @@ def settled(shoal, accepted):
 	"""The connections that are there once ACCEPTED came, or were refused."""
 	def total(name):
 		return shoal.stats()['total'][name]
-	until(30, lambda: total('tcp_accepted') + total('tcp_clients_shed') >= accepted)
+	assert until(lambda: total('tcp_accepted') + total('tcp_clients_shed') >= accepted, 30)
 	seen = []
 
 	def still():
 		seen.append(total('tcp_clients'))
 		return len(seen) > 2 and seen[-1] == seen[-3]
-	until(30, still)
+	assert until(still, 30)
 	return seen[-1]
 
 
@@ -45,10 +45,10 @@ def test_one_client_has_the_same_number_of_connections(shoals, instances):
 	open_ones = connect(shoal, '127.0.0.9', 3 * OF_A_CLIENT)
 	assert 0.9 * OF_A_CLIENT <= settled(shoal, 2 * OF_A_CLIENT) <= 1.1 * OF_A_CLIENT
 	other = connect(shoal, '127.0.0.10', 10)    # another client has its own
-	assert until(30, lambda: shoal.stats()['total']['tcp_clients'] >= 0.9 * OF_A_CLIENT + 10) is None
+	assert until(lambda: shoal.stats()['total']['tcp_clients'] >= 0.9 * OF_A_CLIENT + 10, 30)
 	for sock in open_ones + other:
 		sock.close()
-	until(30, lambda: shoal.stats()['total']['tcp_clients'] == 0)
+	assert until(lambda: shoal.stats()['total']['tcp_clients'] == 0, 30)
 
 
 @pytest.mark.parametrize('instances', [1, 4])
@@ -68,11 +68,11 @@ def test_what_a_killed_instance_had_counts_no_more(shoals):
 	open_ones = connect(shoal, '127.0.0.9', 2 * OF_A_CLIENT)
 	settled(shoal, OF_A_CLIENT)
 	os.kill(shoal_pids['2'], signal.SIGKILL)
-	until(30, lambda: shoal.pids().get('2') not in (None, shoal_pids['2']))
+	assert until(lambda: shoal.pids().get('2') not in (None, shoal_pids['2']), 30)
 
 	def full_again():
 		open_ones.extend(connect(shoal, '127.0.0.9', 20))
 		return shoal.stats()['total']['tcp_clients'] >= 0.9 * OF_A_CLIENT
-	until(30, full_again)
+	assert until(full_again, 30)
 	for sock in open_ones:
 		sock.close()

@@ -21,7 +21,8 @@ import pytest
 
 import conftest
 import helpers
-from tls_test import KNOWN, Secure, kdig, memory, pin_of, until  # noqa: F401 (a fixture)
+from helpers import until
+from tls_test import KNOWN, Secure, kdig, memory, pin_of  # noqa: F401 (a fixture)
 
 TYPE = 'application/dns-message'
 
@@ -345,7 +346,7 @@ def test_settings_flood_that_reads_nothing_is_ended(secure):
 	"""CVE-2019-9515: what we would have to acknowledge piles up."""
 	with H2(secure) as http:
 		flood(http.sock, *[frame(4) * 1000] * 10)
-		until(5, lambda: secure.counter('doh_clients') == 0)
+		assert until(lambda: secure.counter('doh_clients') == 0, 5)
 
 
 def test_continuation_flood_is_ended(secure):

@@ -76,13 +76,13 @@ def tries(count):
 
 
 def until(what, seconds=20, step=0.05):
-	"""Wait until WHAT() is true; is it?"""
+	"""Wait until WHAT() is true; its last value."""
 	end = time.monotonic() + seconds
-	while not what():
-		if time.monotonic() > end:
-			return False
+	while True:
+		value = what()
+		if value or time.monotonic() > end:
+			return value
 		time.sleep(step)
-	return True
 
 
 def make_query(name, rtype='A', rclass='IN', rd=True, do=False, cd=False, edns=0,

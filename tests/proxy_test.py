@@ -7,7 +7,6 @@ import signal
 import socket
 import struct
 import subprocess
-import time
 
 import dns.edns
 import dns.exception
@@ -19,6 +18,7 @@ import authority
 import conftest
 import helpers
 import tls_test
+from helpers import until
 
 SIGNATURE = bytes.fromhex('0d0a0d0a000d0a515549540a')
 KNOWN = 'ftp.z000.com.'
@@ -94,13 +94,6 @@ def count(shoal, name):
 	return sum(values[name] for values in shoal.stats()['instances'].values())
 
 
-def until(what, seconds=20):
-	end = time.monotonic() + seconds
-	while not what():
-		assert time.monotonic() < end, 'not within %d s' % seconds
-		time.sleep(0.05)
-
-
 @pytest.mark.parametrize('ask', [udp, tcp])
 def test_rules_are_about_the_client_behind_the_proxy(shoal, ask):
 	rows = {INSIDE: 'NOERROR', DENIED: 'NXDOMAIN', OUTSIDE: 'REFUSED', '2001:db8::1': 'REFUSED', 'fd00::1': 'NOERROR',
@@ -164,7 +157,7 @@ def test_every_truncation_is_dropped(shoal):
 	before = count(shoal, 'proxy_malformed')
 	for size in range(len(SIGNATURE), len(whole)):
 		assert udp(shoal, whole[:size], timeout=0.02, wire=b'') is None
-	until(lambda: count(shoal, 'proxy_malformed') - before == len(whole) - len(SIGNATURE))
+	assert until(lambda: count(shoal, 'proxy_malformed') - before == len(whole) - len(SIGNATURE))
 	for size in range(1, len(whole)):
 		with helpers.Stream(shoal.port, source=PROXY) as stream:
 			stream.sock.sendall(whole[:size])
@@ -225,9 +218,9 @@ def test_many_half_headers_keep_nobody_out(shoals):
 		socks.append(sock)
 	assert helpers.rcode_of(tcp(shoal, header())) == 'NOERROR'
 	assert helpers.rcode_of(tcp(shoal, b'', source='127.0.0.1')) == 'NOERROR'
-	until(lambda: count(shoal, 'proxy_timeouts') + count(shoal, 'tcp_clients_shed') >= 400, 30)
+	assert until(lambda: count(shoal, 'proxy_timeouts') + count(shoal, 'tcp_clients_shed') >= 400, 30)
 	assert count(shoal, 'tcp_clients_shed') == 0    # 1,024 are taken
-	until(lambda: count(shoal, 'tcp_clients') == 0)
+	assert until(lambda: count(shoal, 'tcp_clients') == 0)
 	for sock in socks:
 		sock.close()
 
@@ -355,7 +348,7 @@ def test_dnsdist_in_front(shoals, tmp_path):
 				return helpers.rcode_of(helpers.ask(KNOWN, port=port, timeout=1)) == 'NOERROR'
 			except (dns.exception.Timeout, OSError):
 				return False
-		until(answers, 30)
+		assert until(answers, 30)
 		for tcp_too in (False, True):
 			for source, rcode in (('127.0.0.1', 'NOERROR'), ('127.0.0.66', 'NXDOMAIN'), ('127.0.0.5', 'NOERROR')):
 				reply = helpers.ask(KNOWN, port=port, tcp=tcp_too, source=source)
@@ -375,11 +368,11 @@ def test_what_a_dead_instance_held_is_read_again_with_its_header(shoals):
 			sock.connect(('127.0.0.1', shoal.port))
 			sock.settimeout(20)
 			sock.send(header() + query_wire('www.slow.test.'))
-			until(lambda: zone.asked())
+			assert until(lambda: zone.asked())
 			zone.mode = 'good'
 			os.kill(shoal.pids()['1'], signal.SIGKILL)
 			reply = dns.message.from_wire(sock.recv(65535))
 		assert reply.answer[0][0].address == '192.0.2.80'
-		until(lambda: count(shoal, 'ring_taken_over') == 1)
+		assert until(lambda: count(shoal, 'ring_taken_over') == 1)
 		# by the new process
 		assert count(shoal, 'proxy_accepted') == 1 and count(shoal, 'proxy_malformed') == 0

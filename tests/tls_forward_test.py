@@ -17,7 +17,7 @@ import pytest
 
 import helpers
 import tls_test
-from tls_test import until
+from helpers import until
 
 NAME = 'dot.lab'
 ADDRESS = '192.0.2.7'
@@ -292,7 +292,7 @@ def test_garbage_ends_the_connection_and_the_next_one_serves(shoals, dots, tmp_p
 	dot.garbage.update({0, 1})
 	reply = shoal.ask('garbage.' + NAME, timeout=20)
 	assert helpers.rcode_of(reply) in ('NOERROR', 'SERVFAIL')
-	until(10, lambda: is_answered(shoal.ask('later%d.%s' % (len(dot.queries), NAME), timeout=20)))
+	assert until(lambda: is_answered(shoal.ask('later%d.%s' % (len(dot.queries), NAME), timeout=20)), 10)
 
 
 def test_keepalive_of_zero_means_no_further_questions(shoals, dots, tmp_path):
@@ -302,7 +302,7 @@ def test_keepalive_of_zero_means_no_further_questions(shoals, dots, tmp_path):
 	for name in names_of('n', 3):
 		assert is_answered(shoal.ask(name))
 		count = len(dot.connections)
-		until(10, lambda: dot.clean_ends == count)
+		assert until(lambda: dot.clean_ends == count, 10)
 	assert len(dot.connections) == 3
 
 
@@ -311,11 +311,11 @@ def test_a_restarted_upstream_is_found_again(shoals, dots, tmp_path):
 	shoal = shoals(forward(by_name(dot)))
 	assert is_answered(shoal.ask('a.' + NAME))
 	dot.stop()
-	until(10, lambda: total(shoal, 'upstream_tls_connections') == 0)
+	assert until(lambda: total(shoal, 'upstream_tls_connections') == 0, 10)
 	assert helpers.rcode_of(shoal.ask('down.' + NAME, timeout=20)) == 'SERVFAIL'
 	again = dots(tmp_path, certificate=(dot.cert, dot.key), port=dot.port)
 	names = iter(names_of('up', 1000))
-	until(20, lambda: is_answered(shoal.ask(next(names), timeout=20)))
+	assert until(lambda: is_answered(shoal.ask(next(names), timeout=20)), 20)
 	assert again.queries
 	assert 'answers over TLS again' in shoal.log()
 
@@ -330,7 +330,7 @@ def test_new_authorities_are_taken_up(shoals, dots, tmp_path):
 		out.write(source.read())
 	os.rename(old.ca + '.new', old.ca)
 	names = iter(names_of('n', 1000))
-	until(30, lambda: is_answered(shoal.ask(next(names), timeout=20)))
+	assert until(lambda: is_answered(shoal.ask(next(names), timeout=20)), 30)
 	assert 'new authorities' in shoal.log()
 
 
@@ -339,7 +339,7 @@ def test_stopping_says_goodbye(shoals, dots, tmp_path):
 	shoal = shoals(forward(by_name(dot)))
 	assert is_answered(shoal.ask('a.' + NAME))
 	shoal.stop()
-	until(10, lambda: dot.clean_ends == 1)
+	assert until(lambda: dot.clean_ends == 1, 10)
 
 
 def test_shoal_asks_shoal(shoals, tmp_path, lab):

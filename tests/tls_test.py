@@ -21,6 +21,7 @@ import dns.query
 import pytest
 
 import helpers
+from helpers import until
 
 KNOWN = 'ftp.z000.com.'
 PORTS = iter(range(8853, 9000))
@@ -267,23 +268,16 @@ def peer_name(secure, name='dns.lab'):
 		return sock.getpeercert()['subjectAltName'][0][1], sock.getpeercert()['serialNumber']
 
 
-def until(seconds, what):
-	deadline = time.monotonic() + seconds
-	while not what():
-		assert time.monotonic() < deadline, 'not within %d s' % seconds
-		time.sleep(0.1)
-
-
 def test_renewed_certificate_is_picked_up_and_a_broken_one_is_not(shoals, tmp_path):
 	secure = Secure(shoals, tmp_path, count=2)
 	old = peer_name(secure)
 	kept = secure.connect()
 	make_certificate(secure.folder, 'dns.lab')
-	until(8, lambda: all(peer_name(secure) != old for _ in range(12)))
+	assert until(lambda: all(peer_name(secure) != old for _ in range(12)), 8)
 	new = peer_name(secure)
 	with open(secure.cert, 'w') as out:
 		out.write('no certificate\n')
-	until(8, lambda: secure.shoal.log().count('the new one is unusable') == 2)
+	assert until(lambda: secure.shoal.log().count('the new one is unusable') == 2, 8)
 	assert peer_name(secure) == new
 	stream = Framed(kept)    # established connections know nothing of all this
 	stream.send(helpers.make_query(KNOWN))
@@ -372,7 +366,7 @@ def test_half_open_handshakes_are_ended_and_hurt_nobody(shoals, tmp_path):
 	with secure.connect() as sock:
 		assert ask_on(sock) == 'NOERROR'
 	assert secure.counter('tls_clients_shed') >= 400
-	until(6, lambda: secure.counter('tls_clients') <= 6)
+	assert until(lambda: secure.counter('tls_clients') <= 6, 6)
 	assert secure.counter('tls_handshake_timeouts') >= 500
 	assert all(ask_on(sock) == 'NOERROR' for sock in kept)
 	for sock in kept + halves:
@@ -404,7 +398,7 @@ def test_slow_reader_is_closed(shoals, tmp_path):
 				sock.sendall(data)
 		except (socket.timeout, ssl.SSLError, ConnectionError):
 			pass
-		until(8, lambda: secure.counter('tls_slow_readers') == 1)
+		assert until(lambda: secure.counter('tls_slow_readers') == 1, 8)
 
 
 # -- stopping and restarting -----------------------------------------------------------
@@ -485,9 +479,9 @@ def test_the_documented_instances_serve_each_its_kind(lab, binaries, tmp_path, m
 			text=True)
 		return 'status: NOERROR' in run.stdout
 	try:
-		until(15, lambda: asked(53))
-		until(5, lambda: asked(853, '+tls'))
-		until(5, lambda: asked(443, '+https'))
+		assert until(lambda: asked(53), 15)
+		assert until(lambda: asked(853, '+tls'), 5)
+		assert until(lambda: asked(443, '+https'), 5)
 		status = json.loads(subprocess.run([helpers.program('shoal'), 'status', '--json'], env=env,
 			capture_output=True, text=True, check=True).stdout)['instances']
 		assert {name: one['sockets'] for name, one in status.items()} == {
