@@ -129,12 +129,16 @@ def test_others_may_not_say_so(shoal):
 
 
 def test_by_default_nobody_may(shoals):
-	shoal = shoals()
+	tls, https, clear = [next(helpers.PORTS) for _ in range(3)]
+	shoal = shoals("net.listen('127.0.0.1', %d, { kind = 'tls' })\nnet.listen('127.0.0.1', %d, { kind = 'doh2' })\n"
+		"net.listen('127.0.0.1', %d, { kind = 'doh2', tls = false })\n" % (tls, https, clear))
 	assert udp(shoal, header(), timeout=0.5) is None
-	with helpers.Stream(shoal.port) as stream:
-		stream.sock.sendall(header())
-		assert stream.is_closed()
-	assert count(shoal, 'proxy_refused') == 2 and count(shoal, 'proxy_accepted') == 0
+	for port in (shoal.port, tls, https, clear):
+		with helpers.Stream(port) as stream:
+			stream.sock.sendall(header())
+			assert stream.is_closed()
+	assert count(shoal, 'proxy_refused') == 5 and count(shoal, 'proxy_accepted') == 0
+	assert count(shoal, 'tls_handshakes_failed') == 0
 
 
 MALFORMED = [header()[:12] + b'\x11' + header()[13:], header()[:12] + b'\x22' + header()[13:], header(kind=3), header(kind=0),

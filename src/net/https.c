@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "net/codec.h"
 #include "net/doh.h"
+#include "net/proxy.h"
 
 enum {
 	BODY_MAX = 65535,
@@ -552,7 +553,8 @@ static ssize_t on_send(
 
 #define ONLY_HTTP2 "DNS over HTTPS is served over HTTP/2 only\r\n"
 
-/* Somebody speaks HTTP/1.1: it is told in its own words. */
+/* Somebody speaks HTTP/1.1: it is told in its own words. A PROXY header that reaches us is
+ * one that nobody takes here. */
 static void refuse(struct https *h, const uint8_t *data, size_t len)
 {
 	static const char text[] = "HTTP/1.1 505 HTTP Version Not Supported\r\n"
@@ -561,6 +563,8 @@ static void refuse(struct https *h, const uint8_t *data, size_t len)
 				   "connection: close\r\n\r\n" ONLY_HTTP2;
 	static_assert(sizeof(ONLY_HTTP2) - 1 == 43, "the length told");
 	h->refused = true;
+	if (proxy_is_header(data, len))
+		counter_up(h->owner.counters, proxy_refused);
 	if (len && data[0] >= 'A' && data[0] <= 'Z') {
 		counter_up(h->owner.counters, doh_errors);
 		h->owner.send(h->owner.ctx, text, sizeof(text) - 1, NULL, 0);

@@ -52,7 +52,11 @@ static void shook(struct tls_layer *y)
 
 static void failed(struct tls_layer *y, int result)
 {
-	counter_up(client_of(y)->server->counters, tls_handshakes_failed);
+	struct counters *c = client_of(y)->server->counters;
+	if (y->proxied)
+		counter_up(c, proxy_refused);
+	else
+		counter_up(c, tls_handshakes_failed);
 	log_debug(TLS, "handshake: %s", gnutls_strerror(result));
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "net/proxy.h"
 #include "net/tls_internal.h"
 
 enum {
@@ -56,6 +57,7 @@ static bool receive(struct tls_layer *y)
 	}
 	y->ended = n == 0;
 	y->drained = (size_t)n < sizeof(t->in);
+	y->proxied |= !y->shook && proxy_is_header(t->in, (size_t)n);
 	y->in = t->in;
 	y->in_len = (size_t)n;
 	return true;
