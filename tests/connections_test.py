@@ -62,6 +62,30 @@ def test_all_clients_have_the_same_number_of_connections(shoals, instances):
 		sock.close()
 
 
+def is_mapped(pid, path):
+	"""The file that has that name now, not one before it."""
+	try:
+		inode = str(os.stat(path).st_ino)
+	except FileNotFoundError:
+		return False
+	with open('/proc/%d/maps' % pid) as source:
+		return any(line.split()[4] == inode for line in source)
+
+
+def test_the_counts_are_made_anew_when_their_file_is_gone(shoals):
+	shoal = shoals(count=2)
+	path = os.path.join(shoal.run_folder, 'shm', 'clients-v1')
+	open_ones = connect(shoal, '127.0.0.9', OF_A_CLIENT)
+	settled(shoal, OF_A_CLIENT)
+	os.unlink(path)
+	assert until(lambda: all(is_mapped(pid, path) for pid in shoal.pids().values()))
+	open_ones += connect(shoal, '127.0.0.9', OF_A_CLIENT)
+	assert 0.9 * OF_A_CLIENT <= settled(shoal, 2 * OF_A_CLIENT) <= 1.1 * OF_A_CLIENT
+	for sock in open_ones:
+		sock.close()
+	assert until(lambda: shoal.stats()['total']['tcp_clients'] == 0, 30)
+
+
 def test_what_a_killed_instance_had_counts_no_more(shoals):
 	shoal = shoals(count=4)
 	shoal_pids = shoal.pids()

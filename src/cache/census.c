@@ -41,6 +41,8 @@ struct segment {
 };
 
 struct census {
+	char folder[200];
+	struct random *rnd;
 	struct shm shm;
 	struct segment *seg;
 	struct hash_key key;
@@ -64,6 +66,7 @@ static bool place_lock(const struct census *c, unsigned i, short type)
 static void place_take(struct census *c)
 {
 	c->own = &c->alone;
+	memset(&c->alone, 0, sizeof(c->alone));
 	for (c->place = 0; c->place < CENSUS_PLACES; c->place++) {
 		if (!place_lock(c, c->place, F_WRLCK))
 			continue;
@@ -81,15 +84,11 @@ static void format(void *base, size_t size, void *ctx)
 	random_fill(ctx, &seg->key, sizeof(seg->key));
 }
 
-struct census *census_open(const char *run_folder, struct random *rnd)
+static enum shm_result open_segment(
+	const struct census *c, struct shm *out, char reason[static 256])
 {
-	char folder[240], path[256], reason[256];
-	struct census *c = calloc(1, sizeof(*c));
-	if (!c)
-		return NULL;
-	c->shm.fd = -1;
-	shm_guard_install();
-	snprintf(folder, sizeof(folder), "%.200s/shm", run_folder);
+	char folder[240], path[256];
+	snprintf(folder, sizeof(folder), "%s/shm", c->folder);
 	snprintf(path, sizeof(path), "%s/clients-v%d", folder, CENSUS_LAYOUT);
 	(void)fd_make_folder(folder, 0700);
 	const struct shm_want want = {
@@ -99,19 +98,40 @@ struct census *census_open(const char *run_folder, struct random *rnd)
 		.size = sizeof(struct segment),
 		.mode = 0600,
 		.format = format,
-		.ctx = rnd,
+		.ctx = c->rnd,
 	};
-	const enum shm_result how = shm_open_file(&c->shm, &want, reason);
+	return shm_open_file(out, &want, reason);
+}
+
+static void attach(struct census *c, const struct shm *shm)
+{
+	c->shm = *shm;
+	c->seg = shm->base;
+	c->key = c->seg->key;
+	place_take(c);
+}
+
+struct census *census_open(const char *run_folder, struct random *rnd)
+{
+	char reason[256];
+	struct shm shm;
+	struct census *c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	snprintf(c->folder, sizeof(c->folder), "%s", run_folder);
+	c->rnd = rnd;
+	shm_guard_install();
+	const enum shm_result how = open_segment(c, &shm, reason);
 	if (how == SHM_FAILED) {
 		free(c);
 		return NULL;
 	}
 	if (how == SHM_ANONYMOUS)
-		log_warning(CACHE, "%s: %s; this instance counts connections alone",
-			path, reason);
-	c->seg = c->shm.base;
-	c->key = c->seg->key;
-	place_take(c);
+		log_warning(CACHE,
+			"connections of clients: %s; this instance counts its own "
+			"alone",
+			reason);
+	attach(c, &shm);
 	return c;
 }
 
@@ -124,7 +144,25 @@ void census_close(struct census *c)
 	free(c);
 }
 
-void census_tick(struct census *c)
+/* The counts stay behind: another file has another key. Where none can be made, siblings
+ * still meet in the old one. */
+static bool follow_file(struct census *c)
+{
+	char reason[256];
+	struct shm next;
+	if (!shm_gone(&c->shm))
+		return false;
+	const enum shm_result how = open_segment(c, &next, reason);
+	if (how == SHM_ANONYMOUS)
+		shm_close(&next);
+	if (how == SHM_ANONYMOUS || how == SHM_FAILED)
+		return false;
+	shm_close(&c->shm);
+	attach(c, &next);
+	return true;
+}
+
+bool census_tick(struct census *c)
 {
 	for (unsigned i = 0; i < CENSUS_PLACES; i++) {
 		struct place *p = &c->seg->places[i];
@@ -133,6 +171,7 @@ void census_tick(struct census *c)
 		memset(p, 0, sizeof(*p));
 		place_lock(c, i, F_UNLCK);
 	}
+	return follow_file(c);
 }
 
 static uint64_t hash_of(

@@ -19,8 +19,10 @@ struct census;
 struct census *census_open(const char *run_folder, struct random *rnd);
 /* Its connections are gone. */
 void census_close(struct census *c);
-/* Once a second: what the dead had is no more. */
-void census_tick(struct census *c);
+/* Once a second: what the dead had is no more. True: the file had been removed, replaced or
+ * cut; in the one that is there now this instance has no connections until it counts them
+ * again. */
+bool census_tick(struct census *c);
 /* `client`: its address or prefix. */
 void census_count(
 	struct census *c, unsigned kind, const void *client, size_t len, int change);

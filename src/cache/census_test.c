@@ -80,6 +80,34 @@ static void what_the_killed_had_goes(void **state)
 	close(ready[1]);
 }
 
+/* Whoever comes first makes the new file. */
+static void a_file_that_was_removed_is_left_for_the_new_one(void **state)
+{
+	(void)state;
+	char path[128];
+	struct census *a = census_open(folder, &rnd), *b = census_open(folder, &rnd);
+	census_count(a, 0, "ann", 3, 1);
+	census_count(b, 0, "ann", 3, 1);
+	assert_false(census_tick(a));
+	snprintf(path, sizeof(path), "%s/shm/clients-v%d", folder, CENSUS_LAYOUT);
+	assert_int_equal(unlink(path), 0);
+	struct census *fresh = census_open(folder, &rnd);
+	assert_int_equal(census_of(fresh, 0, "ann", 3), 0);
+	assert_true(census_tick(a));
+	census_count(a, 0, "ann", 3, 1); /* as the caller does now */
+	assert_true(census_tick(b));
+	census_count(b, 0, "ann", 3, 1);
+	assert_false(census_tick(a));
+	assert_int_equal(census_of(fresh, 0, "ann", 3), 2);
+	census_count(a, 0, "ann", 3, -1);
+	assert_int_equal(census_of(b, 0, "ann", 3), 1);
+	assert_int_equal(truncate(path, 0), 0);
+	assert_true(census_tick(b));
+	census_close(fresh);
+	census_close(b);
+	census_close(a);
+}
+
 static void many_clients_hardly_disturb_each_other(void **state)
 {
 	(void)state;
@@ -100,6 +128,9 @@ int main(void)
 			what_instances_have_adds_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			what_the_killed_had_goes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_file_that_was_removed_is_left_for_the_new_one, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(
 			many_clients_hardly_disturb_each_other, set_up, tear_down),
 	};

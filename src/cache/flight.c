@@ -297,8 +297,7 @@ void flight_close(struct flight_table *t)
 
 void flight_check(struct flight_table *t)
 {
-	if (t->shm.fd >= 0 && (shm_was_cut(&t->shm) || shm_replaced(&t->shm) ||
-				      !shm_current(&t->shm)))
+	if (shm_gone(&t->shm))
 		attach(t);
 }
 

@@ -171,10 +171,7 @@ static void follow_file(struct infra *i, const struct now *now)
 		return;
 	i->looked_us = now->mono_us;
 	struct shm next;
-	if (i->shm.fd < 0 || (shm_current(&i->shm) && !shm_was_cut(&i->shm) &&
-				     !shm_replaced(&i->shm)))
-		return;
-	if (!open_segment(i, &next))
+	if (!shm_gone(&i->shm) || !open_segment(i, &next))
 		return;
 	shm_close(&i->shm);
 	attach(i, &next);

@@ -172,8 +172,7 @@ void page_tick(struct page_file *f, size_t size, const struct hash_key *key)
 	f->key = *key;
 	if (f->shm.fd < 0)
 		return;
-	const bool gone =
-		shm_replaced(&f->shm) || !shm_current(&f->shm) || shm_was_cut(&f->shm);
+	const bool gone = shm_gone(&f->shm);
 	const bool other = !gone && size && fit(size) != f->shm.size;
 	if ((gone || other) && open_file(f, size ? size : f->shm.size, other, &next))
 		attach(f, &next);

@@ -97,6 +97,8 @@ bool stream_server_adopt(struct stream_server *s, int fd, const struct addr *fro
  * idle for half a second (a query may be on its way); fn when none is left. */
 void stream_server_drain(struct stream_server *s, void (*fn)(void *ctx), void *ctx);
 void stream_server_free(struct stream_server *s);
+/* conf.census forgot what it was told: all connections anew. */
+void stream_server_count_again(const struct stream_server *s);
 int stream_server_fd(const struct stream_server *s); /* -1 when draining */
 uint64_t stream_server_accepted(
 	const struct stream_server *s); /* connections, those shed at once too */

@@ -57,6 +57,13 @@ static void census_change(const struct conn *c, int change)
 		census->count(census->ctx, s->conf.kind, &c->from, change);
 }
 
+void stream_server_count_again(const struct stream_server *s)
+{
+	for (unsigned i = 0; i < s->conf.max_clients; i++)
+		if (s->conns[i].open)
+			census_change(&s->conns[i], 1);
+}
+
 static void bucket_remove(struct conn *c)
 {
 	census_change(c, -1);

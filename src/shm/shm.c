@@ -479,3 +479,8 @@ bool shm_was_cut(const struct shm *s)
 {
 	return s->base && guard_was_cut(s->base);
 }
+
+bool shm_gone(const struct shm *s)
+{
+	return s->fd >= 0 && (shm_was_cut(s) || shm_replaced(s) || !shm_current(s));
+}

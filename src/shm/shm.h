@@ -98,3 +98,5 @@ bool shm_replaced(const struct shm *s);
  * mappings of shm_open_file. Other SIGBUS die as by default. */
 void shm_guard_install(void);
 bool shm_was_cut(const struct shm *s);
+/* Is it a file's, and to be left for the one that is there now: removed, replaced or cut? */
+bool shm_gone(const struct shm *s);

@@ -638,6 +638,16 @@ void listen_tick(struct worker *w)
 	}
 }
 
+void listen_count_again(struct worker *w)
+{
+	for (size_t i = 0; i < w->listener_count; i++)
+		if (w->listeners[i].stream)
+			stream_server_count_again(w->listeners[i].stream);
+	for (const struct leaver *leaver = w->leavers; leaver; leaver = leaver->next)
+		if (leaver->stream)
+			stream_server_count_again(leaver->stream);
+}
+
 void listen_close(struct worker *w)
 {
 	while (w->leavers)

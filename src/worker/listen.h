@@ -17,3 +17,5 @@ void listen_close(struct worker *w);
 /* Once a second: what dead processes held is taken over, parked sockets are replaced.
  */
 void listen_tick(struct worker *w);
+/* The census forgot this instance's connections. */
+void listen_count_again(struct worker *w);

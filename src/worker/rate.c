@@ -37,10 +37,9 @@ static unsigned count_all(void *ctx, enum stream_kind kind)
 	return census_all(ctx, kind);
 }
 
-void rate_tick(struct worker *w)
+bool rate_tick(struct worker *w)
 {
-	if (w->census)
-		census_tick(w->census);
+	return w->census && census_tick(w->census);
 }
 
 /* --- queries ---------------------------------------------------------------------- */

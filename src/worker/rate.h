@@ -16,7 +16,7 @@ enum rate_verdict { RATE_SERVE, RATE_DROP, RATE_TRUNCATE };
 
 /* False: no memory. */
 bool rate_open(struct worker *w);
-/* Once a second. */
-void rate_tick(struct worker *w);
+/* Once a second. True: the connections that this instance has are to be counted again. */
+bool rate_tick(struct worker *w);
 void rate_close(struct worker *w);
 enum rate_verdict rate_judge(struct worker *w, const struct addr *client);

@@ -79,7 +79,8 @@ static void tick(void *ctx)
 		secure_tick(w);
 		cookies_tick(w);
 		lines_tick(w);
-		rate_tick(w);
+		if (rate_tick(w))
+			listen_count_again(w);
 		listen_tick(w);
 		watchmen_tick(w);
 		resolve_check(w->resolve);
