@@ -6,6 +6,7 @@ The attacks are those of KeyTrap (CVE-2023-50387), of NSEC3's closest encloser
 """
 
 import functools
+import hashlib
 import struct
 
 import dns.rdatatype
@@ -39,15 +40,30 @@ class BadKey(Key):
 
 
 class WideKey(Key):
-	"""An RSA key whose exponent is as long as its modulus."""
+	"""An RSA key whose exponent is as long as its modulus; nobody has its private half."""
 
 	def __init__(self, zone):
 		super().__init__(zone, 8, 257, 'ksk')
 
 	@functools.cached_property
 	def public(self):
-		modulus = super().public[4:]
-		return b'\0\1\0' + modulus[:-1] + b'\1' + modulus
+		modulus = b'\xff' + hashlib.shake_256(self.seed).digest(254) + b'\1'
+		return b'\0\1\0' + modulus * 2
+
+	def sign(self, data):
+		return hashlib.shake_256(data).digest(256)
+
+
+DEEP = '.'.join(['d'] * 60)    # an encloser of sixty labels
+
+
+def delegate(ways, zone, child, signed=False):
+	"""A delegation to the zone's own address, where nobody serves it: it is judged before."""
+	name = '%s.%s' % (child, zone.name)
+	zone.add(child, 'NS', 'ns.' + name)
+	zone.add('ns.' + child, 'A', ways.net.hosts['ns.' + zone.name][0])
+	if signed:
+		zone.add(child, 'DS', Key(name).ds())
 
 
 def build(ways):
@@ -61,25 +77,42 @@ def traps(ways):
 	name = 'keytrap.sec.'
 	zone = ways.add('keytrap', None, 'liar', [Key(name)], colliding(name),
 		rules={('*', '*'): {'spoil': True}, (name, 'DNSKEY'): {}})
-	for child in ('c', 'open'):
-		zone.add(child, 'NS', 'ns.%s.%s' % (child, name))
-		zone.add('ns.' + child, 'A', ways.net.hosts['ns.' + name][0])
-	zone.add('c', 'DS', Key('c.' + name).ds())
+	zones = [zone]
 	# Every key is named by a DS, and all sign DNSKEY wrongly.
 	name = 'dstrap.sec.'
-	ways.add('dstrap', None, 'liar', colliding(name),
-		rules={(name, 'DNSKEY'): {'spoil': True}})
+	zones.append(ways.add('dstrap', None, 'liar', colliding(name),
+		rules={(name, 'DNSKEY'): {'spoil': True}}))
 	# Every DS has the tag of all keys and the digest of none.
 	name = 'digesttrap.sec.'
 	keys = colliding(name)
-	ways.add('digesttrap', None, 'liar', keys, ds=[key.ds(2, wrong=True) for key in keys])
+	zones.append(ways.add('digesttrap', None, 'liar', keys,
+		ds=[key.ds(2, wrong=True) for key in keys]))
 	name = 'badkeys.sec.'
-	ways.add('badkeys', None, 'liar', [Key(name)], [BadKey(name, i) for i in range(32)])
-	ways.add('widersa', None, 'liar', [WideKey('widersa.sec.')])
-	# Long salt, as many iterations as are taken, and an encloser of sixty labels.
+	zones.append(ways.add('badkeys', None, 'liar', [Key(name)],
+		[BadKey(name, i) for i in range(32)]))
+	# All signatures but the keys' own are of a wildcard above the zone: RFC 4035, section 5.3.1.
+	name = 'labeltrap.sec.'
+	zones.append(ways.add('labeltrap', None, 'liar', [Key(name)],
+		rules={('*', '*'): {'labels': 1}, (name, 'DNSKEY'): {}}))
+	for zone in zones:
+		delegate(ways, zone, 'c', signed=True)
+		delegate(ways, zone, 'open')
+	zone = ways.add('widersa', None, 'liar', [WideKey('widersa.sec.')])
+	delegate(ways, zone, 'c', signed=True)
+	ways.net.leaf('open.widersa.sec.', 'nsd').add('www', 'A', '10.101.0.3')
+	# Long salt, as many iterations as are taken, names of sixty labels and more.
 	zone = ways.add('nsec3trap', None, 'liar', [Key('nsec3trap.sec.')], denial='nsec3',
-		iterations=50, salt=b's' * 255)
-	zone.add('.'.join(['d'] * 60), 'A', '10.101.0.2')
+		iterations=50, salt=b's' * 255, lie='far_proofs')
+	zone.add(DEEP, 'A', '10.101.0.2')
+	zone.add('deepalias', 'CNAME', 'n.' * 50 + '%s.nsec3trap.sec.' % DEEP)
+	delegate(ways, zone, 'open.' + DEEP)
+	for i in range(12):    # a proof for each link
+		zone.add('*.w%d' % i, 'CNAME', 'x.w%d.nsec3trap.sec.' % (i + 1))
+	zone.add('*.w12', 'A', '10.101.0.4')
+	# The same without lies, and with a salt that denials are kept with.
+	zone = ways.add('nsec3deep', None, 'liar', [Key('nsec3deep.sec.')], denial='nsec3',
+		iterations=50, salt=b's' * 64)
+	zone.add(DEEP, 'A', '10.101.0.2')
 
 
 def chain(ways):
@@ -101,12 +134,18 @@ def lies(ways):
 		label = lie.replace('_', '')
 		zone = ways.add(label, None, 'liar', [Key(label + '.sec.')], lie=lie)
 		zone.add('*.wildcname', 'CNAME', 'www.' + zone.name)
-	zone = ways.add('parentsdenial', None, 'liar', [Key('parentsdenial.sec.')],
-		lie='parents_denial')
-	zone.add('c', 'NS', 'ns.c.parentsdenial.sec.')
-	zone.add('c', 'DS', Key('c.parentsdenial.sec.').ds())
-	zone.add('ns.c', 'A', ways.net.hosts['ns.parentsdenial.sec.'][0])
-	ways.add('nextout', None, 'liar', [Key('nextout.sec.')], chain=next_outside)
+		zone.add('*.wildnone', 'CNAME', 'nothing.' + zone.name)
+		delegate(ways, zone, 'c', signed=True)
+		delegate(ways, zone, 'open')
+	# Denials of the wrong side of a cut, with NSEC and NSEC3.
+	for lie in ('parents_denial', 'parents_nxdomain', 'childs_denial'):
+		for suffix, denial in (('', 'nsec'), ('3', 'nsec3')):
+			label = lie.replace('_', '') + suffix
+			zone = ways.add(label, None, 'liar', [Key(label + '.sec.')], lie=lie, denial=denial)
+			zone.add('under', 'CNAME', 'www.c.' + zone.name)
+			delegate(ways, zone, 'c', signed=True)
+	zone = ways.add('nextout', None, 'liar', [Key('nextout.sec.')], chain=next_outside)
+	delegate(ways, zone, 'zy')    # the last name
 
 
 def next_outside(zone):

@@ -17,10 +17,12 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rdatatype
+import dns.rrset
 
 import badserver
 import content
 import zonefiles
+from signer import Key, SignedZone
 
 
 def unsigned(zone, name, rtype, said):
@@ -72,6 +74,55 @@ def parents_denial(zone, name, rtype, said):
 	return 0, True, [], zone.soa() + zone.matching(cut), []
 
 
+def parents_nxdomain(zone, name, rtype, said):
+	"""The parent's whole proof that what is below the cut is not there."""
+	if not said[3] or said[1] or rtype == dns.rdatatype.DS:
+		return said
+	cut = zone.below_cut(name)
+	if name == cut:
+		return said
+	star = dns.name.Name((b'*',) + cut.labels)
+	proof = zone.matching(cut)
+	if zone.denial != 'nsec':
+		proof += zone.covering(zone.next_closer(name, cut)) + zone.covering(star)
+	return 3, True, [], zone.soa() + proof, []
+
+
+def child_of(zone, cut):
+	"""The signed zone at CUT, made once; its keys are those that the DS names."""
+	if cut not in zone.children:
+		origin = cut.to_text()
+		zone.children[cut] = SignedZone(origin, [
+			(origin, 300, 'SOA', 'ns.%s host.%s 1 3600 600 86400 60' % (origin, origin)),
+			(origin, 300, 'NS', 'ns.' + origin)], [Key(origin)], denial=zone.denial)
+	return zone.children[cut]
+
+
+def childs_denial(zone, name, rtype, said):
+	"""The child's apex has no DS, says its own denial: as if the parent had said so. Then data without signatures."""
+	cut = zone.below_cut(name)
+	if not cut:
+		return said
+	child = child_of(zone, cut)
+	if rtype == dns.rdatatype.DNSKEY:
+		return 0, True, child.signed(cut, rtype), [], []
+	if rtype == dns.rdatatype.DS:
+		return 0, True, [], child.soa() + child.matching(cut), []
+	if name == cut:
+		return 0, False, [], zone.signed(cut, dns.rdatatype.NS) + child.matching(cut), zone.glue(cut)
+	return 0, True, [dns.rrset.from_text(name, 300, 'IN', 'A', '10.66.6.6')], [], []
+
+
+def far_proofs(zone, name, rtype, said):
+	"""Of types and of a DS: nothing but the apex encloses the name, and nothing covers it."""
+	rcode, aa, answer, authority, additional = said
+	if rcode or not any(rrset.rdtype == dns.rdatatype.NSEC3 for rrset in authority) or answer:
+		return said
+	kept = [rrset for rrset in authority if dns.rdatatype.NSEC3 not in (rrset.rdtype, rrset.covers)]
+	www = dns.name.from_text('www', zone.origin)
+	return rcode, aa, answer, kept + zone.matching(zone.origin) + zone.matching(www), additional
+
+
 class Liar:
 	elsewhere = None    # badserver.Udp would send from there
 
@@ -83,6 +134,7 @@ class Liar:
 		self.zones = {}
 		for zone in liars:
 			made = zone.recipe.made(zonefiles.zone_records(net, zone, keys))
+			made.children = {}
 			self.zones[zone.liar] = made, globals().get(zone.recipe.lie or '')
 
 	def handle(self, data, proto, addr, _):
