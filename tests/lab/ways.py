@@ -5,6 +5,7 @@ A zone here has a recipe: who signs it and how. Its rows go to dnssec.json: a qu
 status that the RFCs give it (secure, insecure, bogus) and the rcode.
 """
 
+import random
 import time
 
 import dns.name
@@ -172,6 +173,13 @@ def denial(ways):
 	ways.add('optout', 'secure', 'tool', [ksk], [zsk], flags=['-3', '-', '-H', '0', '-A'],
 		other=dict.fromkeys(('nxdomain', 'deepnx', 'wildcard', 'wilddeep', 'wildnodata'),
 			'insecure'))
+	# As many names as random ones may fall between, spread as these are.
+	for label, flags in (('thousand', []), ('thousand3', ['-3', '-', '-H', '0'])):
+		zone = ways.add(label, None, 'tool', [Key(label + '.sec.')], flags=['-z'] + flags)
+		draw = random.Random(label)
+		for i in range(1000):
+			name = ''.join(draw.choice('abcdefghijklmnopqrstuvwxyz') for _ in range(10))
+			zone.add(name, 'A', '10.102.%d.%d' % (i // 250, i % 250 + 1))
 	for iterations, said in ((50, 'secure'), (51, 'insecure'), (150, 'insecure')):
 		key = Key('iter%d.sec.' % iterations)
 		ways.add('iter%d' % iterations, 'secure', 'tool', [key],
