@@ -117,6 +117,12 @@ static void is_bogus_now(struct world *w, const char *name)
 	assert_true(r.bogus);
 }
 
+static void www_is_secure(struct world *w)
+{
+	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
+	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+}
+
 /* --- answers ------------------------------------------------------------------------- */
 
 static void an_answer_of_a_signed_zone_is_secure(void **state)
@@ -239,9 +245,8 @@ static void genuine_data_is_no_name_error(void **state)
 	struct world *w = *state;
 	world_manner(w, "10.1.1.1", MANNER_NAME_ERROR);
 	world_manner(w, "10.1.1.2", MANNER_NAME_ERROR);
-	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
-	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
-	r = world_ask(w, "alias.example.com.", TYPE_A);
+	www_is_secure(w);
+	struct world_result r = world_ask(w, "alias.example.com.", TYPE_A);
 	is(&r, CACHE_SECURE,
 		"alias.example.com. CNAME www.example.com.\nwww.example.com. A "
 		"10.9.9.1\n");
@@ -266,12 +271,11 @@ static void a_cut_that_is_denied_without_proof_costs_a_label_more(void **state)
 {
 	struct world *w = *state;
 	world_manner(w, "192.0.2.2", MANNER_DENIES_NS);
-	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
-	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	www_is_secure(w);
 	assert_int_equal(world_asked(w, "192.0.2.2 example.com. NS\n"), 1);
 	assert_int_equal(world_asked(w, "192.0.2.2 www.example.com. A\n"), 1);
 	/* whoever asks for it itself has it validated: what was denied, and what is there */
-	r = world_ask(w, "www.wrong.com.", TYPE_A);
+	struct world_result r = world_ask(w, "www.wrong.com.", TYPE_A);
 	assert_true(r.bogus);
 	r = world_ask(w, "plain.com.", TYPE_NS);
 	assert_int_equal(r.rcode, RCODE_SERVFAIL);
@@ -480,11 +484,10 @@ static void a_bogus_reply_by_udp_is_asked_for_again_by_tcp(void **state)
 	struct world *w = *state;
 	world_manner(w, "10.1.1.1", MANNER_SPOOFED);
 	world_manner(w, "10.1.1.2", MANNER_SPOOFED);
-	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
-	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	www_is_secure(w);
 	assert_int_equal(world_asked(w, "tcp www.example.com. A\n"), 1);
 	assert_int_equal(world_asked(w, " www.example.com. A\n"), 3);
-	r = world_ask(w, "no.example.com.", TYPE_A);
+	struct world_result r = world_ask(w, "no.example.com.", TYPE_A);
 	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
 	assert_int_equal(r.status, CACHE_SECURE);
 	/* a server that is broken without a liar's help: each is asked twice */
@@ -519,28 +522,40 @@ static void without_checking_the_data_is_had_and_not_believed(void **state)
 	is_bogus(&r, EDE_BOGUS);
 	/* what lies there is validated, not asked for again */
 	world_forget_log(w);
-	r = world_ask(w, "www.example.com.", TYPE_A);
-	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	www_is_secure(w);
 	assert_int_equal(world_asked(w, "www.example.com. A"), 0);
 	w->cd = true;
 	r = world_ask(w, "www.wrong.com.", TYPE_A);
 	is(&r, CACHE_UNCHECKED, "www.wrong.com. A 10.9.9.4\n");
-	r = world_ask(w, "www.example.com.", TYPE_A);
-	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	www_is_secure(w);
 }
 
 /* --- keys that change ----------------------------------------------------------------- */
 
+/* example.com is in the cache; ten seconds later it is signed otherwise. */
+static void changes(struct world *w, unsigned how)
+{
+	www_is_secure(w);
+	world_sleep(w, 10 * 1000);
+	world_unsign(w, "example.com.");
+	world_sign(w, "example.com.", how);
+	world_forget_log(w);
+}
+
+static void eight_names_are_bogus(struct world *w)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), "n%u.example.com.", i);
+		is_bogus_now(w, name);
+	}
+}
+
 static void keys_that_changed_are_fetched_anew(void **state)
 {
 	struct world *w = *state;
-	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
-	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
-	world_sleep(w, 10 * 1000);
-	world_unsign(w, "example.com.");
-	world_sign(w, "example.com.", SIGN_SECOND_KEY);
-	world_forget_log(w);
-	r = world_ask(w, "a.ent.example.com.", TYPE_A);
+	changes(w, SIGN_SECOND_KEY);
+	struct world_result r = world_ask(w, "a.ent.example.com.", TYPE_A);
 	is(&r, CACHE_SECURE, "a.ent.example.com. A 10.9.9.78\n");
 	assert_int_equal(world_asked(w, "example.com. DNSKEY"), 1);
 	/* for those who come later, too */
@@ -554,15 +569,10 @@ static void keys_that_changed_are_fetched_anew(void **state)
 static void a_ds_that_changed_is_fetched_anew(void **state)
 {
 	struct world *w = *state;
-	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
-	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
-	world_sleep(w, 10 * 1000);
-	world_unsign(w, "example.com.");
-	world_sign(w, "example.com.", SIGN_NEW_KEY);
+	changes(w, SIGN_NEW_KEY);
 	world_unsign(w, "com.");
 	world_sign(w, "com.", SIGN_WELL);
-	world_forget_log(w);
-	r = world_ask(w, "a.ent.example.com.", TYPE_A);
+	struct world_result r = world_ask(w, "a.ent.example.com.", TYPE_A);
 	is(&r, CACHE_SECURE, "a.ent.example.com. A 10.9.9.78\n");
 	assert_int_equal(world_asked(w, "example.com. DS"), 1);
 	/* for those who come later, too */
@@ -576,17 +586,8 @@ static void a_ds_that_changed_is_fetched_anew(void **state)
 static void a_ds_that_fits_nothing_is_asked_for_now_and_then(void **state)
 {
 	struct world *w = *state;
-	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
-	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
-	world_sleep(w, 10 * 1000);
-	world_unsign(w, "example.com.");
-	world_sign(w, "example.com.", SIGN_NEW_KEY);
-	world_forget_log(w);
-	for (unsigned i = 0; i < 8; i++) {
-		char name[64];
-		snprintf(name, sizeof(name), "n%u.example.com.", i);
-		is_bogus_now(w, name);
-	}
+	changes(w, SIGN_NEW_KEY);
+	eight_names_are_bogus(w);
 	assert_int_equal(world_asked(w, "example.com. DS"), 1);
 }
 
@@ -594,8 +595,7 @@ static void a_ds_that_fits_nothing_is_asked_for_now_and_then(void **state)
 static void keys_that_are_missing_are_asked_for_now_and_then(void **state)
 {
 	struct world *w = *state;
-	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
-	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	www_is_secure(w);
 	uint8_t origin[NAME_MAX_LEN];
 	name_from_text(origin, "example.com.");
 	struct world_zone *z = world_zone_of(w, origin);
@@ -611,22 +611,17 @@ static void keys_that_are_missing_are_asked_for_now_and_then(void **state)
 	is_bogus_now(w, "alias.example.com.");
 	assert_int_equal(world_asked(w, "example.com. DNSKEY"), 0);
 	world_sleep(w, 10 * 1000);
-	for (unsigned i = 0; i < 8; i++) {
-		char name[64];
-		snprintf(name, sizeof(name), "n%u.example.com.", i);
-		is_bogus_now(w, name);
-	}
+	eight_names_are_bogus(w);
 	assert_int_equal(world_asked(w, "example.com. DNSKEY"), 1);
 	/* the keys that we have stay when no new ones can be had */
 	world_sleep(w, 10 * 1000);
 	world_manner(w, "10.1.1.1", MANNER_STRIPS);
 	world_manner(w, "10.1.1.2", MANNER_STRIPS);
-	r = world_ask(w, "www.example.com.", TYPE_A);
-	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	www_is_secure(w);
 	is_bogus_now(w, "m.example.com.");
 	world_manner(w, "10.1.1.1", 0);
 	world_manner(w, "10.1.1.2", 0);
-	r = world_ask(w, "example.com.", TYPE_DNSKEY);
+	struct world_result r = world_ask(w, "example.com.", TYPE_DNSKEY);
 	assert_int_equal(r.rcode, RCODE_NOERROR);
 	assert_int_equal(r.status, CACHE_SECURE);
 }
@@ -643,8 +638,7 @@ static void below_a_negative_anchor_nothing_is_validated(void **state)
 		is(&r, CACHE_INSECURE, "www.wrong.com. A 10.9.9.4\n");
 		assert_int_equal(r.ede, EDE_NEGATIVE_ANCHOR);
 	}
-	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
-	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	www_is_secure(w);
 }
 
 /* The zones above it may be as broken as they like. */
@@ -667,8 +661,7 @@ static void a_negative_anchor_is_reached_through_a_bogus_zone(void **state)
 	is_bogus(&r, EDE_BOGUS);
 	r = world_ask(w, "www.wrong.com.", TYPE_A);
 	is_bogus(&r, EDE_BOGUS);
-	r = world_ask(w, "www.example.com.", TYPE_A);
-	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
+	www_is_secure(w);
 }
 
 static void a_negative_anchor_is_reached_when_nothing_above_is_valid(void **state)
@@ -687,9 +680,8 @@ static void an_island_is_validated_from_its_own_anchor(void **state)
 {
 	struct world *w = *state;
 	world_trust(w, "example.com.");
-	struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
-	is(&r, CACHE_SECURE, "www.example.com. A 10.9.9.1\n");
-	r = world_ask(w, "www.wrong.com.", TYPE_A);
+	www_is_secure(w);
+	struct world_result r = world_ask(w, "www.wrong.com.", TYPE_A);
 	is(&r, CACHE_INSECURE, "www.wrong.com. A 10.9.9.4\n");
 }
 
