@@ -59,7 +59,9 @@
 		"how often managed zones are asked for their keys; 0: as RFC 5011 "    \
 		"says")                                                                \
 	X(U32, anchors_keep_removed, "trust_anchors.keep_removed", 0, 0, 16,           \
-		"removed keys that stay in the file")
+		"removed keys that stay in the file")                                  \
+	X(BOOL, anchors_sha1, "trust_anchors.sha1", 1, 0, 1,                           \
+		"signatures and digests of SHA-1 count; else such zones are insecure")
 
 /* Flags by name: option('NAME', true), policy.FLAGS. One bit each. */
 #define CONF_FLAGS(X)                                                                  \

@@ -227,6 +227,8 @@ uint64_t conf_domain_hash(const struct conf *c)
 	add_roots(&s, c);
 	add_anchors(&s, c);
 	add_dns64(&s, c);
+	if (!c->anchors_sha1)
+		add(&s, "no sha1");
 	add(&s, "flags %x", c->flags & ~(uint32_t)FLAGS_NOT_DOMAIN);
 	return hash_end(&s);
 }

@@ -73,6 +73,8 @@ static void key_clear(struct crypto *c, struct key *k)
 	c->stats.kept--;
 }
 
+static bool may_check_sha1(void);
+
 struct crypto *crypto_new(unsigned keys, unsigned flags, const struct hash_key *secret)
 {
 	unsigned sets = 1;
@@ -83,6 +85,8 @@ struct crypto *crypto_new(unsigned keys, unsigned flags, const struct hash_key *
 	if (!c)
 		return NULL;
 	c->flags = flags;
+	if (!may_check_sha1())
+		c->flags &= ~(unsigned)CRYPTO_SHA1;
 	c->sets = sets;
 	c->secret = *secret;
 	c->sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
@@ -269,6 +273,20 @@ static EVP_PKEY_CTX *checker(EVP_PKEY *pkey, const struct algorithm *row)
 		return ctx;
 	EVP_PKEY_CTX_free(ctx);
 	return NULL;
+}
+
+/* A system's crypto policy may forbid libcrypto to check such signatures. Then zones that
+ * have no others are unsigned, not bogus. */
+static bool may_check_sha1(void)
+{
+	uint8_t key[2 + LIMIT_RSA_BITS_MIN / 8] = { 1, 3 };
+	memset(key + 2, 0xff, sizeof(key) - 2);
+	EVP_PKEY *pkey = rsa_make(key, sizeof(key));
+	EVP_PKEY_CTX *ctx =
+		pkey ? checker(pkey, algorithm_get(ALGORITHM_RSASHA1)) : NULL;
+	EVP_PKEY_CTX_free(ctx);
+	EVP_PKEY_free(pkey);
+	return ctx != NULL;
 }
 
 static bool key_make(struct key *k, const struct algorithm *row)

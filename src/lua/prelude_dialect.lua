@@ -861,6 +861,7 @@ local anchor_props = {
 	insecure = { function() return core.insecure() end, nil, "trust_anchors.set_insecure{ 'NAME' }" },
 	time_servers = { function() return core.time_servers() end, nil, "trust_anchors.set_time_servers{ 'NAME' }" },
 	keep_removed = core.option_prop('trust_anchors.keep_removed'),
+	sha1 = core.option_prop('trust_anchors.sha1'),
 	hold_down_time = core.option_prop('trust_anchors.hold_down_time'),
 	-- nil there, 0 here: as the RFC says
 	refresh_time = {

@@ -844,6 +844,10 @@ static void anchors_make_a_domain(void **state)
 	(void)state;
 	struct script *a = good(""), *b = good("trust_anchors.set_insecure{'x'}"),
 		      *c = good("trust_anchors.set_insecure{{'x', reason='r'}}");
+	struct script *d = good("trust_anchors.sha1 = false");
+	assert_true(script_conf(a)->anchors_sha1 && !script_conf(d)->anchors_sha1);
+	assert_true(script_conf(a)->domain != script_conf(d)->domain);
+	script_free(d);
 	assert_true(script_conf(a)->domain != script_conf(b)->domain);
 	assert_true(script_conf(b)->domain == script_conf(c)->domain);
 	assert_true(script_conf(b)->hash != script_conf(c)->hash);

@@ -273,9 +273,14 @@ static bool open_verifier(
 	struct hash_key secret;
 	(void)o;
 	random_fill(&w->random, &secret, sizeof(secret));
-	return verifier_init(&w->verifier, KEPT_KEYS, CRYPTO_SHA1 | CRYPTO_HOT, &secret)
-		       ? true
-		       : say(error, "out of memory");
+	const unsigned sha1 = w->conf->anchors_sha1 ? CRYPTO_SHA1 : 0;
+	if (!verifier_init(&w->verifier, KEPT_KEYS, sha1 | CRYPTO_HOT, &secret))
+		return say(error, "out of memory");
+	if (sha1 && !crypto_has_digest(w->verifier.crypto, DIGEST_SHA1))
+		log_notice(VALDTR,
+			"this system's crypto policy forbids SHA-1 signatures: zones "
+			"that have nothing better are insecure (RFC 9905)");
+	return true;
 }
 
 static bool catch_signals(
