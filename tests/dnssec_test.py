@@ -4,6 +4,7 @@
 import concurrent.futures
 
 import dns.flags
+import dns.query
 import pytest
 
 import content
@@ -62,6 +63,60 @@ def test_what_one_instance_proved_no_other_checks_again(shoals):
 	after = shoal.instance_counters('dnssec_checks')
 	assert before['1'] > 10
 	assert after['2'] == before['2']
+
+
+WHY = (    # RFC 8914, and its registry for 25, 27 and 33
+	('www.alg100.sec.', 'A', 'NOERROR', 1), ('www.dsunknown.sec.', 'A', 'NOERROR', 2),
+	('www.spoiltwww.sec.', 'A', 'SERVFAIL', 6), ('www.expired.sec.', 'A', 'SERVFAIL', 7),
+	('www.future.sec.', 'A', 'SERVFAIL', 8), ('www.otherds.sec.', 'A', 'SERVFAIL', 9),
+	('www.nowwwsig.sec.', 'A', 'SERVFAIL', 10), ('nozonekey.sec.', 'DNSKEY', 'SERVFAIL', 11),
+	('nothing.unproven.sec.', 'A', 'SERVFAIL', 12), ('www.inverted.sec.', 'A', 'SERVFAIL', 25),
+	('nothing.iter51.sec.', 'A', 'NXDOMAIN', 27), ('www.nsec.sec.', 'A', 'NOERROR', None),
+	('www.plain.sec.', 'A', 'NOERROR', None))
+
+
+@pytest.mark.parametrize('name,rtype,rcode,code', WHY, ids=[row[0] for row in WHY])
+def test_why_an_answer_is_not_secure_is_said_by_an_extended_error(name, rtype, rcode, code, shoal):
+	for _ in range(3):    # cold, out of the records, and as it was finished
+		reply = shoal.ask(name, rtype, do=True, timeout=20)
+		assert helpers.rcode_of(reply) == rcode
+		assert (code in helpers.ede_codes(reply)) if code else not helpers.ede_codes(reply)
+
+
+def test_ad_is_told_to_who_asks_with_do_or_ad(shoal):
+	for name in ('www.nsec.sec.', 'nothing.nsec.sec.', 'x.wild.nsec.sec.'):
+		for _ in range(3):
+			assert is_secure(shoal.ask(name, 'TXT', do=True))
+			query = helpers.make_query(name, 'TXT', edns=None)
+			assert not is_secure(dns.query.udp(query, '127.0.0.1', port=shoal.port, timeout=10))
+			query.flags |= dns.flags.AD
+			assert is_secure(dns.query.udp(query, '127.0.0.1', port=shoal.port, timeout=10))
+	# all of the answer must be secure: the alias is, its target is not
+	assert not is_secure(shoal.ask('away.nsec.sec.', 'A', do=True))
+
+
+def test_cd_gets_what_is_bogus_and_spoils_nothing_for_others(shoals):
+	shoal = shoals()
+	for first in (True, False):
+		name = 'www.expired.sec.' if first else 'www.wrongds.sec.'
+		for cd in (first, not first, first, not first):
+			reply = shoal.ask(name, 'A', do=True, cd=cd, timeout=20)
+			assert helpers.rcode_of(reply) == ('NOERROR' if cd else 'SERVFAIL')
+			assert bool(reply.answer) == cd and not is_secure(reply)
+		good = 'www.nsec.sec.' if first else 'www.nsec3.sec.'
+		for cd in (first, not first, first, not first):
+			reply = shoal.ask(good, 'A', do=True, cd=cd, timeout=20)
+			assert helpers.rcode_of(reply) == 'NOERROR' and (cd or is_secure(reply))
+
+
+@pytest.mark.parametrize('name,code', (('www.alg5.sec.', 1), ('www.alg7.sec.', 1), ('www.ds1.sec.', 2)))
+def test_without_sha1_what_has_nothing_better_is_insecure(name, code, shoals):
+	assert is_secure(shoals().ask(name, 'A', do=True, timeout=20))
+	shoal = shoals('trust_anchors.sha1 = false\n')
+	reply = shoal.ask(name, 'A', do=True, timeout=20)
+	assert helpers.rcode_of(reply) == 'NOERROR' and not is_secure(reply)
+	assert helpers.ede_codes(reply) == [code]
+	assert is_secure(shoal.ask('www.alg8.sec.', 'A', do=True, timeout=20))
 
 
 def checks_of(shoal, name):

@@ -22,7 +22,7 @@ import dns.rrset
 import badserver
 import content
 import zonefiles
-from signer import Key, SignedZone
+from signer import Key, SignedZone, rrsig
 
 
 def unsigned(zone, name, rtype, said):
@@ -111,6 +111,15 @@ def childs_denial(zone, name, rtype, said):
 	if name == cut:
 		return 0, False, [], zone.signed(cut, dns.rdatatype.NS) + child.matching(cut), zone.glue(cut)
 	return 0, True, [dns.rrset.from_text(name, 300, 'IN', 'A', '10.66.6.6')], [], []
+
+
+def compact(zone, name, rtype, said):
+	"""RFC 9824, no lie: an NSEC of its own denies each name, and says that it is not there."""
+	if said[0] != 3:
+		return said
+	nsec = dns.rrset.from_text(name, 60, 'IN', 'NSEC', '\\000.%s RRSIG NSEC TYPE128' % name)
+	sigs = dns.rrset.from_rdata(name, 60, rrsig(nsec, zone.zsks[0]))
+	return 0, True, [], zone.soa() + [nsec, sigs], []
 
 
 def far_proofs(zone, name, rtype, said):

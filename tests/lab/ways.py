@@ -336,6 +336,12 @@ def online(ways):
 			rcode = 'NOERROR'
 			ways.row(label, zone.name if owner == '@' else owner + '.online.sec.', rtype,
 				'secure', rcode, zone=zone.name)
+	# The same with the type that says so (RFC 9824): no answer is NXDOMAIN.
+	zone = ways.add('compact', None, 'liar', [Key('compact.sec.')], lie='compact')
+	for label, owner, rtype in QUESTIONS:
+		if label not in ('away', 'dname', 'dnamenx'):
+			ways.row(label, zone.name if owner == '@' else owner + '.compact.sec.', rtype,
+				'secure', 'NOERROR', zone=zone.name)
 	ways.add('knotnsec', 'secure', 'knot', [Key('knotnsec.sec.')])
 	ways.add('knotnsec3', 'secure', 'knot', [Key('knotnsec3.sec.', label='ksk')],
 		[Key('knotnsec3.sec.', flags=256, label='zsk')], nsec3=True)
