@@ -404,7 +404,9 @@ enum server_outcome server_query(struct worker *w, const struct client *client,
 	if (a.via == TRANSPORT_UDP) {
 		if (!is_within_rate(&a, verdict, cookie, &outcome))
 			return outcome;
-		slot->vouched = cookie == COOKIE_GOOD || client->proxied;
+		/* addresses of this host's own loopback never come from outside */
+		slot->vouched = cookie == COOKIE_GOOD || client->proxied ||
+				addr_is_loopback(&client->peer.from);
 	}
 	if (cut)
 		verdict = QUERY_FORMERR;

@@ -290,20 +290,10 @@ void steering_gauges(struct worker *w)
 
 /* --- heavy flows ---------------------------------------------------------------------- */
 
-/* Who can't be anybody else: addresses of this host's own loopback never come from outside
- * (a proxy or a stub beside us). */
-static bool is_no_forgery(const struct addr *client)
-{
-	static const uint8_t one[16] = { [15] = 1 };
-	return client->family == 4 ? client->ip[0] == 127
-				   : memcmp(client->ip, one, sizeof(one)) == 0;
-}
-
 void steering_saw(struct worker *w, const struct addr *client, bool vouched)
 {
 	struct steering *s = w->steering;
-	if (!s || !s->heavy || !(vouched || is_no_forgery(client)) ||
-		!heavy_saw(s->heavy, client))
+	if (!vouched || !s || !s->heavy || !heavy_saw(s->heavy, client))
 		return;
 	struct sockaddr_storage sa;
 	const socklen_t len = addr_to_sockaddr(client, &sa);

@@ -28,6 +28,6 @@ void steering_drop(struct worker *w, int fd);
 /* Every half second. */
 void steering_tick(struct worker *w);
 void steering_gauges(struct worker *w);
-/* A query by UDP: heavy flows that are no forgery are spread over all instances. */
+/* A query by UDP: heavy flows that are vouched for (no forgery, not over their rate) are spread over all instances. */
 void steering_saw(struct worker *w, const struct addr *client, bool vouched);
 void steering_close(struct worker *w);
