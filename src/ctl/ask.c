@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* ctl/ask.c - the client's side of the control socket: one line, one answer. */
+/* ctl/ask.c - the client's side of the control socket: one line, one answer of each that is asked. */
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -17,89 +17,145 @@
 #include "ctl/sockpath.h"
 #include "ctl/stats.h"
 
-static int wait_for(int fd, short events, int64_t until_us)
-{
-	for (;;) {
-		const int64_t left_us = until_us - clock_read().mono_us;
-		if (left_us <= 0)
-			return -ETIMEDOUT;
-		struct pollfd p = { .fd = fd, .events = events };
-		const int n = poll(&p, 1, (int)((left_us + 999) / 1000));
-		if (n > 0)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return -errno;
-	}
-}
+/* A connection that is asked. */
+struct asking {
+	int fd;
+	const char *at; /* of the question, `left` bytes that are not sent yet */
+	size_t left;
+	struct framed in;
+};
 
-static int send_all(int fd, const char *data, size_t len, int64_t until_us)
+static int asking_send(struct asking *a)
 {
-	while (len) {
-		const int err = wait_for(fd, POLLOUT, until_us);
-		if (err)
-			return err;
-		const ssize_t n = send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n < 0 && errno != EAGAIN && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			data += n;
-			len -= (size_t)n;
-		}
+	while (a->left) {
+		const ssize_t n =
+			send(a->fd, a->at, a->left, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN ? 0 : -errno;
+		a->at += n;
+		a->left -= (size_t)n;
 	}
 	return 0;
 }
 
-static int receive(int fd, struct framed *r, int64_t until_us)
+/* 1: the answer is whole, 0: more is due. */
+static int asking_receive(struct asking *a)
 {
 	char buf[16384];
 	for (;;) {
-		const int err = wait_for(fd, POLLIN, until_us);
-		if (err)
-			return err;
-		const ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+		const ssize_t n = recv(a->fd, buf, sizeof(buf), MSG_DONTWAIT);
 		if (n == 0)
 			return -EPIPE;
-		if (n < 0 && errno != EAGAIN && errno != EINTR)
-			return -errno;
-		if (n <= 0)
+		if (n < 0 && errno == EINTR)
 			continue;
-		const int done = framed_add(r, buf, (size_t)n);
+		if (n < 0)
+			return errno == EAGAIN ? 0 : -errno;
+		const int done = framed_add(&a->in, buf, (size_t)n);
 		if (done)
-			return done < 0 ? done : 0;
+			return done;
 	}
 }
 
-static int ask(int fd, const char *line, int64_t until_us, struct framed *r)
+/* As far as it goes without waiting. False: it is over, with row->error. */
+static bool asking_go(struct asking *a, struct control_asked *row)
 {
-	static const char head[] = "__checked\n";
-	int err = send_all(fd, head, sizeof(head) - 1, until_us);
-	if (!err)
-		err = send_all(fd, line, strlen(line), until_us);
-	if (!err)
-		err = send_all(fd, "\n", 1, until_us);
-	return err ? err : receive(fd, r, until_us);
+	int got = asking_send(a);
+	if (!got && !a->left)
+		got = asking_receive(a);
+	if (!got)
+		return true;
+	row->error = got < 0 ? got : framed_take(&a->in, &row->text, &row->ok);
+	return false;
+}
+
+static void asking_end(struct asking *a)
+{
+	fd_close(&a->fd);
+	framed_fini(&a->in);
+}
+
+/* Until all are over, or the time is. */
+static void asking_all(struct asking *asks, struct control_asked *rows,
+	struct pollfd *polls, size_t count, int64_t until_us)
+{
+	for (;;) {
+		size_t open = 0;
+		for (size_t i = 0; i < count; i++) {
+			if (asks[i].fd >= 0 && !asking_go(&asks[i], &rows[i]))
+				asking_end(&asks[i]);
+			polls[i] = (struct pollfd){ .fd = asks[i].fd,
+				.events = asks[i].left ? POLLOUT : POLLIN };
+			open += asks[i].fd >= 0;
+		}
+		const int64_t left_us = until_us - clock_read().mono_us;
+		if (!open || left_us <= 0)
+			return;
+		poll(polls, count, (int)((left_us + 999) / 1000));
+	}
+}
+
+static bool line_make(char **out, const char *line)
+{
+	return !strpbrk(line, "\r\n") && strlen(line) <= LIMIT_CONTROL_LINE &&
+	       asprintf(out, "__checked\n%s\n", line) >= 0;
+}
+
+/* The connection, or -errno. */
+static int asking_connect(const char *run_folder, const char *name, int64_t until_us)
+{
+	char folder[PATH_MAX];
+	const int64_t left_ms = (until_us - clock_read().mono_us) / 1000;
+	/* a leading dot: no instance, but the supervisor */
+	if (!stats_name_valid(name + (name[0] == '.')))
+		return -EINVAL;
+	if (snprintf(folder, sizeof(folder), "%s/control", run_folder) >=
+		(int)sizeof(folder))
+		return -ENAMETOOLONG;
+	const int fd = sockpath_connect(folder, name, left_ms > 0 ? (int)left_ms : 1);
+	return fd == -EAGAIN ? -ETIMEDOUT : fd;
+}
+
+void control_ask_all(const char *run_folder, const char *line, int timeout_ms,
+	struct control_asked *rows, size_t count)
+{
+	const int64_t until_us = clock_read().mono_us + timeout_ms * INT64_C(1000);
+	char *text = NULL;
+	struct asking *asks = calloc(count, sizeof(*asks));
+	struct pollfd *polls = calloc(count, sizeof(*polls));
+	const int error = !asks || !polls           ? -ENOMEM
+			  : !line_make(&text, line) ? -EINVAL
+						    : 0;
+	for (size_t i = 0; i < count; i++) {
+		struct control_asked *row = &rows[i];
+		int fd = -1;
+		if (!row->error && !error)
+			fd = asking_connect(run_folder, row->name, until_us);
+		if (!row->error)
+			row->error = error ? error : fd < 0 ? fd : -ETIMEDOUT;
+		if (!error)
+			asks[i] = (struct asking){
+				.fd = fd, .at = text, .left = strlen(text)
+			};
+	}
+	if (!error)
+		asking_all(asks, rows, polls, count, until_us);
+	for (size_t i = 0; !error && i < count; i++)
+		asking_end(&asks[i]);
+	free(text);
+	free(polls);
+	free(asks);
 }
 
 int control_ask(const char *run_folder, const char *name, const char *line,
 	int timeout_ms, char **out, bool *ok)
 {
-	char folder[PATH_MAX];
-	/* a leading dot: no instance, but the supervisor */
-	if (!stats_name_valid(name + (name[0] == '.')) ||
-		strlen(line) > LIMIT_CONTROL_LINE || strpbrk(line, "\r\n"))
-		return -EINVAL;
-	if (snprintf(folder, sizeof(folder), "%s/control", run_folder) >=
-		(int)sizeof(folder))
-		return -ENAMETOOLONG;
-	const int64_t until_us = clock_read().mono_us + timeout_ms * 1000LL;
-	int fd = sockpath_connect(folder, name, timeout_ms);
-	if (fd < 0)
-		return fd == -EAGAIN ? -ETIMEDOUT : fd;
-	struct framed r = { 0 };
-	int err = ask(fd, line, until_us, &r);
-	fd_close(&fd);
-	if (!err)
-		err = framed_take(&r, out, ok);
-	framed_fini(&r);
-	return err;
+	struct control_asked row = { .name = name };
+	control_ask_all(run_folder, line, timeout_ms, &row, 1);
+	if (!row.error) {
+		*out = row.text;
+		*ok = row.ok;
+	}
+	return row.error;
 }

@@ -32,8 +32,19 @@ struct control *control_open(struct loop *l, const char *run_folder, const char 
 void control_close(struct control
 		*c); /* unlinks its own socket only if the path still leads to it */
 
-/* The client's side, blocking with a time-out: the result of one line. 0, or -errno
- * (ENOENT, ECONNREFUSED: nobody there; ETIMEDOUT; EINVAL: `line` has a newline or is
+/* One of those that are asked at once. */
+struct control_asked {
+	const char *name; /* the caller's; the rest is the answer */
+	int error; /* -errno, as of control_ask(); who has one before is not asked */
+	bool ok;
+	char *text; /* malloc'ed, where there is no error */
+};
+
+/* The client's side, blocking with a time-out for all of them together: the result of one
+ * line from each. */
+void control_ask_all(const char *run_folder, const char *line, int timeout_ms,
+	struct control_asked *rows, size_t count);
+/* The same of one. 0, or -errno (ENOENT, ECONNREFUSED: nobody there; ETIMEDOUT; EINVAL: `line` has a newline or is
  * too long; EPIPE: it went away meanwhile). `*out` is malloc'ed. */
 int control_ask(const char *run_folder, const char *name, const char *line,
 	int timeout_ms, char **out, bool *ok);

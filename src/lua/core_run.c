@@ -147,8 +147,8 @@ static int core_map(lua_State *L)
 	if (s->deadline_us)
 		s->deadline_us += clock_read().mono_us - began;
 	if (!asked)
-		return script_raise(
-			L, "map() failed: no control socket could be asked");
+		return script_raise(L,
+			"map: another instance asks all of them just now: again later");
 	return 1;
 }
 

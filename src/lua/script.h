@@ -15,6 +15,10 @@
 
 struct script;
 
+/* What an instance said to a line. */
+typedef void script_row_fn(
+	void *rowctx, const char *instance, bool ok, const char *text);
+
 /* What a running instance lends to the script; all NULL under --check. Texts returned are malloc'ed. */
 struct script_host {
 	void *ctx;
@@ -28,11 +32,9 @@ struct script_host {
 	/* After so many ms run script_event(script, id); recurrent until cancelled */
 	bool (*event_set)(void *ctx, int id, int64_t ms, bool recurrent);
 	void (*event_clear)(void *ctx, int id);
-	/* map(): run a line on every instance by the control sockets; results one by one */
-	bool (*map)(void *ctx, const char *lua,
-		void (*row)(
-			void *rowctx, const char *instance, bool ok, const char *text),
-		void *rowctx);
+	/* map(): run a line on every instance by the control sockets; results one by one. False: not now, another
+	 * instance does it */
+	bool (*map)(void *ctx, const char *lua, script_row_fn *fn, void *rowctx);
 	void (*quit)(void *ctx);
 	/* trust_anchors.summary(): text, of one zone or (NULL) of all */
 	char *(*anchors)(void *ctx, const uint8_t *zone);

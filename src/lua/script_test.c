@@ -80,9 +80,7 @@ static void host_quit(void *ctx)
 	seen.quit = true;
 }
 
-static bool host_map(void *ctx, const char *lua,
-	void (*row)(void *rowctx, const char *instance, bool ok, const char *text),
-	void *rowctx)
+static bool host_map(void *ctx, const char *lua, script_row_fn *row, void *rowctx)
 {
 	(void)ctx;
 	(void)lua;

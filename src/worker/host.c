@@ -2,12 +2,17 @@
 #include "worker/host.h"
 #include "worker/anchors.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "ctl/control.h"
 #include "ctl/stats.h"
 #include "policy/policy.h"
@@ -17,8 +22,10 @@
 #include "worker/stop.h"
 
 enum {
-	MAP_TIMEOUT_MS = 2000
-}; /* for all: stuck siblings must not make us look stuck too */
+	/* for all: no query is served meanwhile */
+	MAP_TIMEOUT_MS = 250,
+	MAP_STILL_US = 2000 * 1000, /* an instance beats twice a second */
+};
 
 static struct cache *host_cache(void *ctx)
 {
@@ -92,67 +99,98 @@ static void host_event_clear(void *ctx, int id)
 
 /* --- map() ------------------------------------------------------------------------ */
 
-struct map_row {
-	void (*fn)(void *rowctx, const char *instance, bool ok, const char *text);
-	void *ctx;
-};
-
 /* Ourselves directly: our loop is busy here and would never answer. */
-static void map_own(struct worker *w, const char *lua, const struct map_row *row)
+static void map_own(struct worker *w, const char *lua, script_row_fn *fn, void *rowctx)
 {
 	char *text = NULL;
 	const bool ok = script_eval(w->script, lua, &text);
-	row->fn(row->ctx, w->name, ok, text ? text : "");
+	fn(rowctx, w->name, ok, text ? text : "");
 	free(text);
 }
 
-static void map_sibling(const struct worker *w, const char *name, const char *lua,
-	const struct map_row *row, int timeout_ms)
+/* One instance maps at a time: two that asked each other would both wait for nothing. False: another one does. */
+static bool map_begin(const struct worker *w, int *lock)
 {
+	char path[PATH_MAX];
+	snprintf(path, sizeof(path), "%.4000s/control", w->run_folder);
+	*lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+		return true;
+	fd_close(lock);
+	return false;
+}
+
+/* Why an instance is not asked, or 0. */
+static int map_excuse(const struct worker *w, const char *name)
+{
+	if (strcmp(name, w->name) == 0)
+		return -EALREADY;
 	struct stats_block *b = malloc(sizeof(*b));
-	const bool runs = b && stats_read(w->run_folder, name, b) && stats_alive(b) &&
-			  b->state != STATE_STOPPED;
+	int excuse = -ENOENT;
+	if (b && stats_read(w->run_folder, name, b) && stats_alive(b) &&
+		b->state != STATE_STOPPED)
+		excuse = clock_read().mono_us - b->beat_mono_us > MAP_STILL_US ? -EBUSY
+									       : 0;
 	free(b);
-	char *text = NULL;
-	bool ok = false;
-	if (!runs)
-		return;
-	/* one that went away meanwhile is skipped */
-	if (control_ask(w->run_folder, name, lua, timeout_ms, &text, &ok) == 0)
-		row->fn(row->ctx, name, ok, text ? text : "");
-	free(text);
+	return excuse;
 }
 
-/* A moment is left even for the last: who is fine answers in it. */
-static int left_ms(int64_t until_us)
+/* Who went away meanwhile is skipped. */
+static void map_tell(struct worker *w, const char *lua, const struct control_asked *row,
+	script_row_fn *fn, void *rowctx)
 {
-	enum { LEAST_MS = 20 };
-	const int64_t ms = (until_us - clock_read().mono_us) / 1000;
-	return ms > LEAST_MS ? (int)ms : LEAST_MS;
+	char why[128];
+	switch (-row->error) {
+	case 0:
+		fn(rowctx, row->name, row->ok, row->text);
+		return;
+	case EALREADY:
+		map_own(w, lua, fn, rowctx);
+		return;
+	case ENOENT:
+	case ECONNREFUSED:
+	case EPIPE:
+		return;
+	case EBUSY:
+		snprintf(why, sizeof(why), "it stands still, and was not asked");
+		break;
+	case ETIMEDOUT:
+		snprintf(why, sizeof(why),
+			"no answer within %d ms; it may still run the line",
+			MAP_TIMEOUT_MS);
+		break;
+	default:
+		snprintf(why, sizeof(why), "%s", strerror(-row->error));
+	}
+	fn(rowctx, row->name, false, why);
 }
 
-static bool host_map(void *ctx, const char *lua,
-	void (*fn)(void *rowctx, const char *instance, bool ok, const char *text),
-	void *rowctx)
+static bool host_map(void *ctx, const char *lua, script_row_fn *fn, void *rowctx)
 {
 	struct worker *w = ctx;
-	const struct map_row row = { fn, rowctx };
-	char(*names)[64] = calloc(STATS_INSTANCES_MAX, sizeof(*names));
-	if (!names)
+	int lock;
+	if (!map_begin(w, &lock))
 		return false;
-	const size_t count = stats_names(w->run_folder, names, STATS_INSTANCES_MAX);
-	const int64_t until_us = clock_read().mono_us + MAP_TIMEOUT_MS * INT64_C(1000);
+	char(*names)[64] = calloc(STATS_INSTANCES_MAX, sizeof(*names));
+	struct control_asked *rows = calloc(STATS_INSTANCES_MAX, sizeof(*rows));
+	size_t count = 0;
 	bool own = false;
+	if (names && rows)
+		count = stats_names(w->run_folder, names, STATS_INSTANCES_MAX);
 	for (size_t i = 0; i < count; i++) {
-		if (strcmp(names[i], w->name) == 0) {
-			own = true;
-			map_own(w, lua, &row);
-		} else {
-			map_sibling(w, names[i], lua, &row, left_ms(until_us));
-		}
+		rows[i] = (struct control_asked){ .name = names[i],
+			.error = map_excuse(w, names[i]) };
+		own |= rows[i].error == -EALREADY;
+	}
+	control_ask_all(w->run_folder, lua, MAP_TIMEOUT_MS, rows, count);
+	fd_close(&lock); /* the line itself may map */
+	for (size_t i = 0; i < count; i++) {
+		map_tell(w, lua, &rows[i], fn, rowctx);
+		free(rows[i].text);
 	}
 	if (!own)
-		map_own(w, lua, &row);
+		map_own(w, lua, fn, rowctx);
+	free(rows);
 	free(names);
 	return true;
 }
