@@ -3,8 +3,8 @@
  * counters.
  *
  * One file per instance, <run>/stats/<name>, mode 0644; the instance alone writes it,
- * anyone reads. A successor makes a new file and renames it into place; counters start
- * at zero, `restarts` goes on. */
+ * anyone reads. A successor makes a new file and renames it into place when it is ready; counters
+ * start at zero, `restarts` goes on. */
 #pragma once
 
 #include <stdbool.h>
@@ -77,9 +77,13 @@ struct stats_block {
 bool stats_name_valid(const char *name);
 
 /* The writer. NULL: out of memory (a private block serves where no file can be had,
- * with a warning). */
+ * with a warning). While a predecessor of this name serves, readers see that one's until
+ * stats_publish(): should this process never be ready, nothing has changed. */
 struct stats_block *stats_open(
 	const char *run_folder, const char *name, struct shm *shm);
+void stats_publish(const char *run_folder, struct shm *shm);
+/* Stopped in order. */
+void stats_close(struct shm *shm);
 /* For a service manager that starts us again at once: how long to wait after `before`
  * ended. 0 after the first that died young, then 100 ms doubling to 10 s. */
 int64_t stats_backoff_ms(const struct stats_block *before);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "ctl/stats.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -86,6 +87,51 @@ static void stats_restarts_go_on_and_counters_begin_anew(void **state)
 	shm_close(&new);
 	assert_int_equal(stats_open(run, "1", &new)->restarts, 1);
 	shm_close(&new);
+}
+
+/* A predecessor that serves is seen until its successor is ready, or for good. */
+static void stats_of_who_is_not_ready_hide_nobody(void **state)
+{
+	(void)state;
+	struct shm old, new;
+	struct stats_block got, *b = stats_open(run, "1", &old);
+	b->state = STATE_READY;
+	for (int i = 0; i < 3; i++) {
+		const pid_t pid = fork();
+		assert_true(pid >= 0);
+		if (!pid) {
+			struct stats_block *c = stats_open(run, "1", &new);
+			const bool hidden =
+				c && stats_read(run, "1", &got) && got.pid == getppid();
+			if (i == 1 && c)
+				stats_publish(run, &new);
+			if (i == 2 && c)
+				stats_close(&new);
+			_exit(hidden ? 0 : 1); /* 0, 1: as if killed */
+		}
+		int status;
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+		assert_true(stats_read(run, "1", &got));
+		assert_int_equal(got.pid, i == 1 ? pid : getpid());
+		if (i != 1)
+			continue;
+		/* its file was published; ours again */
+		shm_close(&old);
+		b = stats_open(run, "1", &old);
+		b->state = STATE_READY;
+	}
+	char folder[4096], names[4][64];
+	path_of(folder, "");
+	size_t files = 0;
+	DIR *d = opendir(folder);
+	for (struct dirent *e; (e = readdir(d));)
+		files += e->d_name[0] == '.' && e->d_name[1] == '1';
+	closedir(d);
+	assert_int_equal(
+		files, 0); /* the next one of the name cleared the killed one's */
+	assert_int_equal(stats_names(run, names, 4), 1);
+	shm_close(&old);
 }
 
 static void stats_count_quick_deaths_in_a_row(void **state)
@@ -242,6 +288,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(stats_show_what_the_writer_counts),
 		T(stats_restarts_go_on_and_counters_begin_anew),
+		T(stats_of_who_is_not_ready_hide_nobody),
 		T(stats_count_quick_deaths_in_a_row),
 		T(stats_backoff_doubles_to_ten_seconds),
 		T(stats_read_refuses_every_damage),

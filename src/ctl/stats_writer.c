@@ -2,8 +2,10 @@
 /* ctl/stats_writer.c - the instance's side: a file of its own, taking the predecessor's
  * place. */
 #include <assert.h>
+#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -65,16 +67,39 @@ static void fill(
 	b->counter_count = COUNTER_COUNT;
 }
 
+/* Of processes of this name that were killed before their file was published. */
+static void forget_dead(const char *folder, const char *name)
+{
+	char path[PATH_MAX], state;
+	DIR *d = opendir(folder);
+	const size_t len = strlen(name);
+	for (struct dirent *e; d && (e = readdir(d));) {
+		const char *at = e->d_name;
+		if (*at++ != '.' || strncmp(at, name, len) != 0 || at[len] != '.')
+			continue;
+		at += len + 1;
+		uint64_t start;
+		if (!*at || strspn(at, "0123456789") != strlen(at) ||
+			(atoi(at) != getpid() &&
+				stats_process_start(atoi(at), &state, &start)))
+			continue;
+		snprintf(path, sizeof(path), "%.3800s/%s", folder, e->d_name);
+		unlink(path);
+	}
+	if (d)
+		closedir(d);
+}
+
 /* Under a name of its own first, so that readers see the predecessor's until this is
  * whole. */
-static enum shm_result open_file(const char *run_folder, const char *name, char *temp,
+static enum shm_result open_file(const char *run_folder, const char *name,
 	struct shm *shm, char reason[static 256])
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], temp[PATH_MAX];
 	if (!stats_path(path, run_folder, "") || fd_make_folder(path, 0755) < 0)
 		log_debug(SYSTEM, "%s/stats: %m", run_folder);
-	snprintf(temp, PATH_MAX, "%s/stats/.%s.%d", run_folder, name, (int)getpid());
-	unlink(temp); /* of a dead process that had our pid */
+	forget_dead(path, name);
+	snprintf(temp, sizeof(temp), "%.3800s/.%s.%d", path, name, (int)getpid());
 	const struct shm_want want = { .path = temp,
 		.magic = STATS_MAGIC,
 		.layout = STATS_LAYOUT,
@@ -83,31 +108,62 @@ static enum shm_result open_file(const char *run_folder, const char *name, char 
 	return shm_open_file(shm, &want, reason);
 }
 
+static bool serves(const struct stats_block *b)
+{
+	return b->state == STATE_READY && b->pid != (int32_t)getpid() && stats_alive(b);
+}
+
 struct stats_block *stats_open(
 	const char *run_folder, const char *name, struct shm *shm)
 {
 	assert(stats_name_valid(name));
 	struct stats_block before;
-	char temp[PATH_MAX], path[PATH_MAX], reason[256] = "";
+	char reason[256] = "";
 	const bool had = stats_read(run_folder, name, &before);
-	const enum shm_result result = open_file(run_folder, name, temp, shm, reason);
+	const enum shm_result result = open_file(run_folder, name, shm, reason);
 	if (result == SHM_FAILED)
 		return NULL;
 
 	struct stats_block *b = shm->base;
 	fill(b, name, had ? &before : NULL);
-	if (result == SHM_ANONYMOUS) {
+	if (result == SHM_ANONYMOUS)
 		log_warning(SYSTEM,
 			"numbers of this instance are not visible to others: %s",
 			reason);
-	} else if (!stats_path(path, run_folder, name) || rename(temp, path) < 0) {
+	else if (!had || !serves(&before))
+		stats_publish(run_folder, shm);
+	return b;
+}
+
+static bool is_published(const struct shm *shm)
+{
+	const char *slash = strrchr(shm->path, '/');
+	return !slash || slash[1] != '.'; /* no name begins with a dot */
+}
+
+void stats_publish(const char *run_folder, struct shm *shm)
+{
+	const struct stats_block *b = shm->base;
+	char path[PATH_MAX];
+	if (is_published(shm))
+		return;
+	if (!stats_path(path, run_folder, b->name) || rename(shm->path, path) < 0) {
 		log_warning(SYSTEM,
 			"numbers of this instance are not visible to others: %s: %m",
 			path);
-		unlink(temp);
-	} else {
-		/* shorter than `temp`, which had room there */
-		memcpy(shm->path, path, strlen(path) + 1);
+		unlink(shm->path);
+		shm->path[0] = 0;
+		return;
 	}
-	return b;
+	/* shorter than the name before, which had room there */
+	memcpy(shm->path, path, strlen(path) + 1);
+}
+
+void stats_close(struct shm *shm)
+{
+	struct stats_block *b = shm->base;
+	b->state = STATE_STOPPED;
+	if (!is_published(shm))
+		unlink(shm->path);
+	shm_close(shm);
 }

@@ -378,6 +378,7 @@ static void ready(struct worker *w, const struct start_options *o)
 	char text[256];
 	w->serving = true;
 	w->stats->state = STATE_READY;
+	stats_publish(w->run_folder, &w->stats_shm);
 	tick_start(w);
 	netwatch_start(w);
 	script_running(w->script);
@@ -453,10 +454,8 @@ int start_run(const struct start_options *o)
 	struct stats_block *stats = w->stats;
 	struct shm shm = w->stats_shm;
 	close_all(w, fine && code == 0);
-	if (stats) {
-		stats->state = STATE_STOPPED;
-		shm_close(&shm);
-	}
+	if (stats)
+		stats_close(&shm);
 	if (fine)
 		log_notice(SYSTEM, "stopped");
 	free(w);
