@@ -98,9 +98,11 @@ struct super {
 struct pulse *pulse_of(const struct instance *i);
 int64_t now_us(const struct super *s);
 size_t count_state(const struct super *s, enum instance_state state);
-/* A process of this instance: pid, its output in `source`, watched; or -errno. */
 /* Asked to go: its signal. */
 void instance_tell_to_stop(const struct super *s, pid_t pid);
+/* Stuck: SIGABRT shows what it was at work on. */
+void instance_abort(pid_t pid);
+/* A process of this instance: pid, its output in `source`, watched; or -errno. */
 pid_t instance_spawn(struct instance *i, struct source *source, bool stands_in);
 void instance_output(void *ctx, unsigned events);
 /* It is ready: told to whoever started us. */

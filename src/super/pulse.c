@@ -37,7 +37,8 @@ static bool sibling_beats(
 bool pulse_aside(const struct pulse *all, size_t count, size_t which)
 {
 	assert(which < count);
-	return counts(&all[which]) && all[which].silent_ms >= PULSE_ASIDE_MS &&
+	return counts(&all[which]) && !all[which].rare &&
+	       all[which].silent_ms >= PULSE_ASIDE_MS &&
 	       sibling_beats(all, count, which, PULSE_ASIDE_MS);
 }
 
@@ -70,7 +71,7 @@ enum pulse_verdict pulse_judge(const struct pulse *all, size_t count, size_t whi
 		return PULSE_FINE;
 	if (p->starting)
 		return p->silent_ms >= PULSE_START_MS ? PULSE_STUCK : PULSE_FINE;
-	if (!p->beats || p->silent_ms < PULSE_TOLD_MS)
+	if (!p->beats || p->silent_ms < (p->rare ? PULSE_STUCK_MS : PULSE_TOLD_MS))
 		return PULSE_FINE;
 	/* alone, the supervisor's own ticks are the only witness */
 	if (sibling_beats(all, count, which, PULSE_TOLD_MS) ||

@@ -98,6 +98,19 @@ static void pulse_leads_clients_elsewhere_after_a_second_if_there_is_elsewhere(
 	assert_false(pulse_aside(p, 2, 0));
 }
 
+static void pulse_of_one_that_beats_rarely_is_awaited_for_longer(void **state)
+{
+	(void)state;
+	struct pulse p[2] = { { .beats = true, .rare = true }, { .beats = true } };
+	tick_for(p, 2, 0, PULSE_STUCK_MS - PULSE_TICK_MS);
+	pulse_beat(&p[1]);
+	assert_false(pulse_aside(p, 2, 0));
+	assert_int_equal(pulse_judge(p, 2, 0), PULSE_FINE);
+	tick_for(p, 2, 0, PULSE_TICK_MS);
+	assert_int_equal(pulse_judge(p, 2, 0), PULSE_STUCK);
+	assert_false(pulse_aside(p, 2, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -110,6 +123,7 @@ int main(void)
 		cmocka_unit_test(
 			pulse_of_a_single_instance_is_judged_by_the_supervisor),
 		cmocka_unit_test(pulse_waits_for_the_first_beat_and_for_readiness),
+		cmocka_unit_test(pulse_of_one_that_beats_rarely_is_awaited_for_longer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,7 +45,7 @@ static void other_kill(void *ctx)
 		say(i->super, "instance %s (pid %d) is stuck: replaced", i->name,
 			(int)i->other.pid);
 		i->other.aborted = true;
-		kill(i->other.pid, SIGABRT);
+		instance_abort(i->other.pid);
 		loop_timer_set(i->super->loop, &i->other.timer,
 			now_us(i->super) + ABORT_US, other_kill, i);
 		return;
@@ -128,9 +128,7 @@ bool restart_stand_in(struct instance *i)
 	if (successor_start(i, true))
 		return false;
 	i->stood_in_us = now_us(s);
-	say(s,
-		"instance %s (pid %d) stands still since %.1f s: pid %d serves its "
-		"clients",
+	say(s, "instance %s (pid %d) stands still since %.1f s: pid %d stands in",
 		i->name, pid, silent_s, (int)i->other.pid);
 	return true;
 }
@@ -190,11 +188,13 @@ void restart_ready(struct instance *i)
 	i->other.role = PREDECESSOR;
 	instance_tell_to_stop(s, i->other.pid);
 	int64_t patience_us = s->plan->stop_ms ? s->plan->stop_ms * 1000LL : GONE_US;
-	if (i->other.stands_in)
+	if (i->other.stands_in) {
 		/* what it had read is the successor's work already */
 		patience_us = (PULSE_STUCK_MS - pulse_of(i)->silent_ms) * 1000;
-	else
+		say(s, "instance %s: pid %d serves its clients", i->name, (int)i->pid);
+	} else {
 		kill(i->other.pid, SIGCONT); /* a stopped process sees no SIGTERM */
+	}
 	loop_timer_set(s->loop, &i->other.timer,
 		now_us(s) + (patience_us > 0 ? patience_us : 0), other_kill, i);
 	instance_became_ready(i);

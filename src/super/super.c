@@ -102,6 +102,15 @@ void instance_tell_to_stop(const struct super *s, pid_t pid)
 	kill(pid, s->plan->stop_signal ? s->plan->stop_signal : SIGTERM);
 }
 
+void instance_abort(pid_t pid)
+{
+	char state = 0;
+	uint64_t start;
+	stats_process_start(pid, &state, &start);
+	/* a stopped process sees no SIGABRT, and its question is not to blame */
+	kill(pid, state == 'T' ? SIGKILL : SIGABRT);
+}
+
 enum { ARGS_MAX = 1024, WORDS_MAX = 64 * 1024 };
 
 struct words {
@@ -252,7 +261,7 @@ static void instance_replace(struct instance *i)
 	say(s, "instance %s (pid %d) is stuck: replaced", i->name, (int)i->pid);
 	i->replaced = true;
 	pulse_of(i)->dead = true;
-	kill(i->pid, SIGABRT);
+	instance_abort(i->pid);
 	loop_timer_set(s->loop, &i->timer, now_us(s) + ABORT_US, kill_stuck, i);
 }
 
@@ -483,12 +492,21 @@ static void on_hangup(void *ctx, int signo)
 static void instance_listen(struct instance *i)
 {
 	struct stats_block b;
-	if (i->state != READY || !stats_read(i->super->plan->run_folder, i->name, &b) ||
-		b.pid != i->pid)
+	if (i->state != READY)
+		return;
+	pulse_of(i)->rare =
+		!stats_read(i->super->plan->run_folder, i->name, &b) || b.pid != i->pid;
+	if (pulse_of(i)->rare)
 		return;
 	if (b.beat_mono_us != i->beat_us)
 		pulse_beat(pulse_of(i));
 	i->beat_us = b.beat_mono_us;
+}
+
+/* Taken out of service, as long as nobody serves in its place. */
+static bool is_aside(const struct instance *i)
+{
+	return i->parked || (i->other.stands_in && i->other.role == SUCCESSOR);
 }
 
 /* A successor on the same sockets at once: what waits in their queues is served. Where
@@ -499,7 +517,7 @@ static void instance_aside(struct instance *i)
 	struct super *s = i->super;
 	size_t aside = 0;
 	for (size_t k = 0; k < s->count; k++)
-		aside += s->instances[k].parked || s->instances[k].other.stands_in;
+		aside += is_aside(&s->instances[k]);
 	if (i->parked || i->other.stands_in || aside >= s->count / 2 ||
 		!pulse_aside(s->pulses, s->count, (size_t)(i - s->instances)))
 		return; /* never more than half at once */
