@@ -205,10 +205,6 @@ def test_the_supervisor_dies_and_the_instances_go_on(shoals):
 		for _ in range(20):
 			assert helpers.rcode_of(shoal.ask('ftp.z000.com.')) == 'NOERROR'
 		assert shoal.pids() == pids
-		# nobody starts a second shoal over them
-		done = shoal.tool('run', '-c', shoal.conf)
-		assert done.returncode == 1
-		assert all('pid %d' % pid in done.stderr for pid in pids.values()), done.stderr
 	finally:
 		shoal.process = None
 		for pid in pids.values():

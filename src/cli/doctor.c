@@ -259,6 +259,11 @@ static void check_members(const struct fleet *f)
 				"what "
 				"waits in them; use `shoal run` or systemd's units",
 				m->name);
+		if (strcmp(m->b.keeper, "shoal run, dead") == 0)
+			tell(NOTE,
+				"instance %s: its `shoal run` was killed, nobody keeps "
+				"its sockets or starts it again: start a new one",
+				m->name);
 		if (c->udp_kernel_drops)
 			tell(NOTE,
 				"instance %s: the kernel dropped %" PRIu64

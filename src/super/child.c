@@ -22,7 +22,7 @@ static const char *const not_theirs[] = { "NOTIFY_SOCKET", "WATCHDOG_USEC",
 	"WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
 	"SYSTEMD_INSTANCE", "SHOAL_STANDS_IN", "SHARD_INSTANCE" };
 
-static void set_environment(const struct child_plan *plan)
+static void set_environment(const struct child_plan *plan, pid_t supervisor)
 {
 	char number[32];
 	for (size_t i = 0; i < sizeof(not_theirs) / sizeof(not_theirs[0]); i++)
@@ -44,8 +44,9 @@ static void set_environment(const struct child_plan *plan)
 		setenv("SHOAL_STANDS_IN", "1", 1);
 	if (!plan->notify)
 		return;
+	snprintf(number, sizeof(number), "%d", (int)supervisor);
 	if (plan->run_folder)
-		setenv("SHOAL_SUPERVISED", "1", 1);
+		setenv("SHOAL_SUPERVISED", number, 1);
 	setenv("NOTIFY_SOCKET", plan->notify, 1);
 	if (plan->watchdog_us) {
 		snprintf(number, sizeof(number), "%" PRId64, plan->watchdog_us);
@@ -97,7 +98,7 @@ static void set_listen(const struct keep *keep, int count)
 }
 
 /* Between fork and exec of a single-threaded process: anything may be called. */
-static _Noreturn void run(const struct child_plan *plan, int out)
+static _Noreturn void run(const struct child_plan *plan, int out, pid_t supervisor)
 {
 	reset_signals();
 	/* its own group: Ctrl-C is for the supervisor, which then stops all in order */
@@ -112,7 +113,7 @@ static _Noreturn void run(const struct child_plan *plan, int out)
 	if (close_range((unsigned)first, ~0U, 0) < 0)
 		for (int fd = first; fd < first + 1024; fd++)
 			close(fd);
-	set_environment(plan);
+	set_environment(plan, supervisor);
 	set_listen(plan->keep, count);
 	/* execv promises not to change them: the prototype is older than const */
 	union {
@@ -131,9 +132,9 @@ pid_t child_start(const struct child_plan *plan, int *out)
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES);
-	const pid_t pid = fork();
+	const pid_t self = getpid(), pid = fork();
 	if (pid == 0)
-		run(plan, ends[1]);
+		run(plan, ends[1], self);
 	const int err = pid < 0 ? -errno : 0;
 	fd_close(&ends[1]);
 	if (err) {

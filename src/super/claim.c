@@ -39,16 +39,34 @@ static int lock(const char *run_folder, char error[static ERROR_MAX])
 	return -1;
 }
 
+/* Its `shoal run` was killed (we hold the lock), and a successor of ours will serve under its name: then it leaves by
+ * itself (worker/orphan). A guard of its own would keep all queries from that one. */
+static bool is_succeeded(const struct super_plan *plan, const struct stats_block *b)
+{
+	if (strncmp(b->keeper, "shoal run", strlen("shoal run")) != 0 ||
+		strcmp(b->steering, "BPF, guarded") == 0)
+		return false;
+	for (size_t i = 0; i < plan->count; i++)
+		if (strcmp(plan->names[i], b->name) == 0)
+			return true;
+	return false;
+}
+
 /* Instances outlive a supervisor that was killed. */
-static size_t list_running(const char *run_folder, char *out, size_t cap)
+static size_t list_running(
+	const struct super_plan *plan, size_t *succeeded, char *out, size_t cap)
 {
 	static char names[STATS_INSTANCES_MAX][64];
-	const size_t count = stats_names(run_folder, names, STATS_INSTANCES_MAX);
+	const size_t count = stats_names(plan->run_folder, names, STATS_INSTANCES_MAX);
 	size_t running = 0, at = 0;
 	for (size_t i = 0; i < count; i++) {
 		struct stats_block b;
-		if (!stats_read(run_folder, names[i], &b) || !stats_alive(&b))
+		if (!stats_read(plan->run_folder, names[i], &b) || !stats_alive(&b))
 			continue;
+		if (is_succeeded(plan, &b)) {
+			++*succeeded;
+			continue;
+		}
 		if (cap - at > 100)
 			at += (size_t)snprintf(out + at, cap - at, "%s%s (pid %d)",
 				running ? ", " : "", names[i], b.pid);
@@ -57,9 +75,12 @@ static size_t list_running(const char *run_folder, char *out, size_t cap)
 	return running;
 }
 
-int claim_take(const char *run_folder, char error[static ERROR_MAX])
+int claim_take(
+	const struct super_plan *plan, size_t *succeeded, char error[static ERROR_MAX])
 {
+	const char *const run_folder = plan->run_folder;
 	char running[ERROR_MAX / 2];
+	*succeeded = 0;
 	const int err = fd_make_folder(run_folder, 0755);
 	if (err) {
 		snprintf(error, ERROR_MAX,
@@ -71,7 +92,7 @@ int claim_take(const char *run_folder, char error[static ERROR_MAX])
 	int fd = lock(run_folder, error);
 	if (fd < 0)
 		return -1;
-	if (list_running(run_folder, running, sizeof(running))) {
+	if (list_running(plan, succeeded, running, sizeof(running))) {
 		snprintf(error, ERROR_MAX,
 			"instances run in %.300s already: %s; stop them, or set "
 			"SHOAL_RUN to "

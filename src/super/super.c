@@ -657,7 +657,7 @@ static void tear_down(struct super *s)
 	free(s->pulses);
 }
 
-static int run(struct super *s)
+static int run(struct super *s, size_t succeeded)
 {
 	int err = open_notify(s);
 	if (!err)
@@ -673,6 +673,11 @@ static int run(struct super *s)
 	say(s, "starting %zu instance%s with %s, run folder %s", s->count,
 		s->count == 1 ? "" : "s",
 		s->plan->conf ? s->plan->conf : s->plan->program, s->plan->run_folder);
+	if (succeeded)
+		say(s,
+			"%zu of a `shoal run` that was killed serve until their "
+			"successors do",
+			succeeded);
 	s->tick_us = now_us(s);
 	for (size_t k = 0; s->plan->hold && k < s->count; k++)
 		if (!s->plan->hold(s->plan->ctx, k, &s->instances[k].keep))
@@ -683,8 +688,8 @@ static int run(struct super *s)
 	return loop_run(s->loop);
 }
 
-/* Instances of an earlier plan are gone for good (claim_take has seen that none runs).
- */
+/* Instances of an earlier plan are gone for good (claim_take has seen that none of
+ * them runs). */
 static void forget_others(const struct super_plan *plan)
 {
 	static char names[STATS_INSTANCES_MAX][64];
@@ -729,7 +734,8 @@ int super_run(const struct super_plan *plan)
 	struct super s = { 0 };
 	char error[1024];
 	int code = 1;
-	int claim = claim_take(plan->run_folder, error);
+	size_t succeeded;
+	int claim = claim_take(plan, &succeeded, error);
 	if (claim < 0) {
 		fprintf(stderr, "%s: %s\n", plan->who, error);
 		return 1;
@@ -738,7 +744,7 @@ int super_run(const struct super_plan *plan)
 		forget_others(plan);
 		running = &s;
 		if (set_up(&s, plan))
-			code = run(&s);
+			code = run(&s, succeeded);
 		else
 			fprintf(stderr, "%s: %s\n", plan->who, strerror(errno));
 		tear_down(&s);

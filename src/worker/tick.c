@@ -13,6 +13,7 @@
 #include "worker/clock.h"
 #include "worker/lines.h"
 #include "worker/listen.h"
+#include "worker/orphan.h"
 #include "worker/rate.h"
 #include "worker/secure.h"
 #include "worker/socknum.h"
@@ -83,6 +84,7 @@ static void tick(void *ctx)
 			listen_count_again(w);
 		listen_tick(w);
 		watchmen_tick(w);
+		orphan_tick(w);
 		resolve_check(w->resolve);
 		clock_tick(w);
 		anchor_files_tick(w);

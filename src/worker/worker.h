@@ -149,6 +149,8 @@ struct worker {
 	unsigned clock_tries;
 	uint64_t ticks, busy_queries;
 	unsigned priming_tries;
+	unsigned succeeded_s; /* how long another one serves under our name */
+	bool orphaned;        /* the supervisor is gone: orphan.c */
 	/* while stopping */
 	unsigned streams_open;
 	int64_t stop_at_us;
