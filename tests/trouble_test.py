@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes wrong around an instance while it comes, goes or serves: kills at any moment, a full or emptied run folder, a
+stranger who replaces the steering program. No query is lost, and what is wrong is told."""
+
+import ctypes
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import threading
+
+import pytest
+
+import helpers
+from orphan_test import processes
+from restart_test import Clients, status
+from steer_test import ask_from_ports, steered    # pylint: disable=unused-import
+
+STEPS_MS = 40    # a successor is ready after some 20 on a quiet machine
+
+
+def are_ready(shoal, count):
+	rows = status(shoal)
+	return len(rows) == count and all(row['alive'] and row['state'] == 'ready' for row in rows.values()) and \
+		{row['pid'] for row in rows.values()} == set(processes(shoal))
+
+
+def wait_ready(shoal, count):
+	assert helpers.until(lambda: are_ready(shoal, count), 60), shoal.log()
+
+
+@pytest.mark.seconds(180)
+@pytest.mark.parametrize('disabled', ['bpf', ''])
+@pytest.mark.parametrize('victim', ['successor', 'predecessor', 'both'])
+def test_killed_at_any_moment_of_a_restart(shoals, monkeypatch, disabled, victim):
+	"""The successor while it joins, the one that it succeeds, or both."""
+	monkeypatch.setenv('SHARD_DISABLE', disabled)
+	shoal = shoals(count=2)
+	dice = random.Random(4)
+	with Clients(shoal) as clients:
+		for _ in range(8):
+			before = set(processes(shoal))
+			restart = threading.Thread(target=lambda: shoal.tool('restart', '1', timeout=60))
+			old = shoal.pids()['1']
+			restart.start()
+			assert helpers.until(lambda before=before: set(processes(shoal)) - before, step=0.001), shoal.log()
+			new = (set(processes(shoal)) - before).pop()
+			threading.Event().wait(dice.random() * STEPS_MS / 1000)
+			for pid in {'successor': [new], 'predecessor': [old], 'both': [old, new]}[victim]:
+				try:
+					os.kill(pid, signal.SIGKILL)
+				except ProcessLookupError:
+					pass
+			restart.join()
+			wait_ready(shoal, 2)
+		clients.more(10)
+	clients.check()
+	# both are in the group, none of the killed
+	assert {helpers.nsid_of(shoal.ask('localhost', nsid=True)) for _ in range(200)} == {'1', '2'}
+	assert shoal.tool('doctor').stdout.count('no strangers') == 1
+	assert shoal.tool('restart').returncode == 0
+
+
+@pytest.mark.seconds(180)
+@pytest.mark.slow
+@pytest.mark.parametrize('disabled', ['bpf', ''])
+def test_a_long_row_of_troubles_loses_nothing(shoals, monkeypatch, request, disabled):
+	"""Kills, restarts, instances that stand still, in any order, also several at a time."""
+	monkeypatch.setenv('SHARD_DISABLE', disabled)
+	shoal = shoals(count=4)
+	for factory in request.node.funcargs.values():
+		if hasattr(factory, 'crashes_allowed'):
+			factory.crashes_allowed = True
+	dice = random.Random(8)
+
+	def send(pid, sig):
+		try:
+			os.kill(pid, sig)
+		except ProcessLookupError:
+			pass
+	with Clients(shoal) as clients:
+		for _ in range(10):
+			pids = list(shoal.pids().values())
+			restart = threading.Thread(target=lambda: shoal.tool('restart', timeout=100))
+			restart.start()
+			stopped = dice.choice(pids)
+			send(stopped, signal.SIGSTOP)
+			for pid in dice.sample(pids, 2):
+				threading.Event().wait(dice.random() / 5)
+				send(pid, signal.SIGKILL)
+			threading.Event().wait(dice.random() * 2)
+			send(stopped, signal.SIGCONT)
+			restart.join()
+			wait_ready(shoal, 4)
+		clients.more(10)
+	clients.check()
+
+
+@pytest.fixture
+def small(shoals):
+	"""A shoal whose run folder is a file system of its own, and a function that fills it."""
+	shoal = shoals(count=2, start=False)
+	os.makedirs(shoal.run_folder)
+	done = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=128m', 'none', shoal.run_folder],
+		capture_output=True, text=True)
+	if done.returncode:
+		pytest.skip('no file system can be mounted: ' + done.stderr)
+
+	def fill():
+		with open(os.path.join(shoal.run_folder, 'ballast'), 'wb') as out:
+			with pytest.raises(OSError):
+				while True:
+					out.write(bytes(65536))
+					out.flush()
+	yield shoal, fill
+	shoal.stop(timeout=50)
+	subprocess.run(['umount', '-l', shoal.run_folder], check=False)
+
+
+@pytest.mark.seconds(180)
+def test_a_run_folder_that_is_full(small):
+	"""Who comes then has no numbers and no cache that others see, and says so; it serves, and nobody takes it for stuck."""
+	shoal, fill = small
+	shoal.start()
+	with Clients(shoal) as clients:
+		fill()
+		done = shoal.tool('restart', timeout=60)
+		assert done.returncode == 0, done.stderr + shoal.log()
+		clients.more(10)
+		before = processes(shoal)
+		os.kill(before[0], signal.SIGKILL)
+		assert helpers.until(lambda: len(processes(shoal)) == 2 and before[0] not in processes(shoal)), shoal.log()
+		clients.more(10)
+		seen = processes(shoal)
+		# longer than the watchdog's turn
+		for _ in range(30):
+			threading.Event().wait(0.5)
+			clients.more(1)
+		assert processes(shoal) == seen and 'stands still' not in shoal.log(), shoal.log()
+	clients.check()
+	os.unlink(os.path.join(shoal.run_folder, 'ballast'))
+	assert shoal.tool('restart', timeout=60).returncode == 0, shoal.log()
+	wait_ready(shoal, 2)
+
+
+@pytest.mark.seconds(120)
+def test_an_emptied_run_folder(shoals):
+	"""The sockets and rings are in no folder; who is started again makes its files anew."""
+	shoal = shoals(count=2)
+	with Clients(shoal) as clients:
+		shutil.rmtree(shoal.run_folder)
+		before = set(processes(shoal))
+		clients.more(10)
+		for pid in before:
+			os.kill(pid, signal.SIGKILL)
+			clients.more(3)
+		wait_ready(shoal, 2)
+	clients.check()
+
+
+def cbpf(*instructions):
+	"""struct sock_fprog, and what it points to."""
+	code = b''.join(struct.pack('HBBI', *row) for row in instructions)
+	buffer = ctypes.create_string_buffer(code)
+	return struct.pack('HL', len(instructions), ctypes.addressof(buffer)), buffer
+
+
+@pytest.mark.seconds(120)
+def test_a_steering_program_that_was_replaced(steered):
+	"""A process of the same user in the group puts a program of its own in front: "always the third member", itself."""
+	shoal = steered(count=2)
+	with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+		stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+		stranger.bind(('127.0.0.1', shoal.port))
+		stranger.setblocking(False)
+		assert ask_from_ports(shoal, 100) == 100
+		program, buffer = cbpf((0x06, 0, 0, 0))    # return 0: the first member
+		stranger.setsockopt(socket.SOL_SOCKET, 51, program)    # SO_ATTACH_REUSEPORT_CBPF
+		del buffer
+
+		def noticed():
+			ask_from_ports(shoal, 100)
+			return sum(shoal.instance_counters('steer_bypassed').values()) > 0
+		assert helpers.until(noticed, 60), shoal.log()
+	assert 'ALARM: the steering program was replaced' in shoal.tool('status').stdout
+	assert 'somebody of this user replaced it' in shoal.log()
+	assert ask_from_ports(shoal, 200) == 200
+
+
+@pytest.mark.seconds(120)
+def test_a_more_specific_socket_is_noticed_without_a_guard(shoals):
+	port = next(helpers.PORTS)
+	shoal = shoals("net.listen('0.0.0.0', %d)\n" % port, count=2)
+	with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+		stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+		stranger.bind(('127.0.0.1', port))
+		done = shoal.tool('doctor')
+		assert done.returncode == 1 and re.search(r'BAD .*udp 0\.0\.0\.0@%d.*more specific' % port, done.stdout)
+		assert helpers.until(lambda: sum(shoal.instance_counters('strangers').values()) >= 1, 60)
+		assert 'takes the queries of a more specific address' in shoal.log()
+		assert 'ALARM: sockets of others' in shoal.tool('status').stdout
+	assert helpers.until(lambda: sum(shoal.instance_counters('strangers').values()) == 0, 60)
