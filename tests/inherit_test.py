@@ -111,6 +111,19 @@ def test_drop_ins_are_written_for_each_name(unstarted, tmp_path):
 		'ListenDatagram=[::1]:%d' % more, 'ListenStream=[::1]:%d' % more, 'FreeBind=yes']
 
 
+def test_each_address_has_its_own_kind_of_sockets(unstarted, tmp_path):
+	conf = tmp_path / 'kinds.lua'
+	conf.write_text("net.listen('127.0.0.1', 5301)\nnet.listen('::1', 5302)\n"
+		"net.listen('127.0.0.1', 5303, { kind = 'tls', freebind = true })\nnet.listen('127.0.0.1', 5304)\n")
+	done = unstarted().tool('sockets', '-c', str(conf), '1')
+	assert done.returncode == 0, done.stderr
+	assert units(done.stdout) == ['[Socket]', 'ReusePort=yes',
+		'ListenDatagram=127.0.0.1:5301', 'ListenStream=127.0.0.1:5301',
+		'ListenDatagram=[::1]:5302', 'ListenStream=[::1]:5302',
+		'ListenStream=127.0.0.1:5303',
+		'ListenDatagram=127.0.0.1:5304', 'ListenStream=127.0.0.1:5304', 'FreeBind=yes']
+
+
 def test_without_names_they_are_those_of_shoal_run(unstarted):
 	shoal = unstarted()
 	done = shoal.tool('sockets', '-c', shoal.conf)

@@ -79,9 +79,11 @@ static void print_unit(FILE *to, const char *text)
 	/* the group's condition, whatever the unit itself says */
 	fprintf(to, "[Socket]\nReusePort=yes\n");
 	while (*text) {
-		char ip[96], words[32] = "";
+		char line[160], ip[96], words[32] = "";
 		unsigned port;
-		if (sscanf(text, "%95s %u %31[^\n]", ip, &port, words) >= 2) {
+		/* scanf(3) takes a line break for a space */
+		snprintf(line, sizeof(line), "%.*s", (int)strcspn(text, "\n"), text);
+		if (sscanf(line, "%95s %u %31[^\n]", ip, &port, words) >= 2) {
 			const char *open = strchr(ip, ':') ? "[" : "";
 			const char *close = *open ? "]" : "";
 			if (!strstr(words, "stream"))
