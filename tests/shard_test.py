@@ -7,10 +7,13 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
 import pytest
+
+import helpers
 
 BUILD = os.environ.get('SHOAL_BUILD', 'build')
 SHARD = os.path.join(BUILD, 'shard')
@@ -180,6 +183,33 @@ def test_while_one_waits_for_its_next_start_its_siblings_serve_where_that_can_be
 		time.sleep(0.05)
 	assert run.status()[0]['state'] == 'ready'
 	assert all(echo_udp(run.port) == b'hi' for _ in range(50))
+
+
+BEATS = r'''
+import os, socket, sys, time
+path = os.environ['NOTIFY_SOCKET']
+def notify(text):
+	with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+		s.sendto(text, '\0' + path[1:] if path[0] == '@' else path)
+notify(b'READY=1')
+period = int(os.environ['WATCHDOG_USEC']) / 2e6
+if os.environ['SHARD_INSTANCE'] == '2':
+	time.sleep(period / 2)    # not at the same time as the other one
+while True:
+	notify(b'WATCHDOG=1')
+	print('beats', flush=True)
+	time.sleep(period)
+'''
+
+
+@pytest.mark.seconds(120)
+def test_a_program_beats_as_rarely_as_the_watchdog_allows(start, tmp_path):
+	(tmp_path / 'beats.py').write_text(BEATS)
+	run = start('-n', '2', '--watchdog', '--udp', '127.0.0.1:%PORT%', '--', sys.executable, str(tmp_path / 'beats.py'))
+	pids = {one['pid'] for one in run.status()}
+	assert helpers.until(lambda: run.text().count('beats') >= 6, 60), run.text()
+	assert {one['pid'] for one in run.status()} == pids
+	assert 'stands' not in run.text() and 'stuck' not in run.text(), run.text()
 
 
 def test_a_program_that_cannot_start_ends_the_run_with_its_words(tmp_path):

@@ -25,8 +25,8 @@ struct pulse {
 	bool beats;    /* it has beaten since its start: silence means something */
 	bool starting; /* not ready yet: only PULSE_START_MS counts */
 	bool dead;     /* no process, or on its way out: out of the question */
-	bool rare; /* it beats by WATCHDOG=1 alone, twice in PULSE_STUCK_MS: no file of
-		      its own shows more */
+	bool rare; /* it beats by WATCHDOG=1 alone, twice in PULSE_STUCK_MS: no stats file
+		      shows more */
 };
 
 enum pulse_verdict {

@@ -491,15 +491,17 @@ static void on_hangup(void *ctx, int signo)
 
 static void instance_listen(struct instance *i)
 {
+	const struct super_plan *plan = i->super->plan;
+	struct pulse *p = pulse_of(i);
 	struct stats_block b;
 	if (i->state != READY)
 		return;
-	pulse_of(i)->rare =
-		!stats_read(i->super->plan->run_folder, i->name, &b) || b.pid != i->pid;
-	if (pulse_of(i)->rare)
+	p->rare = !plan->conf || !stats_read(plan->run_folder, i->name, &b) ||
+		  b.pid != i->pid;
+	if (p->rare)
 		return;
 	if (b.beat_mono_us != i->beat_us)
-		pulse_beat(pulse_of(i));
+		pulse_beat(p);
 	i->beat_us = b.beat_mono_us;
 }
 
@@ -564,7 +566,7 @@ static void on_tick(void *ctx)
 	const int64_t now = now_us(s);
 	pulse_tick(s->pulses, s->count, (now - s->tick_us) / 1000);
 	s->tick_us = now;
-	for (size_t k = 0; s->plan->conf && k < s->count; k++)
+	for (size_t k = 0; k < s->count; k++)
 		instance_listen(&s->instances[k]);
 	if (!s->stopping && s->plan->watchdog)
 		for (size_t k = 0; k < s->count; k++)
