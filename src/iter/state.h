@@ -9,6 +9,7 @@
  * arena; `scratch` holds the reply being judged and is reset with the next one. */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,7 +62,7 @@ enum {
 	TURNS_PER_STEP = 64,      /* then others have their turn: ITER_AGAIN */
 	WORK_PER_STEP = 1,        /* see iter_may_work(): 0.65 ms each at most */
 	BLOCKS_AT_ONCE = 64,      /* of SHA-1, without asking for it: 5 us */
-	ANCESTORS_READ = 24,      /* for RFC 8020 and DNAME */
+	ANCESTORS_READ = 24,      /* for RFC 8020 and DNAME; of a zone that denies */
 	LAME_S = 600,
 	FLAG_S = 3600,     /* oddities of a server are tried again after this */
 	SPOOF_S = 60,      /* TCP after several near misses */
@@ -70,6 +71,10 @@ enum {
 	KEYS_FRESH_S = 5,  /* so long keys are not fetched anew */
 	RECORDS_MAX = 128, /* RRsets of one answer */
 };
+
+/* AAAA and, for DNS64, A: stale data is looked for in one step (worker/stale.c). */
+static_assert(TURNS_PER_STEP >= 2 * (LIMIT_CHAIN + 2),
+	"the longest chain of aliases out of the cache is one step");
 
 struct server {
 	struct addr addr;

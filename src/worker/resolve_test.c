@@ -33,6 +33,8 @@ static script_fn *script;
 static unsigned iters_made, iters_alive;
 static struct iter_answer good_answer = { .ede = EDE_NONE };
 static struct iter_answer stale_found = { .ede = EDE_STALE_ANSWER };
+static enum iter_want stale_wants;
+static unsigned stale_steps;
 
 struct iter *iter_new(
 	const struct iter_env *env, const struct iter_query *q, const struct now *now)
@@ -59,7 +61,8 @@ void iter_step(struct iter *it, const struct iter_event *ev, const struct now *n
 {
 	(void)now;
 	if (it->q.stale) {
-		wish->want = ITER_DONE;
+		stale_steps++;
+		wish->want = stale_wants;
 		return;
 	}
 	it->steps++;
@@ -204,6 +207,8 @@ static int set_up(void **state)
 	script = script_ask;
 	good_answer = (struct iter_answer){ .ede = EDE_NONE, .ede_origin = EDE_NONE };
 	stale_found = (struct iter_answer){ .ede = EDE_STALE_ANSWER };
+	stale_wants = ITER_DONE;
+	stale_steps = 0;
 	random_init(&t.random);
 	t.loop = loop_new();
 	const struct cache_conf conf = { .run_folder = "/nonexistent/run",
@@ -675,6 +680,18 @@ static void a_failure_is_answered_with_stale_data(void **state)
 	assert_int_equal(t.ede, EDE_STALE_ANSWER);
 }
 
+static void stale_data_is_looked_for_in_one_step(void **state)
+{
+	(void)state;
+	good_answer.rcode = RCODE_SERVFAIL;
+	good_answer.ede = EDE_NO_REACHABLE_AUTHORITY;
+	script = script_done;
+	stale_wants = ITER_AGAIN;
+	assert_int_equal(ask('a'), RESOLVE_DONE);
+	assert_int_equal(t.ede, EDE_NO_REACHABLE_AUTHORITY);
+	assert_int_equal(stale_steps, 1);
+}
+
 static void what_is_bogus_is_not_answered_with_stale_data(void **state)
 {
 	(void)state;
@@ -732,6 +749,7 @@ int main(void)
 		STALE(a_crowd_that_is_told_by_and_by_gets_the_fresh_answer),
 		STALE(without_stale_data_clients_wait_on),
 		STALE(a_failure_is_answered_with_stale_data),
+		STALE(stale_data_is_looked_for_in_one_step),
 		STALE(what_is_bogus_is_not_answered_with_stale_data),
 		STORY(who_comes_after_a_clear_does_not_join),
 	};

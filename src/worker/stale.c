@@ -5,8 +5,6 @@
 #include "worker/poison.h"
 #include "worker/resolution.h"
 
-enum { STEPS_MAX = 64 };
-
 /* RFC 8914: 5 indeterminate .. 12 NSEC missing. Whoever breaks signatures must not bring
  * old data back. */
 static bool is_bogus(int ede)
@@ -41,12 +39,11 @@ struct iter *stale_find(const struct resolution *s)
 	if (!it)
 		return NULL;
 	const struct poison_mark before = poison_begin(q->name, q->type, q->rclass);
-	struct iter_event ev = { .kind = ITER_START };
-	struct iter_wish wish = { .want = ITER_AGAIN };
-	for (unsigned i = 0; wish.want == ITER_AGAIN && i < STEPS_MAX; i++) {
-		iter_step(it, &ev, now, &wish);
-		ev.kind = ITER_CONTINUE;
-	}
+	const struct iter_event ev = { .kind = ITER_START };
+	struct iter_wish wish;
+	/* The longest chain of aliases out of the cache is one step, and costly work has none
+	 * (iter_may_work): who waits for another is no place for it. */
+	iter_step(it, &ev, now, &wish);
 	poison_end(before);
 	if (wish.want == ITER_DONE) {
 		const struct iter_answer *a = iter_answer(it);
