@@ -266,7 +266,8 @@ static bool add(struct iter *it, struct frame *f, struct search *s,
 static const struct nsec *add_nsec_near(
 	struct iter *it, struct frame *f, struct search *s, const uint8_t *name)
 {
-	uint8_t key[PAGES_KEY_MAX], owner[NAME_MAX_LEN];
+	/* that of a long name is kept nowhere, but it may be denied */
+	uint8_t key[2 * NAME_MAX_LEN], owner[NAME_MAX_LEN];
 	struct keylist_key found;
 	const size_t len = sortkey_of_name(key, sizeof(key), name, s->zone);
 	if (len == SIZE_MAX || !pages_find(it->env.pages, key, len, &it->now, &found) ||
@@ -508,7 +509,8 @@ static bool is_cut(struct iter *it, const struct frame *f, const uint8_t *name)
 	       store_get(it, f->route.domain, CACHE_CUT, name, TYPE_NS, &s);
 }
 
-/* The closest zone above the name of which denials are known, under a trust anchor. */
+/* The closest zone above the name of which denials are known, under a trust anchor. Of names
+ * with more labels than any zone has only the upper ones are looked at: CPU time. */
 static bool find_zone(struct iter *it, const struct frame *f, struct search *s)
 {
 	const struct anchor *a = anchor_find_type(
@@ -516,6 +518,9 @@ static bool find_zone(struct iter *it, const struct frame *f, struct search *s)
 	if (!a || a->kind != ANCHOR_POSITIVE)
 		return false;
 	const uint8_t *zone = f->type == TYPE_DS ? name_parent(f->name) : f->name;
+	const unsigned labels = name_labels(zone);
+	if (labels > ANCESTORS_READ)
+		zone = name_strip(zone, labels - ANCESTORS_READ);
 	for (; name_within(zone, a->owner); zone = name_parent(zone)) {
 		if (pages_zone(it->env.pages, f->route.domain, zone, &it->now,
 			    &s->chain)) {

@@ -129,6 +129,19 @@ static struct world_result ask_silent(struct world *w, const char *name, uint16_
 	return r;
 }
 
+static void the_deepest_name_is_denied_too(void **state)
+{
+	enum { DEEP = 100 };
+	struct world *w = *state;
+	char name[2 * DEEP + sizeof("bbb.test.")] = "";
+	for (unsigned i = 0; i < DEEP; i++)
+		memcpy(name + (size_t)2 * i, "a.", 2);
+	strcpy(name + 2 * DEEP, "bbb.test.");
+	world_ask(w, "bba.test.", TYPE_A);
+	assert_int_equal(ask_silent(w, name, TYPE_A).rcode, RCODE_NXDOMAIN);
+	assert_int_equal(ask_silent(w, name, TYPE_DS).rcode, RCODE_NXDOMAIN);
+}
+
 static void a_name_between_two_known_ones_is_denied(void **state)
 {
 	struct world *w = *state;
@@ -499,6 +512,7 @@ static void random_names_cost_no_more_than_the_zone_has_denials(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(the_deepest_name_is_denied_too),
 		TEST(a_name_between_two_known_ones_is_denied),
 		TEST(a_known_name_has_no_other_type),
 		TEST(a_name_that_is_not_there_has_no_ds_either),
