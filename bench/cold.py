@@ -159,16 +159,10 @@ def measure(peer, world, running, options):
 	return found
 
 
-def memory_folder():
-	"""Where the resolvers' folders are: in memory, as /run is, where Shoal's shared memory and,
-	by its manual, Knot Resolver's cache belong; None: the usual place."""
-	return '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
-
-
 def measure_all(kinds, world, running, options):
 	"""{resolver: {kind: [figures of each round]}}"""
 	found = {}
-	with tempfile.TemporaryDirectory(prefix='shoal-b', dir=memory_folder()) as folder:
+	with tempfile.TemporaryDirectory(prefix='shoal-b', dir=peers.memory_folder()) as folder:
 		for number in range(options.rounds):
 			for kind in kinds[::-1] if number % 2 else kinds:
 				load.tell('round %d of %d: %s' % (number + 1, options.rounds, kind))

@@ -142,6 +142,12 @@ def is_there(kind):
 		return False
 
 
+def memory_folder():
+	"""Where the resolvers' folders are: in memory, as /run is, where Shoal's shared memory and,
+	by its manual, Knot Resolver's cache belong; None: the usual place."""
+	return '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
+
+
 def children_of(pid):
 	"""PID and all processes below it."""
 	yield pid
