@@ -66,18 +66,19 @@ static struct rfc5011_conf rules(const struct conf *c)
 
 /* --- reading ----------------------------------------------------------------------- */
 
+static struct seen seen_of(const struct stat *st)
+{
+	return (struct seen){ .there = true,
+		.dev = st->st_dev,
+		.ino = st->st_ino,
+		.size = st->st_size,
+		.changed = st->st_mtim };
+}
+
 static struct seen look(const char *path)
 {
 	struct stat st;
-	struct seen s = { 0 };
-	if (stat(path, &st) < 0)
-		return s;
-	s.there = true;
-	s.dev = st.st_dev;
-	s.ino = st.st_ino;
-	s.size = st.st_size;
-	s.changed = st.st_mtim;
-	return s;
+	return stat(path, &st) < 0 ? (struct seen){ 0 } : seen_of(&st);
 }
 
 static bool same(const struct seen *a, const struct seen *b)
@@ -198,10 +199,20 @@ void anchor_files_close(struct worker *w)
 
 /* --- writing ----------------------------------------------------------------------- */
 
-/* Whole, on the disk, and only then in place. 0 or -errno. */
-static int write_whole(const char *path, const char *text, size_t len)
+/* Somebody else has written it since it was *seen. */
+static bool is_others(const char *path, const struct seen *seen)
+{
+	const struct seen now = look(path);
+	return now.there && !same(&now, seen);
+}
+
+/* Whole, on the disk, and only then in place of what was *seen there; then *seen is the new
+ * one. 0 or -errno; -EBUSY: somebody else was quicker. */
+static int write_whole(
+	const char *path, const char *text, size_t len, struct seen *seen)
 {
 	char temporary[PATH_LEN], folder[PATH_LEN];
+	struct stat st;
 	const int n = snprintf(
 		temporary, sizeof(temporary), "%s.new.%d", path, (int)getpid());
 	if (n < 0 || (size_t)n >= sizeof(temporary))
@@ -212,15 +223,18 @@ static int write_whole(const char *path, const char *text, size_t len)
 	if (fd < 0)
 		return -errno;
 	int e = fd_write_all(fd, text, len);
-	if (!e && fsync(fd) < 0)
+	if (!e && (fsync(fd) < 0 || fstat(fd, &st) < 0))
 		e = -errno;
 	fd_close(&fd);
+	if (!e && is_others(path, seen))
+		e = -EBUSY;
 	if (!e && rename(temporary, path) < 0)
 		e = -errno;
 	if (e) {
 		(void)unlink(temporary);
 		return e;
 	}
+	*seen = seen_of(&st);
 	snprintf(folder, sizeof(folder), "%s", path);
 	char *slash = strrchr(folder, '/');
 	if (slash)
@@ -236,10 +250,11 @@ static void write_file(struct anchor_file *f)
 {
 	char *text = malloc(RFC5011_FILE_MAX);
 	const size_t len = text ? rfc5011_file_write(f->tp, text, RFC5011_FILE_MAX) : 0;
-	const int e = len ? write_whole(f->conf->path, text, len) : -ENOMEM;
+	const int e = len ? write_whole(f->conf->path, text, len, &f->seen) : -ENOMEM;
 	free(text);
+	if (e == -EBUSY)
+		return; /* it is read at the next tick */
 	if (!e) {
-		f->seen = look(f->conf->path);
 		f->silent = false;
 		return;
 	}
@@ -345,9 +360,8 @@ static void answered(void *ctx, const struct resolve_result *result)
 	f->asking = false;
 	if (f->w->stopping)
 		return;
-	const struct seen now = look(f->conf->path);
-	if (now.there && !same(&now, &f->seen))
-		return; /* changed by somebody else: read it, ask again */
+	if (is_others(f->conf->path, &f->seen))
+		return; /* read it, ask again */
 	for (size_t i = 0; i < a->record_count; i++) {
 		const struct rrset *rr = &a->records[i].rr;
 		if (a->records[i].section != SECTION_ANSWER ||
@@ -375,9 +389,10 @@ static void ask(struct anchor_file *f)
 	};
 	policy_route(w->conf, f->tp->owner, &q.iter.route);
 	f->asking = true;
+	if (resolve_ask(w->resolve, &q, &waiter) != RESOLVE_BUSY)
+		return;
+	f->asking = false;
 	f->ask_at_us = loop_now(w->loop)->mono_us + BUSY_US;
-	if (resolve_ask(w->resolve, &q, &waiter) == RESOLVE_BUSY)
-		f->asking = false;
 }
 
 static void keep_up(struct anchor_file *f)
@@ -402,8 +417,7 @@ void anchor_files_tick(struct worker *w)
 	const bool follow = conf_module_on(w->conf, MODULE_ta_update);
 	for (size_t i = 0; i < w->anchor_files->count; i++) {
 		struct anchor_file *f = &w->anchor_files->file[i];
-		const struct seen now = look(f->conf->path);
-		if (now.there && !same(&now, &f->seen) && read_file(f)) {
+		if (is_others(f->conf->path, &f->seen) && read_file(f)) {
 			tell_untrusted(f);
 			anchors_renew(w, f->conf->path);
 		}
