@@ -297,3 +297,40 @@ def test_a_clock_before_this_program_is_wrong_without_any_question(shoals, set_c
 	shoal = shoals("modules.unload('detect_time_skew')\n")
 	assert 'before this program was made' in shoal.log()
 	assert shoal.stats()['total']['clock_wrong'] == 1
+
+
+ROOT_KEY = '/usr/share/dns/root.key'    # dns-root-data's
+NO_ANCHOR = "net.listen('127.0.0.1', {port})\nmodules.load('hints > iterate')\nhints.root_file('{hints}')\n"
+
+
+@pytest.fixture
+def root_key(tmp_path):
+	"""root_key(lines...): the package has this file, in the namespace of the lab."""
+	def put(*lines):
+		write(str(tmp_path / 'root.key'), *lines)
+		subprocess.run(['mount', '--bind', str(tmp_path / 'root.key'), ROOT_KEY], check=True)
+		put.done = True
+	put.done = False
+	yield put
+	if put.done:
+		subprocess.run(['umount', ROOT_KEY], check=True)
+
+
+def test_the_roots_keys_are_those_of_the_package(shoals, lab, root_key):
+	with open(ROOT_KEY) as source:
+		root_key(helpers.anchor_of(lab.hints), *source.read().splitlines())
+	shoal = shoals(conf=NO_ANCHOR)
+	assert is_secure(shoal.ask('about.nic.net', 'TXT', do=True))
+	assert re.findall(r'KeyTag:(\d+)', shoal.tool('eval', "trust_anchors.summary('.')").stdout) == ['6737', '20326', '38696']
+
+
+@pytest.mark.parametrize('line,said,tags', (
+	('. IN DS 6737 13 2 zz', r'root\.key:1: .*: the built-in keys are used', ['20326', '38696']),
+	('. IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D',
+		r"root\.key does not have the root's key 38696", ['20326'])), ids=('damaged', 'old'))
+def test_a_package_whose_keys_are_of_no_use_is_said(line, said, tags, shoals, root_key):
+	root_key(line)
+	shoal = shoals(conf=NO_ANCHOR)
+	assert re.search(said, shoal.log())
+	assert helpers.rcode_of(shoal.ask('about.nic.net', 'TXT', do=True)) == 'SERVFAIL'    # another root
+	assert re.findall(r'KeyTag:(\d+)', shoal.tool('eval', "trust_anchors.summary('.')").stdout) == tags
