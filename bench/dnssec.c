@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "dnssec/ds.h"
-#include "dnssec/hotkey.h"
 #include "dnssec/nsec3.h"
+#include "dnssec/p256.h"
 #include "dnssec/rrsig.h"
 #include "dnssec/test_help.h"
 #include "dnssec/verify.h"
@@ -89,9 +89,9 @@ static void bench_hot(void)
 			keys.key[0].algorithm != ALGORITHM_P256)
 			continue;
 		const uint64_t start = cpu_ns();
-		struct hotkey *h = hotkey_new(keys.key[0].key);
+		struct p256_key *h = p256_key_new_hot(keys.key[0].key);
 		const double made = (double)(cpu_ns() - start);
-		hotkey_free(h);
+		p256_key_free(h);
 		verifier_fini(&verifier);
 		if (!h || !verifier_init(&verifier, 64, CRYPTO_SHA1, &secret))
 			abort();

@@ -21,12 +21,12 @@
 
 #include "base/limits.h"
 #include "dnssec/hotkey.h"
+#include "dnssec/p256.h"
 #include "wire/cursor.h"
 
 enum {
 	WAYS = 4,
 	HASH_LEN_MAX = 64,
-	DER_MAX = 80,
 	HOT_IDLE_TURNS = 65536, /* not looked up for so long: its tables may go */
 };
 
@@ -38,10 +38,10 @@ struct key {
 	uint64_t used; /* turn of the table's clock */
 	EVP_PKEY *pkey;
 	EVP_PKEY_CTX *ctx;
-	EVP_MD_CTX *ed448;      /* a context stays with its first key */
-	struct ecc_point point; /* P-384 */
-	uint32_t checks;        /* P-256, without tables */
-	struct hotkey *hot;     /* P-256 */
+	EVP_MD_CTX *ed448;           /* a context stays with its first key */
+	struct ecc_point point;      /* P-384 */
+	struct p256_key *p256, *hot; /* without and, NULL: not yet, with tables */
+	uint32_t checks;             /* P-256, without tables */
 };
 
 struct crypto {
@@ -50,7 +50,8 @@ struct crypto {
 	uint64_t turn;
 	struct crypto_stats stats;
 	EVP_MD *sha256, *sha384, *sha512;
-	EVP_MD_CTX *md;             /* for hashing */
+	EVP_MD_CTX *md; /* for hashing */
+	struct p256 *p256;
 	struct hotkey_maker *maker; /* NULL: no tables */
 	unsigned hot_max;
 	struct key keys[];
@@ -67,7 +68,8 @@ static void key_clear(struct crypto *c, struct key *k)
 		ecc_point_clear(&k->point);
 	if (k->hot)
 		c->stats.hot--;
-	hotkey_free(k->hot);
+	p256_key_free(k->hot);
+	p256_key_free(k->p256);
 	free(k->bytes);
 	*k = (struct key){ 0 };
 	c->stats.kept--;
@@ -93,10 +95,11 @@ struct crypto *crypto_new(unsigned keys, unsigned flags, const struct hash_key *
 	c->sha384 = EVP_MD_fetch(NULL, "SHA2-384", NULL);
 	c->sha512 = EVP_MD_fetch(NULL, "SHA2-512", NULL);
 	c->md = EVP_MD_CTX_new();
+	c->p256 = p256_new();
 	if (flags & CRYPTO_HOT)
 		c->maker = hotkey_maker_new();
 	c->hot_max = sets < LIMIT_HOT_KEYS ? sets : LIMIT_HOT_KEYS; /* a quarter */
-	if (c->sha256 && c->sha384 && c->sha512 && c->md)
+	if (c->sha256 && c->sha384 && c->sha512 && c->md && c->p256)
 		return c;
 	crypto_free(c);
 	return NULL;
@@ -109,6 +112,7 @@ void crypto_free(struct crypto *c)
 	hotkey_maker_free(c->maker);
 	for (unsigned i = 0; i < c->sets * WAYS; i++)
 		key_clear(c, &c->keys[i]);
+	p256_free(c->p256);
 	EVP_MD_CTX_free(c->md);
 	EVP_MD_free(c->sha512);
 	EVP_MD_free(c->sha384);
@@ -188,11 +192,11 @@ enum crypto_verdict crypto_key_form(uint8_t algorithm, const uint8_t *key, size_
 	return len == row->key_len ? CRYPTO_GOOD : CRYPTO_KEY_MALFORMED;
 }
 
-static EVP_PKEY *pkey_from(const char *type, OSSL_PARAM *params)
+static EVP_PKEY *rsa_from(OSSL_PARAM *params)
 {
 	EVP_PKEY *pkey = NULL;
 	EVP_PKEY_CTX *ctx =
-		params ? EVP_PKEY_CTX_new_from_name(NULL, type, NULL) : NULL;
+		params ? EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL) : NULL;
 	if (ctx && EVP_PKEY_fromdata_init(ctx) == 1 &&
 		EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1)
 		pkey = NULL;
@@ -213,29 +217,12 @@ static EVP_PKEY *rsa_make(const uint8_t *key, size_t len)
 		OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, bn) &&
 		OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, be))
 		params = OSSL_PARAM_BLD_to_param(build);
-	EVP_PKEY *pkey = pkey_from("RSA", params);
+	EVP_PKEY *pkey = rsa_from(params);
 	OSSL_PARAM_free(params);
 	OSSL_PARAM_BLD_free(build);
 	BN_free(bn);
 	BN_free(be);
 	return pkey;
-}
-
-/* RFC 6605 section 4: x | y. OpenSSL looks whether the point is on the curve. */
-static EVP_PKEY *p256_make(const uint8_t *key, size_t len)
-{
-	uint8_t point[65] = { 4 };
-	char group[] = "P-256";
-	if (len != sizeof(point) - 1)
-		return NULL;
-	memcpy(point + 1, key, len);
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
-		OSSL_PARAM_construct_octet_string(
-			OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point)),
-		OSSL_PARAM_construct_end(),
-	};
-	return pkey_from("EC", params);
 }
 
 static bool p384_make(struct key *k, const uint8_t *key, size_t len)
@@ -289,15 +276,16 @@ static bool may_check_sha1(void)
 	return ctx != NULL;
 }
 
-static bool key_make(struct key *k, const struct algorithm *row)
+static bool key_make(struct crypto *c, struct key *k, const struct algorithm *row)
 {
 	switch (row->kind) {
 	case ALGORITHM_KIND_RSA:
 		k->pkey = rsa_make(k->bytes, k->len);
 		break;
 	case ALGORITHM_KIND_P256:
-		k->pkey = p256_make(k->bytes, k->len);
-		break;
+		k->p256 =
+			k->len == P256_KEY_LEN ? p256_key_new(c->p256, k->bytes) : NULL;
+		return k->p256 != NULL;
 	case ALGORITHM_KIND_P384:
 		return p384_make(k, k->bytes, k->len);
 	case ALGORITHM_KIND_ED25519:
@@ -354,7 +342,7 @@ static struct key *key_get(struct crypto *c, uint8_t algorithm,
 	memcpy(fresh.bytes, bytes, len);
 	c->stats.kept++;
 	c->stats.parsed++;
-	if (!key_make(&fresh, row)) {
+	if (!key_make(c, &fresh, row)) {
 		key_clear(c, &fresh);
 		return NULL;
 	}
@@ -368,14 +356,14 @@ static struct key *key_get(struct crypto *c, uint8_t algorithm,
 /* A thread has ended: the tables go to their key, if it is still here. */
 static void hot_take(struct crypto *c)
 {
-	struct hotkey *made;
+	struct p256_key *made;
 	struct key *oldest;
-	uint8_t bytes[HOTKEY_LEN];
+	uint8_t bytes[P256_KEY_LEN];
 	if (!hotkey_maker_take(c->maker, &made, bytes))
 		return;
 	struct key *k = key_find(c, ALGORITHM_P256, bytes, sizeof(bytes), &oldest);
 	if (!k || k->hot || !made) {
-		hotkey_free(made);
+		p256_key_free(made);
 		return;
 	}
 	k->hot = made;
@@ -394,7 +382,7 @@ static bool hot_has_room(struct crypto *c)
 			idle = k;
 	if (!idle)
 		return false;
-	hotkey_free(idle->hot);
+	p256_key_free(idle->hot);
 	idle->hot = NULL;
 	idle->checks = 0;
 	c->stats.hot--;
@@ -440,32 +428,6 @@ static size_t hash_data(struct crypto *c, unsigned bits, const uint8_t *data,
 	return bits / 8;
 }
 
-/* An unsigned number as ASN.1 has it: no needless zeros, one where the top bit is set.
- */
-static uint8_t *der_number(uint8_t *to, const uint8_t *bytes, size_t len)
-{
-	while (len > 1 && !*bytes) {
-		bytes++;
-		len--;
-	}
-	const size_t pad = *bytes >> 7;
-	*to++ = 2;
-	*to++ = (uint8_t)(len + pad);
-	*to = 0;
-	memcpy(to + pad, bytes, len);
-	return to + pad + len;
-}
-
-static size_t der_signature(
-	uint8_t out[static DER_MAX], const uint8_t *sig, size_t half)
-{
-	const uint8_t *end =
-		der_number(der_number(out + 2, sig, half), sig + half, half);
-	out[0] = 0x30;
-	out[1] = (uint8_t)(end - out - 2);
-	return (size_t)(end - out);
-}
-
 static bool p384_check(
 	const struct key *k, const uint8_t *hash, const uint8_t *sig, size_t half)
 {
@@ -481,7 +443,7 @@ static bool p384_check(
 static bool key_check(struct crypto *c, struct key *k, const struct algorithm *row,
 	const uint8_t *sig, size_t sig_len, const uint8_t *data, size_t len)
 {
-	uint8_t hash[HASH_LEN_MAX], der[DER_MAX];
+	uint8_t hash[HASH_LEN_MAX];
 	if (row->sig_len && sig_len != row->sig_len)
 		return false;
 	if (row->kind == ALGORITHM_KIND_ED25519)
@@ -495,12 +457,9 @@ static bool key_check(struct crypto *c, struct key *k, const struct algorithm *r
 	if (row->kind == ALGORITHM_KIND_P384)
 		return p384_check(k, hash, sig, sig_len / 2);
 	if (row->kind == ALGORITHM_KIND_P256) {
-		if (key_is_hot(c, k)) {
-			c->stats.hot_checks++;
-			return hotkey_check(k->hot, hash, sig);
-		}
-		sig_len = der_signature(der, sig, sig_len / 2);
-		sig = der;
+		const bool hot = key_is_hot(c, k);
+		c->stats.hot_checks += hot;
+		return p256_check(c->p256, hot ? k->hot : k->p256, hash, sig);
 	}
 	return EVP_PKEY_verify(k->ctx, sig, sig_len, hash, hash_len) == 1;
 }
