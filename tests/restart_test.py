@@ -23,7 +23,8 @@ class Clients:
 
 	a_round, patience = FORTY, 30
 
-	def __init__(self, shoal, name='localhost.'):
+	def __init__(self, shoal, name='localhost.', host='127.0.0.1'):
+		self.host = host
 		self.wire = helpers.make_query(name).to_wire()
 		self.shoal, self.lost, self.failed, self.answers = shoal, 0, 0, 0
 		self.running = True
@@ -48,9 +49,9 @@ class Clients:
 	def run(self):
 		socks = []
 		for _ in range(FORTY):
-			sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+			sock = socket.socket(socket.AF_INET6 if ':' in self.host else socket.AF_INET, socket.SOCK_DGRAM)
 			sock.settimeout(self.patience)
-			sock.connect(('127.0.0.1', self.shoal.port))
+			sock.connect((self.host, self.shoal.port))
 			socks.append(sock)
 		number = 0
 		while self.running:
@@ -154,16 +155,24 @@ class Streams(Clients):
 
 	a_round = 1
 
+	def __init__(self, *arguments, **more):
+		super().__init__(*arguments, **more)
+		self.connected = threading.Lock()    # hold it, and nobody is
+
 	def run(self):
 		while self.running:
-			try:
-				reply = helpers.ask('localhost', port=self.shoal.port, tcp=True,
-					timeout=self.patience)
-				self.answers += 1
-				self.failed += helpers.rcode_of(reply) != 'NOERROR'
-			except (OSError, EOFError, dns.exception.DNSException):
-				self.lost += 1
+			with self.connected:
+				self.ask()
 			time.sleep(0.01)
+
+	def ask(self):
+		try:
+			reply = helpers.ask('localhost', port=self.shoal.port, host=self.host, tcp=True,
+				timeout=self.patience)
+			self.answers += 1
+			self.failed += helpers.rcode_of(reply) != 'NOERROR'
+		except (OSError, EOFError, dns.exception.DNSException):
+			self.lost += 1
 
 
 def wait_for_log(shoal, text, count=1):

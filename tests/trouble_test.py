@@ -17,7 +17,7 @@ import pytest
 
 import helpers
 from orphan_test import processes
-from restart_test import Clients, status
+from restart_test import Clients, Streams, status
 from steer_test import ask_from_ports, steered    # pylint: disable=unused-import
 
 STEPS_MS = 40    # a successor is ready after some 20 on a quiet machine
@@ -63,6 +63,30 @@ def test_killed_at_any_moment_of_a_restart(shoals, monkeypatch, disabled, victim
 	assert {helpers.nsid_of(shoal.ask('localhost', nsid=True)) for _ in range(200)} == {'1', '2'}
 	assert shoal.tool('doctor').stdout.count('no strangers') == 1
 	assert shoal.tool('restart').returncode == 0
+
+
+@pytest.mark.seconds(120)
+@pytest.mark.parametrize('bound,host', [('0.0.0.0', '127.0.0.1'), ('::1', '::1'), ('::', '::1')])
+@pytest.mark.parametrize('steering', ['kernel hash', 'BPF', 'BPF, guarded'])
+def test_restarts_and_kills_on_every_kind_of_address(shoals, monkeypatch, bound, host, steering):
+	monkeypatch.setenv('SHARD_DISABLE', 'bpf' if steering == 'kernel hash' else '')
+	port = next(helpers.PORTS)
+	shoal = shoals("net.listen('%s', %d)\n" % (bound, port), count=3, start=False)
+	shoal.arguments = ['--guard'] if 'guarded' in steering else []
+	shoal.start()
+	if {row['steering'] for row in status(shoal).values()} != {steering}:
+		pytest.skip('no steering programs here: ' + shoal.tool('bpf', 'status').stdout.strip())
+	shoal.port = port
+	with Clients(shoal, host=host) as clients, Streams(shoal, host=host) as streams:
+		for name in ('1', '2'):
+			assert shoal.tool('restart', timeout=60).returncode == 0
+			wait_ready(shoal, 3)
+			with streams.connected:    # those that it had accepted go with it
+				os.kill(shoal.pids()[name], signal.SIGKILL)
+			wait_ready(shoal, 3)
+			streams.more(20)
+	clients.check()
+	streams.check()
 
 
 @pytest.mark.seconds(180)
