@@ -310,6 +310,18 @@ def test_never_more_than_half_are_taken_out_of_service(shoals, request):
 	assert helpers.until(lambda: shoal.pids()['4'] == before['4'] and len(shoal.pids()) == 4)
 
 
+def test_who_stands_still_does_not_hold_up_the_stop(shoals, request):
+	shoal = shoals(count=2)
+	allow_crashes(request)
+	wait_for_beats(shoal)
+	pid = shoal.pids()['1']
+	os.kill(pid, signal.SIGSTOP)
+	wait_for_log(shoal, 'serves its clients')
+	was = was_replaced(shoal, pid)
+	shoal.stop(timeout=50)
+	assert not shoal.pids() and was_replaced(shoal, pid) == was, shoal.log()
+
+
 def test_doctor_finds_a_stranger_in_the_group(shoals):
 	shoal = shoals(count=2)
 	done = shoal.tool('doctor')

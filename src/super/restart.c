@@ -269,8 +269,9 @@ void restart_stop(struct super *s)
 	for (size_t k = 0; k < s->count; k++) {
 		struct instance *i = &s->instances[k];
 		i->restart = false;
-		if (i->other.role == SUCCESSOR)
-			kill(i->other.pid, SIGKILL); /* it serves nobody yet */
+		/* one serves nobody yet, the other one no more */
+		if (i->other.role == SUCCESSOR || i->other.stands_in)
+			kill(i->other.pid, SIGKILL);
 	}
 }
 
