@@ -173,8 +173,9 @@ def test_a_run_folder_that_is_full(small):
 
 @pytest.mark.seconds(120)
 def test_an_emptied_run_folder(shoals):
-	"""The sockets and rings are in no folder; who is started again makes its files anew."""
+	"""The sockets and rings are in no folder; whoever is started again makes its files anew, and so does `shoal run`."""
 	shoal = shoals(count=2)
+	steering = {row['steering'] for row in status(shoal).values()}
 	with Clients(shoal) as clients:
 		shutil.rmtree(shoal.run_folder)
 		before = set(processes(shoal))
@@ -182,8 +183,17 @@ def test_an_emptied_run_folder(shoals):
 		for pid in before:
 			os.kill(pid, signal.SIGKILL)
 			clients.more(3)
+		assert helpers.until(lambda: 'made anew' in shoal.log(), 30), shoal.log()
 		wait_ready(shoal, 2)
+		# they found it, also where it was not there yet when they were ready; nobody else takes its place
+		def restarted():
+			return shoal.tool('restart', timeout=60).returncode == 0
+		assert helpers.until(restarted, 60), shoal.log()
+		wait_ready(shoal, 2)
+		done = shoal.tool('run', '-c', shoal.conf)
+		assert done.returncode == 1 and 'another `shoal run` (pid %d)' % shoal.process.pid in done.stderr
 	clients.check()
+	assert {row['steering'] for row in status(shoal).values()} == steering
 
 
 def cbpf(*instructions):

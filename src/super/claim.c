@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -15,10 +16,22 @@
 
 enum { ERROR_MAX = 1024 };
 
+static void path_of(char out[static PATH_MAX], const char *run_folder)
+{
+	snprintf(out, PATH_MAX, "%.4000s/super.lock", run_folder);
+}
+
+/* Who holds it, for others to read. */
+static void show(int fd)
+{
+	if (ftruncate(fd, 0) == 0)
+		dprintf(fd, "%d\n", (int)getpid());
+}
+
 static int lock(const char *run_folder, char error[static ERROR_MAX])
 {
 	char path[PATH_MAX], holder[32] = "";
-	snprintf(path, sizeof(path), "%.4000s/super.lock", run_folder);
+	path_of(path, run_folder);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0) {
 		snprintf(error, ERROR_MAX,
@@ -101,7 +114,24 @@ int claim_take(
 		fd_close(&fd);
 		return -1;
 	}
-	if (ftruncate(fd, 0) == 0)
-		dprintf(fd, "%d\n", (int)getpid());
+	show(fd);
 	return fd;
+}
+
+bool claim_renew(const char *run_folder, int *claim)
+{
+	char path[PATH_MAX], error[ERROR_MAX];
+	struct stat own, here;
+	path_of(path, run_folder);
+	if (fstat(*claim, &own) == 0 && stat(path, &here) == 0 &&
+		own.st_ino == here.st_ino && own.st_dev == here.st_dev)
+		return false;
+	fd_make_folder(run_folder, 0755);
+	const int fd = lock(run_folder, error);
+	if (fd < 0)
+		return false;
+	show(fd);
+	fd_close(claim);
+	*claim = fd;
+	return true;
 }

@@ -19,6 +19,7 @@
 #include "super/super.h"
 
 enum { NOTIFY_MAX = 108 };
+#define NOTIFY_FILE "super.notify"
 
 enum instance_state { WAITING, STARTING, READY, ENDED };
 
@@ -76,12 +77,14 @@ struct super {
 	struct watch notify;
 	struct timer tick;
 	struct timer stop;
-	int64_t tick_us;   /* when the last one was */
+	int64_t tick_us; /* when the last one was */
+	unsigned ticks;
 	int64_t parent_us; /* when our own watchdog was last fed */
 	bool stopping;
 	bool any_ready; /* some instance, some time: the configuration can work */
 	bool told_ready;
 	int code;
+	int claim; /* claim.h */
 	struct control *control;
 	struct shard_steer *steer; /* NULL: by the kernel's hash */
 	struct watch steer_watch;  /* who asks for it */
@@ -108,6 +111,8 @@ void instance_output(void *ctx, unsigned events);
 /* It is ready: told to whoever started us. */
 void instance_became_ready(struct instance *i);
 void end_if_all_ended(struct super *s);
+/* Where instances tell: `notify` and its path. 0 or -errno. */
+int notify_open(struct super *s);
 
 /* --- steer.c: the programs that choose among instances ------------------------------- */
 
@@ -116,6 +121,13 @@ void steer_start(struct super *s);
 /* Its members take no new flows, where others do. False: it has none, or nobody else is there. */
 bool steer_out(struct super *s, pid_t pid);
 void steer_stop(struct super *s);
+/* <run>/control/.steer, in place of the one before. */
+void steer_listen(struct super *s);
+
+/* --- cleaned.c: the run folder was emptied ------------------------------------------- */
+
+/* Once a second. */
+void cleaned_tick(struct super *s);
 
 /* --- restart.c: successor first, then the predecessor goes ----------------------- */
 

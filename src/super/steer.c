@@ -49,15 +49,14 @@ static void open_set(struct super *s)
 			s->steer ? "steering was loaded without it" : strerror(errno));
 }
 
-void steer_start(struct super *s)
+void steer_listen(struct super *s)
 {
 	char folder[PATH_CAP];
 	struct stat st;
-	if (!s->plan->conf)
-		return; /* another program, which knows nothing of it */
-	open_set(s);
-	if (!s->steer)
-		return;
+	int before = s->steer_watch.fd;
+	if (before >= 0)
+		loop_unwatch(s->loop, &s->steer_watch);
+	fd_close(&before);
 	snprintf(folder, sizeof(folder), "%.4000s/control", s->plan->run_folder);
 	int fd = sockpath_listen(folder, ".steer.new", ".steer", BACKLOG, &st);
 	if (fd >= 0 && fd_set_nonblock(fd) == 0 &&
@@ -67,6 +66,15 @@ void steer_start(struct super *s)
 	fd_close(&fd);
 	shard_steer_close(s->steer);
 	s->steer = NULL;
+}
+
+void steer_start(struct super *s)
+{
+	if (!s->plan->conf)
+		return; /* another program, which knows nothing of it */
+	open_set(s);
+	if (s->steer)
+		steer_listen(s);
 }
 
 bool steer_out(struct super *s, pid_t pid)

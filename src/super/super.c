@@ -35,6 +35,7 @@ enum {
 		  1000, /* from SIGTERM to SIGKILL: queries 3.3 s, snapshot 3 s */
 	ABORT_US = 2 * 1000 * 1000, /* from SIGABRT to SIGKILL: time for a core file */
 	ORPHAN_US = 20 * 1000,      /* longer without a successor: siblings take over */
+	TICKS_A_SECOND = 1000 / PULSE_TICK_MS,
 };
 
 struct pulse *pulse_of(const struct instance *i)
@@ -574,6 +575,8 @@ static void on_tick(void *ctx)
 	output_flush(&s->out);
 	feed_parent(s);
 	restart_next(s);
+	if (++s->ticks % TICKS_A_SECOND == 0)
+		cleaned_tick(s);
 	loop_timer_set(s->loop, &s->tick, now + PULSE_TICK_MS * 1000LL, on_tick, s);
 }
 
@@ -581,10 +584,10 @@ static void on_tick(void *ctx)
 
 /* In the run folder; where its path is too long for an address, in the abstract
  * namespace. */
-static int open_notify(struct super *s)
+int notify_open(struct super *s)
 {
 	const int n = snprintf(s->notify_path, sizeof(s->notify_path),
-		"%s/super.notify", s->plan->run_folder);
+		"%s/" NOTIFY_FILE, s->plan->run_folder);
 	if (n >= (int)sizeof(s->notify_path)) {
 		struct random r;
 		random_init(&r);
@@ -661,7 +664,7 @@ static void tear_down(struct super *s)
 
 static int run(struct super *s, size_t succeeded)
 {
-	int err = open_notify(s);
+	int err = notify_open(s);
 	if (!err)
 		err = watch_signals(s);
 	if (err) {
@@ -737,8 +740,8 @@ int super_run(const struct super_plan *plan)
 	char error[1024];
 	int code = 1;
 	size_t succeeded;
-	int claim = claim_take(plan, &succeeded, error);
-	if (claim < 0) {
+	s.claim = claim_take(plan, &succeeded, error);
+	if (s.claim < 0) {
 		fprintf(stderr, "%s: %s\n", plan->who, error);
 		return 1;
 	}
@@ -751,6 +754,6 @@ int super_run(const struct super_plan *plan)
 			fprintf(stderr, "%s: %s\n", plan->who, strerror(errno));
 		tear_down(&s);
 	}
-	fd_close(&claim);
+	fd_close(&s.claim);
 	return code;
 }

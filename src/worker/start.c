@@ -373,19 +373,25 @@ static const struct {
 
 /* --- serving ---------------------------------------------------------------------- */
 
-static void ready(struct worker *w, const struct start_options *o)
+void start_tell_ready(
+	struct worker *w, int (*send)(const char *text, const int *fds, size_t count))
 {
 	char text[256];
+	snprintf(text, sizeof(text),
+		"READY=1\nMAINPID=%d\nSTATUS=serving, configuration %016" PRIx64,
+		(int)getpid(), w->conf->hash);
+	w->ready_told = send(text, NULL, 0) >= 0;
+}
+
+static void ready(struct worker *w, const struct start_options *o)
+{
 	w->serving = true;
 	w->stats->state = STATE_READY;
 	stats_publish(w->run_folder, &w->stats_shm);
 	tick_start(w);
 	netwatch_start(w);
 	script_running(w->script);
-	snprintf(text, sizeof(text),
-		"READY=1\nMAINPID=%d\nSTATUS=serving, configuration %016" PRIx64,
-		(int)getpid(), w->conf->hash);
-	notify_send_surely(text, NULL, 0);
+	start_tell_ready(w, notify_send_surely);
 	log_notice(SYSTEM,
 		"shoald %s, instance %s, serves; configuration %s, hash %016" PRIx64,
 		SHOAL_VERSION, o->name, o->file, w->conf->hash);

@@ -20,6 +20,9 @@ const char *start_name(const char *given);
 int start_check(const struct start_options *o);
 /* --sockets: "IP PORT" and " freebind", one a line. 0 or 1. */
 int start_sockets(const struct start_options *o);
+/* READY=1 by one of notify_send(), notify_send_surely(): tried again each second until it is told. */
+void start_tell_ready(
+	struct worker *w, int (*send)(const char *text, const int *fds, size_t count));
 /* Until the instance stops: 0, or 1 when it could not start (one line on standard
  * error). */
 int start_run(const struct start_options *o);

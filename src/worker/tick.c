@@ -17,6 +17,7 @@
 #include "worker/rate.h"
 #include "worker/secure.h"
 #include "worker/socknum.h"
+#include "worker/start.h"
 #include "worker/steering.h"
 #include "worker/watchmen.h"
 
@@ -85,6 +86,8 @@ static void tick(void *ctx)
 		listen_tick(w);
 		watchmen_tick(w);
 		orphan_tick(w);
+		if (!w->ready_told && !w->orphaned)
+			start_tell_ready(w, notify_send);
 		resolve_check(w->resolve);
 		clock_tick(w);
 		anchor_files_tick(w);

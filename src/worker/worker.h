@@ -150,6 +150,7 @@ struct worker {
 	uint64_t ticks, busy_queries;
 	unsigned priming_tries;
 	unsigned succeeded_s; /* how long another one serves under our name */
+	bool ready_told;      /* to whoever started us */
 	bool orphaned;        /* the supervisor is gone: orphan.c */
 	/* while stopping */
 	unsigned streams_open;
