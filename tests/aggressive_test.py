@@ -135,6 +135,19 @@ def test_a_flood_of_random_names_costs_little_more_than_the_zone_has_denials(zon
 	assert denials / 2 < asked <= 1.5 * denials and sent <= 1.5 * denials
 
 
+def test_what_is_local_stands_over_what_the_zone_denies(shoals):
+	shoal = shoals("modules.load('hints')\nhints['here.nsec.sec'] = '192.0.2.1'\n"
+		"policy.add(policy.suffix(policy.ANSWER({ [kres.type.A] = { rdata = kres.str2ip('192.0.2.2') } }), "
+		"{ todname('ruled.nsec.sec.') }))\n")
+	for _ in flood(shoal, 'nsec.sec.', 1, 60):
+		pass
+	assert flood.made > 0
+	for name, addr in (('here.nsec.sec.', '192.0.2.1'), ('ruled.nsec.sec.', '192.0.2.2'), ('x.ruled.nsec.sec.', '192.0.2.2')):
+		for _ in range(3):
+			reply = shoal.ask(name, 'A', do=True)
+			assert [rdata.to_text() for rrset in reply.answer for rdata in rrset] == [addr], name
+
+
 @pytest.mark.parametrize('zone', ('optout.sec.', 'online.sec.'))
 def test_zones_that_deny_each_name_alone_are_asked_for_each(shoals, zone):
 	shoal = shoals()

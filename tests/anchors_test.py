@@ -276,6 +276,24 @@ def test_a_wrong_clock_is_noticed_and_time_servers_are_found(shoals, zone, set_c
 	assert 'the clock is right again' in shoal.log()
 
 
+def test_a_clock_that_jumps_away_is_noticed(shoals, zone, set_clock):
+	"""What is cached is not served by it, and the time servers are found."""
+	set_clock('+0d')
+	shoal = shoals("trust_anchors.add('%s')\n" % A.ds(ZONE) + zone.forward() +
+		"trust_anchors.set_time_servers{ 'n7.%s' }\n" % ZONE)
+	assert is_secure(shoal.ask('n7.' + ZONE, do=True))
+	set_clock('+800d')
+	assert until(lambda: shoal.stats()['total']['clock_jumps'] == 1)
+	assert until(lambda: shoal.stats()['total']['clock_wrong'] == 1)
+	assert 'not valid any more' in shoal.log()
+	assert helpers.rcode_of(shoal.ask('n8.' + ZONE, do=True)) == 'SERVFAIL'
+	reply = shoal.ask('n7.' + ZONE, do=True)
+	assert helpers.rcode_of(reply) == 'NOERROR' and not reply.flags & dns.flags.AD
+	set_clock('+0d')
+	assert until(lambda: shoal.stats()['total']['clock_wrong'] == 0)
+	assert is_secure(shoal.ask('n8.' + ZONE, do=True))
+
+
 @pytest.mark.parametrize('offset', ['-20d', '+800d'])
 def test_time_servers_are_found_through_signed_zones(shoals, set_clock, offset):
 	"""Nothing on the way from the root validates now."""

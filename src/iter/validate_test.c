@@ -73,6 +73,7 @@ static int begin(void **state)
 			    : "*.wild.example.com. 300 A 10.9.9.77\n"
 			      "alias.example.com. 300 CNAME www.example.com.\n"
 			      "away.example.com. 300 CNAME www.plain.com.\n"
+			      "gone.example.com. 300 CNAME no.plain.com.\n"
 			      "lost.example.com. 300 CNAME no.example.com.\n"
 			      "a.ent.example.com. 300 A 10.9.9.78\n"
 			      "old.example.com. 300 DNAME new.example.com.\n"
@@ -167,6 +168,10 @@ static void an_alias_is_as_good_as_its_target(void **state)
 		is(&r, CACHE_INSECURE,
 			"away.example.com. CNAME www.plain.com.\n"
 			"www.plain.com. A 10.9.9.100\n");
+		const struct world_result none =
+			world_ask(w, "gone.example.com.", TYPE_A);
+		assert_int_equal(none.rcode, RCODE_NXDOMAIN);
+		assert_int_equal(none.status, CACHE_INSECURE);
 	}
 }
 
