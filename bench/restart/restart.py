@@ -55,12 +55,18 @@ def pause(side, number):
 	os.kill(pid, signal.SIGCONT)
 
 
+def orphan(side, number):
+	"""`shoal run` is killed, and started again beside the instances that it leaves."""
+	side.replace_supervisor()
+
+
 # key, text, side, instances (0: as told), event, is it in the short run, how many of the
 # events: 1 / this
 ROWS = (
 	('rolling', 'shoal restart, rolling', sides.Shoal, 0, roll, True, 1),
 	('kill', 'SIGKILL of an instance', sides.Shoal, 0, kill, True, 1),
 	('pause', 'SIGSTOP for 1.6 s, SIGCONT', sides.Shoal, 0, pause, False, 5),
+	('orphans', 'SIGKILL of shoal run, a new one', sides.Shoal, 0, orphan, False, 20),
 	('store-restart', 'systemctl restart', sides.Units, 0, one, True, 5),
 	('unit-restart', 'systemctl restart', sides.SocketUnits, 0, one, True, 5),
 	('unit-kill', 'SIGKILL under systemd', sides.SocketUnits, 0, kill, True, 5),

@@ -226,6 +226,18 @@ class Shoal(Side):
 		self.wait_for(name, pid)
 		return clients
 
+	def replace_supervisor(self):
+		"""Until those that the killed one left are gone."""
+		pids = [row['pid'] for row in self.rows().values()]
+		self.children['super'].kill()
+		self.children['super'].wait()
+		self.launch()
+		deadline = time.monotonic() + 6 * READY_SECONDS
+		while any(map(w.is_alive, pids)):
+			if time.monotonic() > deadline:
+				raise RuntimeError('the instances before do not leave: %s' % self.log()[-2000:])
+			time.sleep(0.05)
+
 	def keepers(self):
 		"""Who keeps the sockets, as the instances say."""
 		return ', '.join(sorted({row.get('keeper') or '-' for row in self.rows().values()}))

@@ -31,6 +31,15 @@ def die_with_parent():
 	LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def is_alive(pid):
+	"""Neither gone nor dead and not waited for."""
+	try:
+		with open('/proc/%d/stat' % pid) as source:
+			return source.read().rpartition(')')[2].split()[0] not in 'ZX'
+	except OSError:
+		return False
+
+
 def isolate():
 	"""This process goes into a new network namespace."""
 	if LIBC.unshare(CLONE_NEWNET):
