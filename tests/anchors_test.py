@@ -69,7 +69,8 @@ def managed(shoals, zone, count, extra='', keys=(A,)):
 
 @pytest.mark.seconds(120)
 def test_a_rollover_is_followed_by_all_instances(shoals, zone):
-	shoal, path = managed(shoals, zone, 3)
+	# longer than a busy machine may stand still: what is pending is to be seen
+	shoal, path = managed(shoals, zone, 3, 'trust_anchors.hold_down_time = 10 * sec\n')
 	assert is_secure(shoal.ask(next(zone.fresh), do=True))
 	assert until(lambda: states(path) == {A.tag: 'Valid'})
 
@@ -78,13 +79,13 @@ def test_a_rollover_is_followed_by_all_instances(shoals, zone):
 	# not trusted before its time
 	pending = [line for line in open(path) if 'AddPend' in line]
 	assert len(pending) == 1 and pending[0].startswith('; ' + ZONE)
-	assert until(lambda: states(path) == {A.tag: 'Valid', B.tag: 'Valid'})
+	assert until(lambda: states(path) == {A.tag: 'Valid', B.tag: 'Valid'}, 40)
 	assert until(lambda: summaries(shoal) == [{A.tag: 'Valid', B.tag: 'Valid'}] * 3)
 
 	# the old key revokes itself: at once everywhere, and for ever
 	zone.show([A.revoked(), B], [A.revoked(), B])
 	assert until(lambda: states(path).get(A.tag) == 'Revoked')
-	assert until(lambda: all(row.get(A.tag) == 'Revoked' for row in summaries(shoal)))
+	assert until(lambda: all(row.get(A.tag) in ('Revoked', 'Removed') for row in summaries(shoal)))
 	assert is_secure(shoal.ask(next(zone.fresh), do=True))
 	zone.show([A], [A])
 	time.sleep(1.2)    # of the keys' TTL of one second
