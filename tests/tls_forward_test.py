@@ -204,7 +204,7 @@ def write_ca(folder):
 	return path
 
 
-@pytest.mark.parametrize('wrong', ['name', 'pin', 'authority', 'time'])
+@pytest.mark.parametrize('wrong', ['name', 'pin', "another's pin", 'authority', 'time'])
 def test_who_is_not_the_right_one_is_never_asked(shoals, dots, tmp_path, wrong):
 	folder = str(tmp_path)
 	if wrong == 'time':
@@ -219,6 +219,12 @@ def test_who_is_not_the_right_one_is_never_asked(shoals, dots, tmp_path, wrong):
 	elif wrong == 'pin':
 		dot = dots(tmp_path)
 		way = target(dot, "pin_sha256 = 'FHkyLhvI0n70E47cJlRTamTrnYVcsYdjUGbr79CfAVI='")
+	elif wrong == "another's pin":    # it shows that certificate too, but anybody can
+		cert, key = tls_test.make_certificate(folder, 'up.lab')
+		with open(cert, 'a') as out, open(tmp_path / 'ca.crt') as ca:
+			out.write(ca.read())
+		dot = dots(tmp_path, certificate=(cert, key))
+		way = target(dot, "pin_sha256 = '%s'" % tls_test.pin_of(dot.ca))
 	else:
 		dot = dots(tmp_path, name='else.lab')
 		way = by_name(dot)

@@ -224,7 +224,7 @@ static int refuse(struct server_layer *y)
 }
 
 /* RFC 7858 section 4.2: the pin is of the server's own key, since the rest of the chain is only what
- * it says. */
+ * it says; whoever is in the way can show another's certificate, too. */
 static int verify_pin(gnutls_session_t session)
 {
 	struct server_layer *y = gnutls_session_get_ptr(session);
