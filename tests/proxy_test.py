@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The PROXY protocol, version 2: a proxy says who the client is, and only a proxy may."""
 
+import csv
 import os
 import shutil
 import signal
@@ -16,12 +17,14 @@ import pytest
 
 import authority
 import conftest
+import doh_test
 import helpers
 import tls_test
 from helpers import until
 
 SIGNATURE = bytes.fromhex('0d0a0d0a000d0a515549540a')
 KNOWN = 'ftp.z000.com.'
+HAPROXY_PROGRAM = shutil.which('haproxy', path=os.environ['PATH'] + ':/usr/sbin')
 PROXY = '127.0.0.7'    # the only one that is believed
 DENIED, INSIDE, OUTSIDE = '10.1.1.66', '10.1.1.1', '192.0.2.1'
 LUA = """
@@ -358,6 +361,95 @@ def test_dnsdist_in_front(shoals, tmp_path):
 				reply = helpers.ask(KNOWN, port=port, tcp=tcp_too, source=source)
 				assert helpers.rcode_of(reply) == rcode, (source, tcp_too)
 		assert count(shoal, 'proxy_accepted') >= 6 and count(shoal, 'proxy_malformed') == 0
+	finally:
+		process.terminate()
+		process.wait()
+
+
+HAPROXY = """
+global
+	stats socket {folder}/stats
+defaults
+	timeout connect 20s
+	timeout client 30s
+	timeout server 30s
+	timeout check 10s
+	default-server check inter 200ms send-proxy-v2
+
+listen dns
+	mode tcp
+	bind 127.0.0.1:{front[0]}
+	option tcp-check
+	tcp-check connect send-proxy
+	tcp-check send-binary {query}
+	tcp-check expect rbinary ^....{id}8
+	server shoal 127.0.0.1:{back[0]} source {proxy}
+
+listen tls
+	mode tcp
+	bind 127.0.0.1:{front[1]}
+	server shoal 127.0.0.1:{back[1]} source {proxy} check-ssl verify none check-alpn dot
+
+listen https
+	mode tcp
+	bind 127.0.0.1:{front[2]}
+	option httpchk
+	http-check connect ssl alpn h2 send-proxy
+	http-check send meth GET uri {path} hdr host dns.lab
+	http-check expect status 200
+	server shoal 127.0.0.1:{back[2]} source {proxy} verify none
+"""
+
+
+def haproxy_says(folder, column):
+	"""Of its servers."""
+	with socket.socket(socket.AF_UNIX) as sock:
+		sock.connect(os.path.join(folder, 'stats'))
+		sock.sendall(b'show stat\n')
+		rows = list(csv.DictReader(sock.makefile().read().lstrip('# ').splitlines()))
+	return {row['pxname']: row[column].lstrip('* ') for row in rows if row['svname'] == 'shoal'}    # *: one is on its way
+
+
+@pytest.mark.skipif(not HAPROXY_PROGRAM, reason='haproxy is not installed')
+def test_haproxy_in_front_of_every_kind(shoals, tmp_path):
+	"""It says who its clients are, and speaks for itself in its health checks (LOCAL)."""
+	tls, https = next(helpers.PORTS), next(helpers.PORTS)
+	cert, key = tls_test.make_certificate(str(tmp_path), 'dns.lab')
+	shoal = shoals("net.proxy_allowed('%s')\nmodules.load('view')\nview:addr('127.0.0.66', policy.all(policy.DENY))\n"
+		"net.listen('127.0.0.1', %d, { kind = 'tls' })\nnet.listen('127.0.0.1', %d, { kind = 'doh2' })\n"
+		"net.tls('%s', '%s')\n" % (PROXY, tls, https, cert, key))
+	front = [next(helpers.PORTS) for _ in range(3)]
+	folder = shoals.folder()    # the path of a socket is short
+	wire = helpers.make_query('localhost').to_wire()
+	conf = tmp_path / 'haproxy.cfg'
+	conf.write_text(HAPROXY.format(folder=folder, front=front, back=[shoal.port, tls, https], proxy=PROXY,
+		query=struct.pack('!H', len(wire)).hex() + wire.hex(), id=wire[:2].hex().upper(),
+		path=doh_test.get_path(helpers.make_query('localhost'))))
+	with open(tmp_path / 'log', 'w') as log:
+		process = subprocess.Popen([HAPROXY_PROGRAM, '-db', '-f', str(conf)], stdin=subprocess.DEVNULL, stdout=log,
+			stderr=log)
+
+	def kdig(port, *how):
+		done = subprocess.run(['kdig', '@127.0.0.1', '-p', str(port), *how, KNOWN], capture_output=True, text=True,
+			timeout=30)
+		return done.stdout + done.stderr
+	try:
+		assert until(lambda: os.path.exists(os.path.join(folder, 'stats')))
+		known = ['+tls-ca=' + str(tmp_path / 'ca.crt'), '+tls-hostname=dns.lab']
+		for port, how in zip(front, (['+tcp'], ['+tls', *known], ['+https', *known])):
+			for client, rcode in (('127.0.0.1', 'NOERROR'), ('127.0.0.66', 'NXDOMAIN'), ('127.0.0.5', 'NOERROR')):
+				out = kdig(port, '-b', client, *how)
+				assert 'status: ' + rcode in out, (how, client, out)
+		accepted = count(shoal, 'proxy_accepted')
+		assert accepted >= 9
+		assert until(lambda: count(shoal, 'proxy_accepted') > accepted + 9)    # health checks
+		assert haproxy_says(folder, 'status') == dict.fromkeys(('dns', 'tls', 'https'), 'UP')
+		assert until(lambda: haproxy_says(folder, 'check_status') == {'dns': 'L7OK', 'tls': 'L6OK', 'https': 'L7OK'})
+		assert set(haproxy_says(folder, 'chkfail').values()) == {'0'}
+		for name in ('proxy_refused', 'proxy_malformed', 'proxy_timeouts', 'tls_handshakes_failed'):
+			assert count(shoal, name) == 0, name
+		# without a header haproxy is somebody, but nobody's proxy
+		assert 'status: NOERROR' in kdig(tls, '-b', PROXY, '+tls', *known)
 	finally:
 		process.terminate()
 		process.wait()
