@@ -7,6 +7,7 @@ an event must be answered: there is no second try, and only a query that never c
 fails a test, however slow the host is.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -139,12 +140,12 @@ class Asking:
 			raise self.failure
 
 
-@pytest.fixture(scope='module')
-def host(tmp_path_factory, binaries):
+@contextlib.contextmanager
+def booted(tree):
+	"""A host with shoal, and what is in the folder TREE."""
 	reason = machines.why_not()
 	if reason:
 		pytest.skip('no systemd of our own: ' + reason)
-	tree = str(tmp_path_factory.mktemp('machine'))
 	subprocess.run(['meson', 'install', '-C', helpers.BUILD, '--no-rebuild', '--quiet'],
 		env=dict(os.environ, DESTDIR=tree), check=True, timeout=60)
 	os.makedirs(os.path.join(tree, 'etc/shoal'))
@@ -161,6 +162,12 @@ def host(tmp_path_factory, binaries):
 	finally:
 		machine.stop()
 		shutil.rmtree(tree, ignore_errors=True)
+
+
+@pytest.fixture(scope='module')
+def host(tmp_path_factory, binaries):
+	with booted(str(tmp_path_factory.mktemp('machine'))) as one:
+		yield one
 
 
 @pytest.fixture
