@@ -150,6 +150,40 @@ def test_old_versions_are_refused(secure):
 	assert secure.counter('tls_handshakes_failed') == failed + 2
 
 
+def test_renegotiation_is_refused_in_words(secure):
+	with subprocess.Popen(['openssl', 's_client', '-connect', '127.0.0.1:%d' % secure.port, '-tls1_2'], text=True,
+			stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
+		run.stdin.write('R\n')
+		run.stdin.flush()
+		assert run.wait(20) == 1
+		assert 'no renegotiation' in run.stderr.read()
+
+
+# of the certificate, which is the test's own
+OF_THE_TEST = {'cert_trust', 'cert_expirationStatus', 'cert_notAfter', 'cert_revocation'}
+
+
+@pytest.mark.slow
+@pytest.mark.seconds(500)
+@pytest.mark.skipif(not shutil.which('testssl'), reason='testssl.sh is not installed')
+@pytest.mark.parametrize('kind', ['tls', 'doh2'])
+def test_testssl_finds_nothing(shoals, tmp_path, kind):
+	"""Versions, ciphers, forward secrecy, preferences, what the server tells, known vulnerabilities."""
+	secure = Secure(shoals, tmp_path, kind=kind)
+	path = tmp_path / 'found.json'
+	run = subprocess.run(['testssl', '-p', '-s', '-f', '-P', '-S', '-U', '--warnings', 'off', '--quiet', '--color', '0',
+		'--nodns', 'none', '--add-ca', secure.ca, '--openssl', '/usr/bin/openssl', '--jsonfile', str(path),
+		'127.0.0.1:%d' % secure.port], capture_output=True, text=True, timeout=480)
+	found = {row['id']: row for row in json.loads(path.read_text())}
+	bad = {name: row['finding'] for name, row in found.items()
+		if row['severity'] not in ('OK', 'INFO', 'DEBUG') and name not in OF_THE_TEST}
+	assert not bad, run.stdout
+	for name in ('SSLv3', 'TLS1', 'TLS1_1'):
+		assert found[name]['finding'] == 'not offered', found[name]
+	for name in ('TLS1_2', 'TLS1_3', 'secure_renego', 'secure_client_renego', 'heartbleed', 'CCS'):
+		assert found[name]['severity'] == 'OK', found[name]
+
+
 def test_answers_of_one_turn_leave_in_one_record(secure):
 	"""Fifty questions in one write: the answers come back in far fewer records."""
 	with secure.connect() as sock:

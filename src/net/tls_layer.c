@@ -218,6 +218,14 @@ static int tls_handshake(struct stream_layer *base)
 	return e == LAYER_DONE && !y->shook ? LAYER_WANT_READ : e;
 }
 
+/* TLS 1.2: work for whoever asks for it. RFC 5246 section 7.2.2 has the words. */
+static int renegotiation_refuse(struct tls_layer *y)
+{
+	gnutls_alert_send(y->session, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
+	flush(y);
+	return LAYER_BROKEN;
+}
+
 /* More than the first record of what came. LAYER_* when there is nothing (more). */
 static int read_records(struct tls_layer *y, uint8_t *to, size_t len, size_t *got)
 {
@@ -231,10 +239,12 @@ static int read_records(struct tls_layer *y, uint8_t *to, size_t len, size_t *go
 			return LAYER_DONE;
 		else if (n == GNUTLS_E_AGAIN)
 			return LAYER_WANT_READ;
+		else if (n == GNUTLS_E_REHANDSHAKE)
+			return renegotiation_refuse(y);
 		else if (n != GNUTLS_E_INTERRUPTED &&
 			 (n != GNUTLS_E_WARNING_ALERT_RECEIVED ||
 				 ++warnings > WARNINGS_MAX))
-			return LAYER_BROKEN; /* renegotiation too */
+			return LAYER_BROKEN;
 		if (n > 0 && !y->in_len && !gnutls_record_check_pending(y->session))
 			break; /* a call that would say so is saved */
 	}
