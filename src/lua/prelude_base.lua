@@ -388,8 +388,9 @@ setmetatable(globals, {
 		if not target then
 			local known = core.defined[key]
 			if known ~= nil then
-				core.warn(("'%s' is a %s of the dialect: this assignment only hides it"):format(key,
-					type(known) == 'table' and 'table' or type(known)))
+				core.warn(("'%s' is a %s of the dialect: this assignment only hides it"):format(key, type(known)))
+			elseif type(value) == 'table' and type(key) == 'string' and core.module(key) ~= nil then
+				core.warn(("this table does nothing for the module '%s': modules.load('%s')"):format(key, key))
 			end
 			rawset(t, key, value)
 			return

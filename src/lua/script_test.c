@@ -319,7 +319,8 @@ static void what_is_no_list_is_not_taken_for_an_empty_one(void **state)
 static void a_name_of_the_dialect_that_is_hidden_is_warned_of(void **state)
 {
 	static const char *const lines[] = { "log_level = 'debug'", "user = 'nobody'",
-		"policy = {}", "trust_anchors.bootstrap_url = 'https://x.test/'" };
+		"policy = {}", "nsid = { name = 'x' }",
+		"trust_anchors.bootstrap_url = 'https://x.test/'" };
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
 		script_free(good(lines[i]));
