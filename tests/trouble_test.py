@@ -42,7 +42,7 @@ def test_killed_at_any_moment_of_a_restart(shoals, monkeypatch, disabled, victim
 	shoal = shoals(count=2)
 	dice = random.Random(4)
 	with Clients(shoal) as clients:
-		for _ in range(8):
+		for _ in range(6):
 			before = set(processes(shoal))
 			restart = threading.Thread(target=lambda: shoal.tool('restart', '1', timeout=60))
 			old = shoal.pids()['1']
