@@ -93,6 +93,8 @@
 	X(tls_handshakes_failed, COUNTER, "TLS handshakes that failed")                \
 	X(tls_handshake_timeouts, COUNTER,                                             \
 		"Connections closed because their TLS handshake took too long")        \
+	X(tls_handshakes_put_off, COUNTER,                                             \
+		"Steps of TLS handshakes left for the next turn: too many in one")     \
 	X(tls_reloads, COUNTER, "Certificates renewed while serving")                  \
 	X(tls_reloads_failed, COUNTER, "New certificates that could not be used")      \
 	X(udp_send_drops, GAUGE, "UDP answers that could not be sent")                 \
@@ -112,6 +114,8 @@
 	X(upstream_tls_failed, COUNTER, "TLS connections to servers that failed")      \
 	X(upstream_tls_untrusted, COUNTER,                                             \
 		"TLS connections given up: the server was not authenticated")          \
+	X(upstream_tls_put_off, COUNTER,                                               \
+		"Steps of TLS handshakes with servers left for the next turn")         \
 	X(upstream_joined, COUNTER, "Upstream queries saved by joining one under way") \
 	X(fetches_joined, COUNTER,                                                     \
 		"Upstream queries saved by joining another instance's")                \

@@ -102,7 +102,13 @@ enum {
 	LIMIT_TLS_PIPELINE =
 		128, /* unanswered questions on one TLS connection to a server */
 	LIMIT_TLS_CONNECTIONS = 4, /* to one server at a time */
-	LIMIT_TLS_SENDS = 4,       /* of one question: upstream_tls_again */
+	/* Steps of handshakes in one turn, of all listeners together: who connects endlessly
+	 * would else keep those waiting who are connected: tls_handshakes_put_off */
+	LIMIT_TLS_HANDSHAKES_A_TURN = 8,
+	/* The same towards servers, all of which may have closed at once:
+	 * upstream_tls_put_off */
+	LIMIT_TLS_CLIENT_HANDSHAKES_A_TURN = 4,
+	LIMIT_TLS_SENDS = 4, /* of one question: upstream_tls_again */
 	LIMIT_CONTROL_LINE = 64 * 1024,
 	LIMIT_CONTROL_CLIENTS = 64,
 	LIMIT_CONFIG_BYTES = 8 * 1024 * 1024,

@@ -344,6 +344,16 @@ static void timers_fire(struct loop *l)
 	}
 }
 
+bool loop_quota_take(const struct loop *l, struct quota *q, unsigned a_turn)
+{
+	if (q->turn != l->numbers.turns)
+		*q = (struct quota){ .turn = l->numbers.turns };
+	if (q->used >= a_turn)
+		return false;
+	q->used++;
+	return true;
+}
+
 /* --- deferred functions ---------------------------------------------------- */
 
 void loop_defer(struct loop *l, struct defer *d)

@@ -63,6 +63,15 @@ static inline bool loop_timer_is_set(const struct timer *t)
 {
 	return t->heap != 0;
 }
+/* Zeroed: unused. */
+struct quota {
+	uint64_t turn;
+	unsigned used;
+};
+/* Long work, so often in one turn. False: not again in this one, others have theirs first;
+ * what epoll told, it tells again in the next. */
+bool loop_quota_take(const struct loop *l, struct quota *q, unsigned a_turn);
+
 void loop_defer(struct loop *l, struct defer *d); /* asked for twice: runs once */
 /* Before the owner goes; fine when not queued. */
 void loop_undefer(struct loop *l, struct defer *d);

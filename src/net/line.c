@@ -434,6 +434,12 @@ static void conn_shake(struct line_conn *c)
 		conn_broken(c, ASK_CLOSED, strerror(error));
 		return;
 	}
+	struct upstream *u = c->line->upstream;
+	if (!loop_quota_take(
+		    u->loop, &u->handshakes, LIMIT_TLS_CLIENT_HANDSHAKES_A_TURN)) {
+		counter_up(u->counters, upstream_tls_put_off);
+		return;
+	}
 	const int result = c->layer->ops->handshake(c->layer);
 	if (result == LAYER_BROKEN) {
 		const bool untrusted = layer_tls_client_why(c->layer, why);

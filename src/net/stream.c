@@ -97,6 +97,8 @@ struct stream_server *stream_server_new(struct loop *l, int fd,
 		s->conf.layer_new = layer_plain_new;
 	if (!s->conf.handshake_ms)
 		s->conf.handshake_ms = conf->idle_ms;
+	if (!s->conf.handshakes)
+		s->conf.handshakes = &s->handshakes;
 	s->hooks = *hooks;
 	s->counters = counters;
 	s->fd = -1;

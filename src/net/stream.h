@@ -46,7 +46,9 @@ struct stream_conf {
 		pipeline; /* unanswered queries of a connection before it is read no further */
 	int64_t idle_ms; /* net.tcp_in_idle; also to complete one message, to read one answer */
 	int64_t handshake_ms; /* net.tls_handshake_timeout; 0: idle_ms */
-	const char *fields;   /* codec_owner.fields */
+	/* LIMIT_TLS_HANDSHAKES_A_TURN for all that share it; NULL: for this server alone. */
+	struct quota *handshakes;
+	const char *fields; /* codec_owner.fields */
 	/* The bytes of an accepted socket; NULL: layer_plain_new. */
 	struct stream_layer *(*layer_new)(void *ctx, int fd);
 	void *layer_ctx;

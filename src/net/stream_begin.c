@@ -3,9 +3,8 @@
  * layer's handshake.
  *
  * A connection is young until both are over. */
+#include "base/limits.h"
 #include "net/stream_internal.h"
-
-enum { HANDSHAKES_A_TURN = 8 /* a third of a millisecond each */ };
 
 /* False: c is closed, for this client has too many. */
 static bool conn_is_of(struct conn *c, const struct proxy_header *h)
@@ -51,11 +50,10 @@ static bool conn_take_header(struct conn *c)
 /* False: so many had theirs in this turn that others must come between. */
 static bool handshake_has_turn(struct stream_server *s)
 {
-	const int64_t turn_us = loop_now(s->loop)->mono_us;
-	if (s->turn_us != turn_us)
-		s->handshakes = 0;
-	s->turn_us = turn_us;
-	return s->handshakes++ < HANDSHAKES_A_TURN;
+	if (loop_quota_take(s->loop, s->conf.handshakes, LIMIT_TLS_HANDSHAKES_A_TURN))
+		return true;
+	counter_up(s->counters, tls_handshakes_put_off);
+	return false;
 }
 
 /* Bytes of messages may flow. */
@@ -76,7 +74,7 @@ bool conn_begin(struct conn *c)
 		return true;
 	}
 	if (!handshake_has_turn(c->server))
-		return false; /* epoll tells again */
+		return false;
 	const int result = c->layer->ops->handshake(c->layer);
 	if (result == LAYER_DONE) {
 		conn_began(c);

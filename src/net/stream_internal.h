@@ -108,8 +108,7 @@ struct stream_server {
 	struct conn *buckets[STREAM_BUCKETS]; /* by address */
 	struct hash_key key;                  /* strangers choose the addresses */
 
-	int64_t turn_us; /* the turn in which `handshakes` were begun */
-	unsigned handshakes;
+	struct quota handshakes; /* where conf has no other */
 
 	size_t unsent; /* bytes of answers of all, as each conn counted them last */
 	struct conn *dirty_first, *dirty_last;

@@ -3,6 +3,7 @@
 #include "net/tls.h"
 
 #include <gnutls/gnutls.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -13,7 +14,10 @@
 #include <cmocka.h>
 
 #include "base/fd.h"
+#include "base/limits.h"
 #include "net/stream.h"
+#include "net/tls_client.h"
+#include "net/upstream.h"
 
 enum { TURNS_MAX = 1000, START_S = 1800000000 };
 
@@ -24,6 +28,8 @@ struct world {
 	struct tls_profile profile;
 	struct stream_server *server;
 	struct tls_conf conf;
+	unsigned clients_max;
+	int listening; /* -1: sockets are brought */
 	int queries;
 };
 
@@ -68,14 +74,15 @@ static void process_start(struct world *w, char *host)
 	tls_server_tick(w->tls, fake_s);
 	w->profile = (struct tls_profile){ w->tls, tls_dot };
 	const struct stream_conf conf = { .kind = STREAM_TLS,
-		.max_clients = 16,
-		.max_clients_per_address = 16,
+		.max_clients = w->clients_max,
+		.max_clients_per_address = w->clients_max,
 		.pipeline = 100,
 		.idle_ms = 60000,
 		.layer_new = layer_tls_new,
 		.layer_ctx = &w->profile };
 	const struct stream_hooks hooks = { .query = query_handle, .ctx = w };
-	w->server = stream_server_new(w->loop, -1, &conf, &hooks, &w->counters);
+	w->server =
+		stream_server_new(w->loop, w->listening, &conf, &hooks, &w->counters);
 	assert_non_null(w->server);
 }
 
@@ -91,6 +98,8 @@ static int world_setup(void **state)
 	fake_s = START_S;
 	gnutls_global_set_time_function(fake_time);
 	w->loop = loop_new();
+	w->clients_max = 16;
+	w->listening = -1;
 	process_start(w, (char[]){ "this host" });
 	*state = w;
 	return 0;
@@ -105,7 +114,8 @@ static int world_teardown(void **state)
 	return 0;
 }
 
-static void peer_open(struct world *w, struct peer *p, const char *priority,
+/* It has said hello. */
+static void peer_start(struct world *w, struct peer *p, const char *priority,
 	const gnutls_datum_t *ticket)
 {
 	int ends[2];
@@ -122,10 +132,17 @@ static void peer_open(struct world *w, struct peer *p, const char *priority,
 	gnutls_transport_set_int(p->session, p->fd);
 	if (ticket)
 		gnutls_session_set_data(p->session, ticket->data, ticket->size);
+	assert_int_equal(gnutls_handshake(p->session), GNUTLS_E_AGAIN);
+}
+
+static void peer_open(struct world *w, struct peer *p, const char *priority,
+	const gnutls_datum_t *ticket)
+{
 	int e = GNUTLS_E_AGAIN;
+	peer_start(w, p, priority, ticket);
 	for (int i = 0; i < TURNS_MAX && e == GNUTLS_E_AGAIN; i++) {
-		e = gnutls_handshake(p->session);
 		loop_turn(w->loop, 0);
+		e = gnutls_handshake(p->session);
 	}
 	assert_int_equal(e, 0);
 }
@@ -242,6 +259,106 @@ static void tickets_are_good_in_their_hour_and_the_next(void **state)
 	gnutls_free(old.data);
 }
 
+/* --- many at once ----------------------------------------------------------------- */
+
+enum { CROWD = 2 * LIMIT_TLS_HANDSHAKES_A_TURN + 1 };
+
+static bool peer_heard(const struct peer *p)
+{
+	char c;
+	return recv(p->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
+static void a_crowd_of_clients_shakes_hands_in_several_turns(void **state)
+{
+	struct world *w = *state;
+	struct peer crowd[CROWD];
+	unsigned heard = 0;
+	process_end(w);
+	w->clients_max = CROWD;
+	process_start(w, (char[]){ "this host" });
+	for (unsigned i = 0; i < CROWD; i++)
+		peer_start(w, &crowd[i], versions[0], NULL);
+	for (unsigned turn = 1; turn <= 3; turn++) {
+		loop_turn(w->loop, 0);
+		heard = 0;
+		for (unsigned i = 0; i < CROWD; i++)
+			heard += peer_heard(&crowd[i]);
+		const unsigned most = turn * LIMIT_TLS_HANDSHAKES_A_TURN;
+		assert_int_equal(heard, most < CROWD ? most : CROWD);
+	}
+	assert_int_equal(w->counters.tls_handshakes_put_off,
+		CROWD - LIMIT_TLS_HANDSHAKES_A_TURN + 1);
+	for (unsigned i = 0; i < CROWD; i++) {
+		gnutls_deinit(crowd[i].session);
+		gnutls_certificate_free_credentials(crowd[i].cred);
+		fd_close(&crowd[i].fd);
+	}
+}
+
+struct asker {
+	struct upstream *upstream;
+	unsigned answers;
+};
+
+static void answer_note(
+	void *ctx, struct ask *a, enum ask_event what, const uint8_t *msg, size_t len)
+{
+	struct asker *asker = ctx;
+	(void)msg;
+	(void)len;
+	assert_int_equal(what, ASK_MESSAGE);
+	asker->answers++;
+	upstream_cancel(asker->upstream, a);
+}
+
+static void a_crowd_of_servers_is_connected_to_in_several_turns(void **state)
+{
+	struct world *w = *state;
+	const uint8_t question[17] = { 0, 1, 1, 0, 0, 1, [13] = 1, [15] = 1 };
+	const struct tls_peer_conf insecure = { .insecure = true };
+	const struct upstream_conf conf = { .max_asks = CROWD };
+	struct sockaddr_in name = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(name);
+	struct addr at;
+	struct random rnd;
+	struct asker asker = { 0 };
+	struct tls_peer *peers[CROWD];
+	char error[TLS_ERROR_MAX];
+	random_init(&rnd);
+	process_end(w);
+	w->clients_max = CROWD;
+	w->listening = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	assert_int_equal(bind(w->listening, (struct sockaddr *)&name, len), 0);
+	assert_int_equal(listen(w->listening, CROWD), 0);
+	assert_int_equal(getsockname(w->listening, (struct sockaddr *)&name, &len), 0);
+	assert_true(addr_from_sockaddr(&at, (struct sockaddr *)&name));
+	process_start(w, (char[]){ "this host" });
+	struct tls_client *client = tls_client_new(&w->counters);
+	struct upstream *up = upstream_new(w->loop, &conf, &rnd, &w->counters);
+	asker.upstream = up;
+	for (unsigned i = 0; i < CROWD; i++) {
+		peers[i] = tls_peer_new(client, &insecure, error);
+		struct upstream_line *l = upstream_line_new(up, &at, peers[i]);
+		assert_non_null(upstream_ask_line(l, question, sizeof(question),
+			60 * 1000 * 1000, answer_note, &asker));
+	}
+	for (int i = 0; i < TURNS_MAX && asker.answers < CROWD; i++) {
+		const uint64_t before = w->counters.upstream_tls_handshakes;
+		loop_turn(w->loop, 100);
+		assert_in_range(w->counters.upstream_tls_handshakes - before, 0,
+			LIMIT_TLS_CLIENT_HANDSHAKES_A_TURN);
+	}
+	assert_int_equal(asker.answers, CROWD);
+	assert_int_equal(w->counters.upstream_tls_handshakes, CROWD);
+	assert_true(w->counters.upstream_tls_put_off > 0);
+	upstream_free(up);
+	for (unsigned i = 0; i < CROWD; i++)
+		tls_peer_free(peers[i]);
+	tls_client_free(client);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +370,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			tickets_are_good_in_their_hour_and_the_next, world_setup,
 			world_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_crowd_of_clients_shakes_hands_in_several_turns, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_crowd_of_servers_is_connected_to_in_several_turns,
+			world_setup, world_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,7 @@ struct upstream {
 	struct conn *idle_first, *idle_last;
 	unsigned idle_count;
 	struct upstream_line *lines;
+	struct quota handshakes; /* of all lines */
 	uint8_t scratch[FRAME_MAX];
 };
 

@@ -281,6 +281,7 @@ static struct stream_conf stream_conf_of(struct worker *w, const struct conf_lis
 		.max_clients = LIMIT_TCP_CLIENTS,
 		.max_clients_per_address = LIMIT_TCP_CLIENTS_PER_ADDRESS,
 		.census = w->census ? &w->stream_census : NULL,
+		.handshakes = &w->handshakes,
 		.pipeline = w->conf->tcp_pipeline,
 		.idle_ms = w->conf->tcp_in_idle_ms,
 		.handshake_ms = w->conf->tls_handshake_timeout_ms,

@@ -95,9 +95,10 @@ struct worker {
 	struct pages *pages;   /* NULL: no memory for them */
 	struct census *census; /* of clients' connections */
 	struct stream_census stream_census;
-	struct tokens *tokens; /* NULL: clients are not limited */
-	uint32_t over_rate;    /* of these some get TC */
-	int64_t proxy_told_s;  /* when the log said that a PROXY header was refused */
+	struct quota handshakes; /* of clients */
+	struct tokens *tokens;   /* NULL: clients are not limited */
+	uint32_t over_rate;      /* of these some get TC */
+	int64_t proxy_told_s;    /* when the log said that a PROXY header was refused */
 	struct verifier verifier;
 	struct poison *poison;
 	struct upstream *upstream;
