@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* net/layer.c - the plain layer: send(2) and recv(2). */
+/* net/layer.c - the plain layer: send(2) and recv(2); what holds for all. */
 #include "net/layer.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 static ssize_t plain_read(struct stream_layer *y, void *buf, size_t len)
@@ -46,4 +47,12 @@ struct stream_layer *layer_plain_new(void *ctx, int fd)
 	if (y)
 		*y = (struct stream_layer){ .ops = &plain, .fd = fd };
 	return y;
+}
+
+bool layer_has_unread(struct stream_layer *y)
+{
+	int in_socket = 0;
+	if (y->ops->buffered && y->ops->buffered(y))
+		return true;
+	return ioctl(y->fd, FIONREAD, &in_socket) == 0 && in_socket > 0;
 }

@@ -42,5 +42,8 @@ struct stream_layer {
 	unsigned end_count;
 };
 
+/* Bytes wait to be read: the layer has them, or its socket. A system call. */
+bool layer_has_unread(struct stream_layer *y);
+
 /* Plain TCP; NULL when out of memory. */
 struct stream_layer *layer_plain_new(void *ctx, int fd);

@@ -95,8 +95,9 @@ void stream_close(struct stream_server *s, struct stream_id id);
 /* A connected, non-blocking socket from elsewhere; owned from here on, closed when there is no room. False then. */
 bool stream_server_adopt(struct stream_server *s, int fd, const struct addr *from,
 	const struct addr *to);
-/* Takes what waits in the accept queue, then no new connections; those there are answered and closed once
- * idle for half a second (a query may be on its way); fn when none is left. */
+/* Takes what waits in the accept queue, then no new connections; those there are answered and leave: once idle
+ * for half a second, from one second on in a pause of some milliseconds after their answers, from two on right
+ * after an answer. Their ends are waited for (half a second each); fn when none is left. */
 void stream_server_drain(struct stream_server *s, void (*fn)(void *ctx), void *ctx);
 void stream_server_free(struct stream_server *s);
 /* conf.census forgot what it was told: all connections anew. */

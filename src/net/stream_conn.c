@@ -137,11 +137,21 @@ void conn_close(struct conn *c)
 /* --- standing still -------------------------------------------------------- */
 
 /* So long it may. */
-static int64_t idle_us(const struct conn *c)
+static int64_t due_us(const struct conn *c)
 {
 	const struct stream_server *s = c->server;
 	const int64_t ms = c->handshaking ? s->conf.handshake_ms : s->conf.idle_ms;
-	return 1000 * (s->draining ? drain_idle_ms(c, ms) : ms);
+	const int64_t at = c->active_us + ms * 1000;
+	const int64_t drain = s->draining ? drain_due_us(c) : at;
+	return drain < at ? drain : at;
+}
+
+/* It waits for us, or has asked just now. */
+static bool is_waiting(const struct conn *c)
+{
+	if (conn_owed(c) || c->left)
+		return false;
+	return c->pending || (c->server->draining && layer_has_unread(c->layer));
 }
 
 static void conn_timeout(void *ctx)
@@ -149,10 +159,9 @@ static void conn_timeout(void *ctx)
 	struct conn *c = ctx;
 	struct stream_server *s = c->server;
 	const int64_t now = loop_now(s->loop)->mono_us;
-	const bool unread = conn_owed(c) > 0;
-	int64_t due = c->active_us + idle_us(c);
-	if (due <= now && c->pending && !unread)
-		due = now + idle_us(c); /* it waits for us */
+	int64_t due = due_us(c);
+	if (due <= now && is_waiting(c))
+		due = now + (due - c->active_us);
 	if (due > now) {
 		loop_timer_set(s->loop, &c->timer, due, conn_timeout, c);
 		return;
@@ -161,17 +170,17 @@ static void conn_timeout(void *ctx)
 		counter_up(s->counters, proxy_timeouts);
 	else if (c->handshaking)
 		counter_up(s->counters, tls_handshake_timeouts);
-	else if (unread)
+	else if (conn_owed(c))
 		tally_add(s, TALLY_SLOW_READERS, 1);
-	else
+	else if (!c->left)
 		tally_add(s, TALLY_TIMEOUTS, 1);
-	conn_close(c);
+	if (!drain_leave(c))
+		conn_close(c);
 }
 
 void conn_timer_set(struct conn *c)
 {
-	loop_timer_set(
-		c->server->loop, &c->timer, c->active_us + idle_us(c), conn_timeout, c);
+	loop_timer_set(c->server->loop, &c->timer, due_us(c), conn_timeout, c);
 }
 
 /* --- woken ----------------------------------------------------------------- */
@@ -186,10 +195,12 @@ void conn_settle(struct conn *c)
 	const bool unsent = outbox_len(&c->out) > 0;
 	const bool done = c->read_closed && !c->stalled && !c->pending && !conn_owed(c);
 	const bool over = c->codec && !unsent && c->codec->ops->over(c->codec);
-	if (done || over || drain_may_leave(c)) {
+	if (done || over) {
 		conn_close(c);
 		return;
 	}
+	if (drain_settled(c))
+		return;
 	unsigned events = 0;
 	if (c->handshaking || conn_may_read(c))
 		events |= wants_event(c->read_wants);
@@ -202,6 +213,10 @@ void conn_settle(struct conn *c)
 static void conn_ready(void *ctx, unsigned events)
 {
 	struct conn *c = ctx;
+	if (c->left) {
+		drain_linger(c);
+		return;
+	}
 	conn_share_anew(c);
 	if (c->handshaking && !conn_begin(c))
 		return;

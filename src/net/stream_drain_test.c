@@ -47,10 +47,92 @@ static void draining_takes_who_waits_answers_and_then_tells(void **state)
 	close(late);
 }
 
+static int64_t ms_since(struct world *w, int64_t from_us)
+{
+	return (loop_refresh(w->loop)->mono_us - from_us) / 1000;
+}
+
+/* Asks all the time, as fast as it is answered, until the end of the stream. Answers heard. */
+static int ask_until_the_end(struct world *w, int fd, int *asked)
+{
+	int heard = 0, got = 20;
+	for (; got == 20; ++*asked) {
+		client_ask(fd, 1, 20);
+		got = client_wait(w, fd, NULL);
+		heard += got == 20;
+	}
+	assert_int_equal(got, -3);
+	return heard;
+}
+
+static void who_never_pauses_leaves_right_after_an_answer(void **state)
+{
+	struct world *w = *state;
+	int asked = 0;
+	server_start(w);
+	const int fd = client_from(w, 1);
+	stream_server_drain(w->server, world_drained, w);
+	const int heard = ask_until_the_end(w, fd, &asked);
+	assert_in_range(heard, asked - 1, asked); /* one was on its way, or none */
+	assert_int_equal(w->queries, heard);
+	assert_int_equal(w->drained, 0); /* the client has not said goodbye */
+	close(fd);
+	UNTIL(w, w->drained == 1);
+}
+
+static void who_pauses_leaves_in_a_pause_and_is_not_reset(void **state)
+{
+	struct world *w = *state;
+	int got = -1, asked = 0;
+	server_start(w);
+	const int fd = client_from(w, 1);
+	stream_server_drain(w->server, world_drained, w);
+	while (got != -3) { /* a burst, then a pause longer than the server's */
+		for (int i = 0; i < 3; i++, asked++)
+			client_ask(fd, 1, 20);
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(client_wait(w, fd, NULL), 20);
+		const int64_t pause_us = loop_refresh(w->loop)->mono_us;
+		while (got != -3 && ms_since(w, pause_us) < 30) {
+			loop_turn(w->loop, 1);
+			got = client_hear(fd, NULL);
+		}
+	}
+	assert_int_equal(w->queries, asked);
+	/* too late: it is neither answered nor a reset */
+	client_ask(fd, 1, 20);
+	turns(w, 5);
+	client_ask(fd, 1, 20);
+	turns(w, 5);
+	assert_int_equal(client_hear(fd, NULL), -3);
+	assert_int_equal(recv(fd, answer, 1, 0), 0);
+	assert_int_equal(w->queries, asked);
+	assert_int_equal(w->closed, 0);
+	close(fd);
+	UNTIL(w, w->drained == 1);
+}
+
+static void who_does_not_say_goodbye_is_not_waited_for(void **state)
+{
+	struct world *w = *state;
+	server_start(w);
+	const int fd = client_from(w, 1);
+	client_ask(fd, 1, 20);
+	assert_int_equal(client_wait(w, fd, NULL), 20);
+	stream_server_drain(w->server, world_drained, w);
+	assert_int_equal(client_wait(w, fd, NULL), -3);
+	assert_int_equal(w->drained, 0);
+	UNTIL(w, w->drained == 1);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORY(draining_takes_who_waits_answers_and_then_tells),
+		STORY(who_never_pauses_leaves_right_after_an_answer),
+		STORY(who_pauses_leaves_in_a_pause_and_is_not_reset),
+		STORY(who_does_not_say_goodbye_is_not_waited_for),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,6 +79,7 @@ struct conn {
 	struct outbox out;
 	size_t counted; /* of server->unsent */
 	bool dirty;
+	bool left; /* the goodbye is said */
 
 	int64_t active_us;
 	struct conn_list *list;
@@ -213,9 +214,13 @@ void conn_mark(void *ctx);
 
 /* --- stream_drain.c --- */
 
-/* How long it may stand still while draining, at most `ms`. */
-int64_t drain_idle_ms(const struct conn *c, int64_t ms);
-/* Is now the moment? */
-bool drain_may_leave(const struct conn *c);
+/* So long it may stand still. */
+int64_t drain_due_us(const struct conn *c);
+/* All is said for now: it may go, or soon. True: it has left, or is closed. */
+bool drain_settled(struct conn *c);
+/* Our goodbye; closed when the client has said its own. False: it cannot be said. */
+bool drain_leave(struct conn *c);
+/* Something came after it. */
+void drain_linger(struct conn *c);
 /* The last one may have gone. */
 void drain_look(struct stream_server *s);

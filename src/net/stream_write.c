@@ -106,7 +106,7 @@ bool conn_write(struct conn *c)
 
 void conn_last_words(struct conn *c)
 {
-	if (c->handshaking)
+	if (c->handshaking || c->left)
 		return;
 	if (c->codec && !c->codec->ops->over(c->codec)) {
 		c->codec->ops->goodbye(c->codec);
@@ -167,7 +167,7 @@ void server_flush(void *ctx)
 			s->dirty_last = NULL;
 		c->dirty = false;
 		c->next_dirty = NULL;
-		if (c->open && !c->handshaking)
+		if (c->open && !c->handshaking && !c->left)
 			conn_flush(c);
 	}
 	s->flushing = false;
