@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The least that a server over TCP can do: send back what came. */
+/* The least that a server over TCP can do: send back what came. It waits for the client to
+ * close, as every DNS server must, or closes with the first answer: its last packets are
+ * then the client's work. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -35,16 +37,16 @@ static void accept_all(int ep, int listener)
 	}
 }
 
-static void answer(int fd)
+static void answer(int fd, bool close_first)
 {
 	static char buffer[BUFFER];
 	const ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
-	if (n > 0 && send(fd, buffer, (size_t)n, MSG_NOSIGNAL) == n)
+	if (n > 0 && send(fd, buffer, (size_t)n, MSG_NOSIGNAL) == n && !close_first)
 		return;
 	close(fd);
 }
 
-int bare_run(uint16_t port)
+int bare_run(uint16_t port, bool close_first)
 {
 	const int ep = epoll_create1(0), listener = listen_at(port);
 	struct epoll_event e = { .events = EPOLLIN, .data.fd = listener };
@@ -59,7 +61,7 @@ int bare_run(uint16_t port)
 			if (events[i].data.fd == listener)
 				accept_all(ep, listener);
 			else
-				answer(events[i].data.fd);
+				answer(events[i].data.fd, close_first);
 		}
 	}
 }

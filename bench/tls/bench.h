@@ -20,5 +20,5 @@ struct load {
 /* Prints "ready", waits for a line, works, prints what was done. 0: no error. */
 int load_run(const struct load *l);
 
-/* On 127.0.0.1, for ever: sends back what comes. */
-int bare_run(uint16_t port);
+/* On 127.0.0.1, for ever: sends back what comes. `close_first`: and closes, after one piece. */
+int bare_run(uint16_t port, bool close_first);

@@ -20,7 +20,9 @@ int main(int argc, char **argv)
 	static const char *const hows[] = { "kept", "new", "resumed", NULL };
 	signal(SIGPIPE, SIG_IGN);
 	if (argc == 3 && strcmp(argv[1], "echo") == 0)
-		return bare_run((uint16_t)atoi(argv[2]));
+		return bare_run((uint16_t)atoi(argv[2]), false);
+	if (argc == 3 && strcmp(argv[1], "echo-close") == 0)
+		return bare_run((uint16_t)atoi(argv[2]), true);
 	if (argc == 8 && find(kinds, argv[1]) >= 0 && find(hows, argv[2]) >= 0) {
 		const struct load l = {
 			.kind = (enum kind)find(kinds, argv[1]),
@@ -35,6 +37,6 @@ int main(int argc, char **argv)
 	}
 	fprintf(stderr, "usage: bench-tls tcp|dot|doh kept|new|resumed PORT "
 			"CONNECTIONS IN-FLIGHT SECONDS NAME\n"
-			"       bench-tls echo PORT\n");
+			"       bench-tls echo|echo-close PORT\n");
 	return 2;
 }

@@ -9,7 +9,7 @@ write; dnsperf (paced: 20 connections, 100 out, a fixed rate) sends each query b
 figure is CPU of the server, user and kernel, in microseconds a query, the median of the
 rounds; in each round all servers come one after the other. dnsdist is a front end: what stands
 behind it is not counted. The bare server sends back what comes, and closes when the client
-has closed, as all the others do.
+has closed, as all the others do; bare-first closes with its answer.
 """
 
 import argparse
@@ -68,6 +68,10 @@ def shoal_command(peer):
 	return [[os.path.join(peers.BUILD, 'shoald'), '-c', peer.conf, '-i', '1']]
 
 
+def other_command(peer):
+	return [[os.path.join(os.environ['SHOAL_OTHER'], 'shoald'), '-c', peer.conf, '-i', '1']]
+
+
 def dnsdist_command(peer):
 	return [[peers.servers.program_path('dnsdist'), '--supervised', '--disable-syslog', '-C', peer.conf]]
 
@@ -78,6 +82,8 @@ peers.KINDS = {
 	'kresd': ('kresd', 'kresd.conf', KRESD, peers.kresd_command),
 	'dnsdist': ('dnsdist', 'dnsdist.conf', DNSDIST, dnsdist_command),
 }
+if 'SHOAL_OTHER' in os.environ:    # a folder of another build: what did a change bring?
+	peers.KINDS['other'] = ('sh', 'shoal.lua', SHOAL, other_command)
 
 
 class Text(str):
@@ -92,10 +98,11 @@ class Text(str):
 class Bare:
 	"""A server that knows no DNS: what the kernel alone costs."""
 
-	name = 'bare'
+	def __init__(self, name, how):
+		self.name, self.how = name, how
 
 	def __enter__(self):
-		self.child = subprocess.Popen([LOAD, 'echo', str(PORTS['tcp'])], preexec_fn=peers.servers.die_with_parent)
+		self.child = subprocess.Popen([LOAD, self.how, str(PORTS['tcp'])], preexec_fn=peers.servers.die_with_parent)
 		return self
 
 	def __exit__(self, *_):
@@ -167,8 +174,10 @@ def measure(server, results, rows, options, known):
 
 def one_round(kinds, rows, folder, lab, options, results):
 	hints = os.path.join(lab, 'root.hints')
-	with Bare() as bare:
+	with Bare('bare', 'echo') as bare:
 		measure(bare, results, [row for row in rows if row[0] == 'tcp'], options, 'bare')
+	with Bare('bare-first', 'echo-close') as bare:
+		measure(bare, results, [row for row in rows if row == ('tcp', 'new')], options, 'bare-first')
 	for kind in kinds:
 		behind = None
 		if kind == 'dnsdist':
@@ -208,6 +217,8 @@ def table(results, kinds, rows):
 			line += '   %.2f' % (values['shoal'] / min(best))
 		if 'bare' in values and 'shoal' in values:
 			line += '   shoal / bare %.2f' % (values['shoal'] / values['bare'])
+		if row in results.get('bare-first', {}):
+			line += ', bare-first %.1f' % statistics.median(results['bare-first'][row])
 		print(line)
 
 
