@@ -423,6 +423,17 @@ static bool make_root(struct pages *p, uint64_t id, const struct pages_chain *ch
 	return true;
 }
 
+/* What comes with every answer of a zone, the apex's own denial say, is not written each
+ * time. */
+static bool stands_there(
+	struct pages *p, const struct keylist_key *item, const struct now *now)
+{
+	struct keylist_key found, begin;
+	return descend(p, AT, item->bytes, item->len, now, &found, &begin) &&
+	       found.len == item->len && found.end_s >= item->end_s &&
+	       memcmp(found.bytes, item->bytes, item->len) == 0;
+}
+
 bool pages_add(struct pages *p, uint64_t domain, const uint8_t *zone,
 	const struct pages_chain *chain, const uint8_t *key, size_t len, int64_t end_s,
 	const struct now *now)
@@ -438,7 +449,7 @@ bool pages_add(struct pages *p, uint64_t domain, const uint8_t *zone,
 	p->has_root = p->has_leaf = false;
 	if ((!has_root || !same_chain(p, chain)) && !make_root(p, id, chain, now))
 		return false;
-	return add_at(p, 0, &item, now);
+	return stands_there(p, &item, now) || add_at(p, 0, &item, now);
 }
 
 /* --- zones whose denials prove nothing for other names --------------------------- */

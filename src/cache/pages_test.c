@@ -273,6 +273,21 @@ static void other_size_of_the_cache_is_followed(void **state)
 	pages_close(q);
 }
 
+static void what_stands_there_is_not_written_again(void **state)
+{
+	struct help *h = *state;
+	struct pages *p = open_pages(h);
+	for (unsigned i = 0; i < 500; i++) /* with pages beneath the root */
+		add(h, p, "z", i);
+	const uint64_t written = h->counters.pages_written;
+	for (unsigned i = 0; i < 500; i++)
+		assert_true(add(h, p, "z", i));
+	assert_int_equal(h->counters.pages_written, written);
+	assert_true(add(h, p, "z", 500));
+	assert_true(h->counters.pages_written > written);
+	pages_close(p);
+}
+
 static void removed_or_cut_file_costs_misses(void **state)
 {
 	struct help *h = *state;
@@ -297,8 +312,10 @@ static void removed_or_cut_file_costs_misses(void **state)
 
 /* --- processes that die or stop --------------------------------------------------- */
 
-static pid_t start_child(struct help *h, const char *where, int signo)
+/* Adds keys that no child before it had. */
+static pid_t start_child(struct help *h, unsigned number, const char *where, int signo)
 {
+	enum { KEYS_EACH = 2000 };
 	fflush(NULL);
 	const pid_t pid = fork();
 	if (pid)
@@ -306,8 +323,8 @@ static pid_t start_child(struct help *h, const char *where, int signo)
 	struct pages *p = open_pages(h);
 	point = where;
 	point_signal = signo;
-	for (unsigned i = 0; i < 2000; i++)
-		add(h, p, "z", 10000 + i);
+	for (unsigned i = 0; i < KEYS_EACH; i++)
+		add(h, p, "z", 10000 + number * KEYS_EACH + i);
 	_exit(0);
 }
 
@@ -321,7 +338,7 @@ static void writer_dies_at_each_step(void **state)
 	for (unsigned i = 0; i < 4; i++) {
 		for (unsigned k = 0; k < 300; k++)
 			add(h, p, "z", k * 10);
-		const pid_t pid = start_child(h, points[i], SIGKILL);
+		const pid_t pid = start_child(h, i, points[i], SIGKILL);
 		int how = 0;
 		assert_int_equal(waitpid(pid, &how, 0), pid);
 		assert_true(WIFSIGNALED(how));
@@ -342,7 +359,7 @@ static void writer_stops_at_each_step_and_goes_on(void **state)
 	struct pages *p = open_pages(h);
 	for (unsigned i = 0; i < 4; i++) {
 		add(h, p, "z", 1);
-		const pid_t pid = start_child(h, points[i], SIGSTOP);
+		const pid_t pid = start_child(h, i, points[i], SIGSTOP);
 		int how = 0;
 		assert_int_equal(waitpid(pid, &how, WUNTRACED), pid);
 		assert_true(WIFSTOPPED(how));
@@ -628,6 +645,7 @@ int main(void)
 		TEST_LARGE(pages_hold_enough),
 		TEST(another_cache_does_not_see_them),
 		TEST(other_size_of_the_cache_is_followed),
+		TEST(what_stands_there_is_not_written_again),
 		TEST(removed_or_cut_file_costs_misses),
 		TEST_LARGE(writer_dies_at_each_step),
 		TEST_LARGE(writer_stops_at_each_step_and_goes_on),
