@@ -126,6 +126,16 @@ def test_kdig_verifies_by_ca_hostname_and_pin(secure):
 	assert 'status:' not in kdig(secure.port, '+tls', '+tls-pin=' + pin_of(secure.ca))
 
 
+@pytest.mark.skipif(not shutil.which('gnutls-cli'), reason='gnutls-cli is not installed')
+@pytest.mark.parametrize('name', ['dns.lab', 'other.lab'])
+def test_gnutls_cli_verifies_and_resumes(secure, name):
+	run = subprocess.run(['gnutls-cli', '--resume', '--priority', 'NORMAL:-VERS-ALL:+VERS-TLS1.2', '--x509cafile', secure.ca,
+		'--alpn', 'dot', '--sni-hostname', name, '--verify-hostname', name, '-p', str(secure.port), '127.0.0.1'],
+		input='', capture_output=True, text=True, timeout=20)
+	assert ('The certificate is trusted' in run.stdout) == (name == 'dns.lab')
+	assert ('This is a resumed session' in run.stdout) == (name == 'dns.lab'), run.stdout
+
+
 @pytest.mark.parametrize('version', [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_versions_and_alpn(secure, version):
 	context = secure.context('dns.lab', version=version)
@@ -373,6 +383,25 @@ def test_sessions_are_resumed_by_all_instances_and_after_restarts(shoals, tmp_pa
 	for _ in range(4):
 		resumes(secure, state)
 	assert secure.counter('tls_resumed') == 4    # of the new processes
+
+
+@pytest.mark.parametrize('version', [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_hosts_with_one_secret_resume_each_others_sessions(shoals, tmp_path, version):
+	cert, key = make_certificate(str(tmp_path), 'dns.lab')
+	(tmp_path / 'secret').write_bytes(os.urandom(64))
+	one, two, stranger = [Secure(shoals, tmp_path, certificate=False, extra="net.tls('%s', '%s')\n%s" % (cert, key, line))
+		for line in ["net.tls_sticket_secret_file('%s')\n" % (tmp_path / 'secret')] * 2 + ['']]
+	context = one.context('dns.lab', version=version)
+
+	def ask(host, session=None):
+		with host.connect(context=context, session=session) as sock:
+			assert ask_on(sock) == 'NOERROR'
+			return sock.session_reused, sock.session
+	_, session = ask(one)
+	assert ask(two, session)[0]
+	assert not ask(stranger, session)[0]
+	assert one.counter('tls_resumed') == 0 and two.counter('tls_resumed') == 1
+	assert two.counter('tls_handshakes_failed') == stranger.counter('tls_handshakes_failed') == 0
 
 
 # -- limits ----------------------------------------------------------------------------
