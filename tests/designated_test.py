@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where the resolver is to be had encrypted (RFC 9462), what it tells of itself (RFC 9606)."""
 
+import ssl
 import subprocess
 
+import dns.query
 import dns.rdatatype
 import pytest
 
@@ -89,6 +91,24 @@ def test_a_client_finds_it_with_kdig(listening):
 	run = subprocess.run(['kdig', '@127.0.0.1', '-p', str(listening.port), 'resolver.arpa.', 'TYPE261'],
 		capture_output=True, text=True, timeout=20)
 	assert 'NOERROR' in run.stdout and 'ANSWER: 1' in run.stdout
+
+
+def test_who_follows_what_is_told_is_served_encrypted(listening):
+	"""RFC 9462, section 4.2: the certificate must be for the address that the client knew before."""
+	query, used = helpers.make_query('localhost'), []
+	for record in listening.ask(NAME, 'SVCB').answer[0]:
+		params = {int(key): value for key, value in record.params.items()}
+		alpn, port, hint = params[1].ids[0], params[3].port, params[4].addresses[0]
+		context = ssl.create_default_context(cadata=ssl.get_server_certificate((hint, port)))
+		context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN    # nobody else vouches for an ephemeral one
+		if alpn == b'dot':
+			reply = dns.query.tls(query, hint, port=port, server_hostname='127.0.0.1', ssl_context=context, timeout=10)
+		else:
+			path = params[7].value.decode().replace('{?dns}', '')
+			reply = dns.query.https(query, 'https://%s:%d%s' % (hint, port, path), verify=context, timeout=10)
+		assert helpers.rcode_of(reply) == 'NOERROR' and reply.answer
+		used.append(alpn)
+	assert sorted(used) == [b'dot', b'h2']
 
 
 def test_nothing_else_is_there(listening, shoals):

@@ -329,6 +329,17 @@ def test_renewed_certificate_is_picked_up_and_a_broken_one_is_not(shoals, tmp_pa
 	kept.close()
 
 
+def test_a_certificate_whose_key_comes_later_waits_for_it(shoals, tmp_path):
+	secure = Secure(shoals, tmp_path)
+	old = peer_name(secure)
+	cert, key = make_certificate(secure.folder, 'dns.lab', 'next')
+	os.rename(cert, secure.cert)
+	assert until(lambda: 'the new one is unusable' in secure.shoal.log())
+	assert peer_name(secure) == old
+	os.rename(key, secure.key)
+	assert until(lambda: peer_name(secure) != old)
+
+
 def test_sni_chooses_among_certificates(shoals, tmp_path):
 	other = make_certificate(str(tmp_path), 'other.lab')
 	first = make_certificate(str(tmp_path), 'dns.lab')
