@@ -43,8 +43,6 @@
 	X(SECONDS, cache_max_ttl, "cache.max_ttl", 86400, 1, 2147483647,               \
 		"longest TTL")                                                         \
 	X(SECONDS, cache_min_ttl, "cache.min_ttl", 5, 0, 2147483647, "shortest TTL")   \
-	X(MS, cache_ns_tout_ms, "cache.ns_tout", 1000, 1, 600000,                      \
-		"how long a server that timed out is not tried first")                 \
 	X(MS, serve_stale_timeout_ms, "serve_stale.timeout", 1800, 0, 10000,           \
 		"expired data is the answer when fresh is not there after this")       \
 	X(SECONDS, hints_ttl, "hints.ttl", 5, 0, 2147483647,                           \

@@ -479,7 +479,17 @@ end
 
 cache.max_ttl = core.option_call('cache.max_ttl')
 cache.min_ttl = core.option_call('cache.min_ttl')
-cache.ns_tout = core.option_call('cache.ns_tout')
+
+-- A server that timed out is left alone for as long as its silence lasts: see ARCHITECTURE.md.
+local ns_tout = 1000
+function cache.ns_tout(ms)
+	if ms ~= nil then
+		setting('cache.ns_tout')
+		ns_tout = expect('cache.ns_tout', ms, 'number')
+		core.later('cache.ns_tout', true)
+	end
+	return ns_tout
+end
 
 function cache.close()
 	setting('cache.close')
@@ -931,7 +941,10 @@ local debugging_props = {}
 for name in pairs(debugging_values) do
 	debugging_props[name] = {
 		function() return debugging_values[name] end,
-		function(value) debugging_values[name] = value end,
+		function(value)
+			core.later('debugging.' .. name, true)
+			debugging_values[name] = value
+		end,
 	}
 end
 G.debugging = dialect('debugging', {}, debugging_props)
@@ -1121,10 +1134,16 @@ end
 
 --- Modes and flags
 
+-- They are taken, and nobody looks at them.
+local idle_flags = { NO_ANSWER = 1, DNSSEC_WANT = 1, STUB = 1, ALWAYS_CUT = 1, TRACE = 1, NONAUTH = 1, FORWARD = 1 }
+
 function core.flags_mask(what, names)
 	local mask = 0
 	for _, name in ipairs(core.list(what, names)) do
 		local bit = core.flag_bit(expect(what, name, 'string'))
+		if idle_flags[name:upper()] and not core.is_running() then
+			core.later(("%s: the flag '%s'"):format(what, name), true)
+		end
 		mask = bit and mask % (bit * 2) < bit and mask + bit or bit and mask or nil
 		if not mask then
 			local known = {}
@@ -1143,6 +1162,7 @@ end
 
 function G.option(name, on)
 	expect('option', name, 'string')
+	if name:upper() == 'REORDER_RR' then return G.reorder_RR(on) end
 	core.flags_mask('option', { name })
 	if on ~= nil then
 		setting('option')

@@ -62,6 +62,7 @@ local function check_action(what, value)
 		fail(('%s: expected an action, as policy.DENY, got %s'):format(what,
 			type(value) == 'table' and 'a table' or type(value)))
 	end
+	if type(value) == 'table' and value.idle and not core.is_running() then core.later(value.idle, true) end
 	return value
 end
 
@@ -163,7 +164,7 @@ end
 
 -- Chain actions that only watch
 for _, name in ipairs({ 'QTRACE', 'REQTRACE', 'DEBUG_ALWAYS', 'DEBUG_CACHE_MISS', 'IPTRACE' }) do
-	policy[name] = action { action = 'FLAGS', set = core.flags_mask('policy', { 'TRACE' }), clear = 0 }
+	policy[name] = action { action = 'FLAGS', set = core.flag_bit('TRACE'), clear = 0, idle = 'policy.' .. name }
 end
 function policy.DEBUG_IF() return policy.DEBUG_ALWAYS end
 

@@ -319,13 +319,18 @@ static void what_is_no_list_is_not_taken_for_an_empty_one(void **state)
 static void a_name_of_the_dialect_that_is_hidden_is_warned_of(void **state)
 {
 	static const char *const lines[] = { "log_level = 'debug'", "user = 'nobody'",
-		"policy = {}", "nsid = { name = 'x' }",
+		"policy = {}", "nsid = { name = 'x' }", "cache.ns_tout(5)",
+		"option('TRACE', true)", "policy.add(policy.all(policy.QTRACE))",
+		"policy.add(policy.all(policy.FLAGS('ALWAYS_CUT')))",
+		"debugging.assertion_abort = true",
 		"trust_anchors.bootstrap_url = 'https://x.test/'" };
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
 		script_free(good(lines[i]));
 		assert_int_equal(warnings, 1);
 	}
+	script_free(good("option('REORDER_RR', false) assert(not reorder_RR())"));
+	assert_int_equal(warnings, 0);
 	script_free(good("mine = 1 local log_level = 2 modules = {} cache = {}"));
 	assert_int_equal(warnings, 0);
 }
