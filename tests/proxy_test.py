@@ -141,7 +141,7 @@ def test_by_default_nobody_may(shoals):
 			stream.sock.sendall(header())
 			assert stream.is_closed()
 	assert count(shoal, 'proxy_refused') == 5 and count(shoal, 'proxy_accepted') == 0
-	assert count(shoal, 'tls_handshakes_failed') == 0
+	assert count(shoal, 'tls_handshakes_failed') + count(shoal, 'doh_handshakes_failed') == 0
 
 
 MALFORMED = [header()[:12] + b'\x11' + header()[13:], header()[:12] + b'\x22' + header()[13:], header(kind=3), header(kind=0),
@@ -446,7 +446,8 @@ def test_haproxy_in_front_of_every_kind(shoals, tmp_path):
 		assert haproxy_says(folder, 'status') == dict.fromkeys(('dns', 'tls', 'https'), 'UP')
 		assert until(lambda: haproxy_says(folder, 'check_status') == {'dns': 'L7OK', 'tls': 'L6OK', 'https': 'L7OK'})
 		assert set(haproxy_says(folder, 'chkfail').values()) == {'0'}
-		for name in ('proxy_refused', 'proxy_malformed', 'proxy_timeouts', 'tls_handshakes_failed'):
+		for name in ('proxy_refused', 'proxy_malformed', 'proxy_timeouts', 'tls_handshakes_failed',
+				'doh_handshakes_failed'):
 			assert count(shoal, name) == 0, name
 		# without a header haproxy is somebody, but nobody's proxy
 		assert 'status: NOERROR' in kdig(tls, '-b', PROXY, '+tls', *known)

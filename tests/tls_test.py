@@ -527,16 +527,21 @@ def test_clients_that_reconnect_lose_nothing_in_rolling_restarts(shoals, tmp_pat
 
 
 def test_status_tells_connections_by_kind(shoals, tmp_path):
-	secure = Secure(shoals, tmp_path)
+	https = next(PORTS)
+	secure = Secure(shoals, tmp_path, extra="net.listen('127.0.0.1', %d, { kind = 'doh2' })\n" % https)
 	with secure.connect() as sock:
 		assert ask_on(sock) == 'NOERROR'
 		text = subprocess.run([helpers.program('shoal'), 'status'], env=secure.shoal.env(), capture_output=True,
 			text=True, check=True).stdout
 		assert 'DoT connections: 1 open, 1 accepted, 0 refused' in text and 'DoH' not in text
-		assert 'TLS handshakes: 1, 0 of them resumed; 0 failed, 0 timed out' in text
+		assert 'DoT handshakes: 1, 0 of them resumed; 0 failed, 0 timed out' in text
 		told = json.loads(subprocess.run([helpers.program('shoal'), 'status', '--json'], env=secure.shoal.env(),
 			capture_output=True, text=True, check=True).stdout)['instances']['1']['connections']
-		assert told['dot']['open'] == 1 and told['doh']['accepted'] == 0 and told['handshakes']['done'] == 1
+		assert told['dot']['open'] == 1 and told['doh']['accepted'] == 0 and told['dot']['handshakes']['done'] == 1
+		assert 'status: NOERROR' in kdig(https, '+https')
+		text = subprocess.run([helpers.program('shoal'), 'status'], env=secure.shoal.env(), capture_output=True,
+			text=True, check=True).stdout
+		assert 'DoT handshakes: 1, ' in text and 'DoH handshakes: 1, ' in text
 
 
 

@@ -88,11 +88,16 @@
 	X(doh_errors, COUNTER, "DoH requests answered with an HTTP error")             \
 	X(doh_floods, COUNTER,                                                         \
 		"DoH connections closed: resets or frames that ask for nothing")       \
-	X(tls_handshakes, COUNTER, "TLS handshakes completed, DoT and DoH")            \
-	X(tls_resumed, COUNTER, "TLS handshakes that resumed a session")               \
-	X(tls_handshakes_failed, COUNTER, "TLS handshakes that failed")                \
+	X(tls_handshakes, COUNTER, "TLS handshakes completed, DoT")                    \
+	X(tls_resumed, COUNTER, "Those that resumed a session")                        \
+	X(tls_handshakes_failed, COUNTER, "TLS handshakes that failed, DoT")           \
 	X(tls_handshake_timeouts, COUNTER,                                             \
-		"Connections closed because their TLS handshake took too long")        \
+		"DoT connections closed because their handshake took too long")        \
+	X(doh_handshakes, COUNTER, "TLS handshakes completed, DoH")                    \
+	X(doh_resumed, COUNTER, "Those that resumed a session")                        \
+	X(doh_handshakes_failed, COUNTER, "TLS handshakes that failed, DoH")           \
+	X(doh_handshake_timeouts, COUNTER,                                             \
+		"DoH connections closed because their handshake took too long")        \
 	X(tls_handshakes_put_off, COUNTER,                                             \
 		"Steps of TLS handshakes left for the next turn: too many in one")     \
 	X(tls_reloads, COUNTER, "Certificates renewed while serving")                  \

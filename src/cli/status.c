@@ -102,6 +102,8 @@ static void json_socket_numbers(struct json *j, const struct stats_block *b)
 struct connections {
 	const char *kind;
 	uint64_t now, accepted, shed, timeouts, slow;
+	bool encrypted;
+	uint64_t handshakes, resumed, failed, late; /* handshakes */
 };
 
 enum { TCP, DOT, DOH, KINDS };
@@ -119,6 +121,15 @@ static void connections_add(
 	ADD(DOT, tls);
 	ADD(DOH, doh);
 #undef ADD
+#define ADD(i, name)                                                                   \
+	kinds[i].encrypted = true;                                                     \
+	kinds[i].handshakes += c->name##_handshakes;                                   \
+	kinds[i].resumed += c->name##_resumed;                                         \
+	kinds[i].failed += c->name##_handshakes_failed;                                \
+	kinds[i].late += c->name##_handshake_timeouts
+	ADD(DOT, tls);
+	ADD(DOH, doh);
+#undef ADD
 }
 
 /* Kinds that nobody came by are left out. */
@@ -126,16 +137,9 @@ static void print_connections(const struct fleet *f)
 {
 	struct connections kinds[KINDS] = { { .kind = "TCP" }, { .kind = "DoT" },
 		{ .kind = "DoH" } };
-	uint64_t handshakes = 0, resumed = 0, failed = 0, late = 0;
 	for (size_t i = 0; i < f->count; i++) {
-		const struct counters *c = &f->members[i].b.counters;
-		if (!f->members[i].alive)
-			continue;
-		connections_add(kinds, c);
-		handshakes += c->tls_handshakes;
-		resumed += c->tls_resumed;
-		failed += c->tls_handshakes_failed;
-		late += c->tls_handshake_timeouts;
+		if (f->members[i].alive)
+			connections_add(kinds, &f->members[i].b.counters);
 	}
 	for (size_t i = 0; i < KINDS; i++) {
 		const struct connections *k = &kinds[i];
@@ -146,11 +150,12 @@ static void print_connections(const struct fleet *f)
 			       " closed as slow readers\n",
 				k->kind, k->now, k->accepted, k->shed, k->timeouts,
 				k->slow);
+		if (k->handshakes + k->failed + k->late)
+			printf("%s handshakes: %" PRIu64 ", %" PRIu64
+			       " of them resumed; %" PRIu64 " failed, %" PRIu64
+			       " timed out\n",
+				k->kind, k->handshakes, k->resumed, k->failed, k->late);
 	}
-	if (handshakes + failed + late)
-		printf("TLS handshakes: %" PRIu64 ", %" PRIu64
-		       " of them resumed; %" PRIu64 " failed, %" PRIu64 " timed out\n",
-			handshakes, resumed, failed, late);
 }
 
 static void json_connections(struct json *j, const struct counters *c)
@@ -166,14 +171,16 @@ static void json_connections(struct json *j, const struct counters *c)
 		json_u64(j, "refused", kinds[i].shed);
 		json_u64(j, "timed_out", kinds[i].timeouts);
 		json_u64(j, "slow_readers", kinds[i].slow);
+		if (kinds[i].encrypted) {
+			json_open(j, "handshakes", '{');
+			json_u64(j, "done", kinds[i].handshakes);
+			json_u64(j, "resumed", kinds[i].resumed);
+			json_u64(j, "failed", kinds[i].failed);
+			json_u64(j, "timed_out", kinds[i].late);
+			json_close(j, '}');
+		}
 		json_close(j, '}');
 	}
-	json_open(j, "handshakes", '{');
-	json_u64(j, "done", c->tls_handshakes);
-	json_u64(j, "resumed", c->tls_resumed);
-	json_u64(j, "failed", c->tls_handshakes_failed);
-	json_u64(j, "timed_out", c->tls_handshake_timeouts);
-	json_close(j, '}');
 	json_close(j, '}');
 }
 

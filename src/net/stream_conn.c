@@ -168,6 +168,8 @@ static void conn_timeout(void *ctx)
 	}
 	if (c->proxy)
 		counter_up(s->counters, proxy_timeouts);
+	else if (c->handshaking && s->conf.kind == STREAM_HTTPS)
+		counter_up(s->counters, doh_handshake_timeouts);
 	else if (c->handshaking)
 		counter_up(s->counters, tls_handshake_timeouts);
 	else if (conn_owed(c))

@@ -34,7 +34,17 @@ struct client_layer { /* of a client's connection */
 	struct tls_layer tls;
 	struct tls_server *server;
 	struct tls_cred *cred;
+	bool https;
 };
+
+/* Each kind has its own. */
+#define COUNT(y, what)                                                                 \
+	do {                                                                           \
+		if ((y)->https)                                                        \
+			counter_up((y)->server->counters, doh_##what);                 \
+		else                                                                   \
+			counter_up((y)->server->counters, tls_##what);                 \
+	} while (0)
 
 static struct client_layer *client_of(struct tls_layer *y)
 {
@@ -43,20 +53,20 @@ static struct client_layer *client_of(struct tls_layer *y)
 
 static void shook(struct tls_layer *y)
 {
-	struct counters *c = client_of(y)->server->counters;
-	counter_up(c, tls_handshakes);
+	const struct client_layer *c = client_of(y);
+	COUNT(c, handshakes);
 	if (gnutls_session_is_resumed(y->session))
-		counter_up(c, tls_resumed);
+		COUNT(c, resumed);
 	y->ticket_due = gnutls_protocol_get_version(y->session) == GNUTLS_TLS1_3;
 }
 
 static void failed(struct tls_layer *y, int result)
 {
-	struct counters *c = client_of(y)->server->counters;
+	const struct client_layer *c = client_of(y);
 	if (y->proxied)
-		counter_up(c, proxy_refused);
+		counter_up(c->server->counters, proxy_refused);
 	else
-		counter_up(c, tls_handshakes_failed);
+		COUNT(c, handshakes_failed);
 	log_debug(TLS, "handshake: %s", gnutls_strerror(result));
 }
 
@@ -109,6 +119,7 @@ struct stream_layer *layer_tls_new(void *ctx, int fd)
 		return NULL;
 	y->server = p->server;
 	y->cred = tls_cred_hold(p->server->cred);
+	y->https = p->protocols == tls_https;
 	if (session_start(y, fd, p->protocols) >= 0)
 		return &y->tls.base;
 	y->tls.base.ops->free(&y->tls.base);
