@@ -328,9 +328,11 @@ static bool make_room(struct resolve *r)
 static struct resolution *resolution_new(
 	struct resolve *r, const struct resolve_query *q)
 {
-	struct resolution *s = calloc(1, sizeof(*s));
+	/* glibc's calloc never gives what was freed last, which is warm */
+	struct resolution *s = malloc(sizeof(*s));
 	if (!s)
 		return NULL;
+	memset(s, 0, sizeof(*s));
 	s->iter = iter_new(&r->env.iter, &q->iter, loop_now(r->env.loop));
 	if (!s->iter) {
 		free(s);
