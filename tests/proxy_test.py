@@ -398,6 +398,15 @@ listen https
 	http-check send meth GET uri {path} hdr host dns.lab
 	http-check expect status 200
 	server shoal 127.0.0.1:{back[2]} source {proxy} verify none
+
+listen clear
+	mode http
+	bind 127.0.0.1:{front[3]}
+	option httpchk
+	http-check connect proto h2 send-proxy
+	http-check send meth GET uri {path} hdr host dns.lab
+	http-check expect status 200
+	server shoal 127.0.0.1:{back[3]} source {proxy} proto h2
 """
 
 
@@ -413,21 +422,28 @@ def haproxy_says(folder, column):
 @pytest.mark.skipif(not HAPROXY_PROGRAM, reason='haproxy is not installed')
 def test_haproxy_in_front_of_every_kind(shoals, tmp_path):
 	"""It says who its clients are, and speaks for itself in its health checks (LOCAL)."""
-	tls, https = next(helpers.PORTS), next(helpers.PORTS)
+	tls, https, clear = [next(helpers.PORTS) for _ in range(3)]
 	cert, key = tls_test.make_certificate(str(tmp_path), 'dns.lab')
 	shoal = shoals("net.proxy_allowed('%s')\nmodules.load('view')\nview:addr('127.0.0.66', policy.all(policy.DENY))\n"
 		"net.listen('127.0.0.1', %d, { kind = 'tls' })\nnet.listen('127.0.0.1', %d, { kind = 'doh2' })\n"
-		"net.tls('%s', '%s')\n" % (PROXY, tls, https, cert, key))
-	front = [next(helpers.PORTS) for _ in range(3)]
+		"net.listen('127.0.0.1', %d, { kind = 'doh2', tls = false })\nnet.tls('%s', '%s')\n" % (
+		PROXY, tls, https, clear, cert, key))
+	front = [next(helpers.PORTS) for _ in range(4)]
 	folder = shoals.folder()    # the path of a socket is short
 	wire = helpers.make_query('localhost').to_wire()
 	conf = tmp_path / 'haproxy.cfg'
-	conf.write_text(HAPROXY.format(folder=folder, front=front, back=[shoal.port, tls, https], proxy=PROXY,
+	conf.write_text(HAPROXY.format(folder=folder, front=front, back=[shoal.port, tls, https, clear], proxy=PROXY,
 		query=struct.pack('!H', len(wire)).hex() + wire.hex(), id=wire[:2].hex().upper(),
 		path=doh_test.get_path(helpers.make_query('localhost'))))
 	with open(tmp_path / 'log', 'w') as log:
 		process = subprocess.Popen([HAPROXY_PROGRAM, '-db', '-f', str(conf)], stdin=subprocess.DEVNULL, stdout=log,
 			stderr=log)
+
+	def curl(client):
+		"""By HTTP/1.1 to haproxy, which asks us in clear text."""
+		url = 'http://127.0.0.1:%d%s' % (front[3], doh_test.get_path(helpers.make_query(KNOWN)))
+		done = subprocess.run(['curl', '-sS', '--interface', client, url], capture_output=True, timeout=30, check=True)
+		return helpers.rcode_of(dns.message.from_wire(done.stdout))
 
 	def kdig(port, *how):
 		done = subprocess.run(['kdig', '@127.0.0.1', '-p', str(port), *how, KNOWN], capture_output=True, text=True,
@@ -440,11 +456,13 @@ def test_haproxy_in_front_of_every_kind(shoals, tmp_path):
 			for client, rcode in (('127.0.0.1', 'NOERROR'), ('127.0.0.66', 'NXDOMAIN'), ('127.0.0.5', 'NOERROR')):
 				out = kdig(port, '-b', client, *how)
 				assert 'status: ' + rcode in out, (how, client, out)
+		assert [curl(client) for client in ('127.0.0.1', '127.0.0.66', '127.0.0.5')] == ['NOERROR', 'NXDOMAIN', 'NOERROR']
 		accepted = count(shoal, 'proxy_accepted')
-		assert accepted >= 9
+		assert accepted >= 12
 		assert until(lambda: count(shoal, 'proxy_accepted') > accepted + 9)    # health checks
-		assert haproxy_says(folder, 'status') == dict.fromkeys(('dns', 'tls', 'https'), 'UP')
-		assert until(lambda: haproxy_says(folder, 'check_status') == {'dns': 'L7OK', 'tls': 'L6OK', 'https': 'L7OK'})
+		assert haproxy_says(folder, 'status') == dict.fromkeys(('dns', 'tls', 'https', 'clear'), 'UP')
+		assert until(lambda: haproxy_says(folder, 'check_status') == {'dns': 'L7OK', 'tls': 'L6OK', 'https': 'L7OK',
+			'clear': 'L7OK'})
 		assert set(haproxy_says(folder, 'chkfail').values()) == {'0'}
 		for name in ('proxy_refused', 'proxy_malformed', 'proxy_timeouts', 'tls_handshakes_failed',
 				'doh_handshakes_failed'):
