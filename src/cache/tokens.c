@@ -50,6 +50,8 @@ struct own {
 };
 
 struct tokens {
+	char folder[200];
+	struct random *rnd;
 	struct shm shm;
 	struct segment *seg;
 	struct hash_key key;
@@ -69,11 +71,10 @@ static void format(void *base, size_t size, void *ctx)
 	seg->key_check = key_sum(&seg->key);
 }
 
-static bool open_segment(
-	struct tokens *t, const char *run_folder, struct random *rnd, bool fresh)
+static bool open_file(const struct tokens *t, struct shm *out, bool fresh)
 {
 	char folder[240], path[256], reason[256];
-	snprintf(folder, sizeof(folder), "%.200s/shm", run_folder);
+	snprintf(folder, sizeof(folder), "%s/shm", t->folder);
 	snprintf(path, sizeof(path), "%s/tokens-v%d", folder, TOKENS_LAYOUT);
 	(void)fd_make_folder(folder, 0700);
 	const struct shm_want want = {
@@ -84,16 +85,30 @@ static bool open_segment(
 		.fresh = fresh,
 		.mode = 0600,
 		.format = format,
-		.ctx = rnd,
+		.ctx = t->rnd,
 	};
-	shm_close(&t->shm);
-	const enum shm_result how = shm_open_file(&t->shm, &want, reason);
+	const enum shm_result how = shm_open_file(out, &want, reason);
 	if (how == SHM_ANONYMOUS)
 		log_warning(CACHE, "%s: %s; this instance counts clients alone", path,
 			reason);
-	if (how == SHM_FAILED)
+	return how != SHM_FAILED;
+}
+
+/* A file without a whole key is made anew. */
+static bool open_segment(struct tokens *t)
+{
+	struct shm shm;
+	if (!open_file(t, &shm, false))
 		return false;
-	t->seg = t->shm.base;
+	const struct segment *seg = shm.base;
+	if (seg->key_check != key_sum(&seg->key)) {
+		shm_close(&shm);
+		if (!open_file(t, &shm, true))
+			return false;
+	}
+	shm_close(&t->shm);
+	t->shm = shm;
+	t->seg = shm.base;
 	t->key = t->seg->key;
 	return true;
 }
@@ -103,11 +118,11 @@ struct tokens *tokens_open(const char *run_folder, struct random *rnd)
 	struct tokens *t = calloc(1, sizeof(*t));
 	if (!t)
 		return NULL;
+	snprintf(t->folder, sizeof(t->folder), "%s", run_folder);
+	t->rnd = rnd;
 	t->shm.fd = -1;
 	shm_guard_install();
-	if (open_segment(t, run_folder, rnd, false) &&
-		(t->seg->key_check == key_sum(&t->key) ||
-			open_segment(t, run_folder, rnd, true)))
+	if (open_segment(t))
 		return t;
 	tokens_close(t);
 	return NULL;
@@ -119,6 +134,12 @@ void tokens_close(struct tokens *t)
 		return;
 	shm_close(&t->shm);
 	free(t);
+}
+
+void tokens_tick(struct tokens *t)
+{
+	if (shm_gone(&t->shm))
+		(void)open_segment(t); /* else the old one serves on */
 }
 
 /* When a row's batches end; a time that no lease makes counts as passed. The clock's upper

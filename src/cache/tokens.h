@@ -25,6 +25,9 @@ struct tokens_limit {
 /* NULL only for lack of memory: where no file can be had, this instance counts alone. */
 struct tokens *tokens_open(const char *run_folder, struct random *rnd);
 void tokens_close(struct tokens *t);
+/* Once a second: a file that was removed, replaced or cut is left for the one that is there
+ * now. */
+void tokens_tick(struct tokens *t);
 /* May it have one more? `client`: its address or prefix, `len` at most 32 bytes; `group`
  * tells limits apart that count the same client. */
 bool tokens_take(struct tokens *t, uint32_t group, const void *client, uint8_t len,

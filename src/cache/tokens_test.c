@@ -92,6 +92,29 @@ static void damage_gives_a_burst_and_never_locks_out(void **state)
 
 /* --- secrets ----------------------------------------------------- */
 
+static void a_file_that_was_removed_is_left_for_the_new_one(void **state)
+{
+	struct help *h = *state;
+	static const struct tokens_limit limit = { .per_s = 1, .burst = 10 };
+	const uint32_t client = 7;
+	char path[300];
+	struct tokens *t[2] = { tokens_open(h->folder, &h->rnd),
+		tokens_open(h->folder, &h->rnd) };
+	snprintf(path, sizeof(path), "%s/shm/tokens-v%d", h->folder, TOKENS_LAYOUT);
+	unsigned passed = 0;
+	for (unsigned i = 0; i < 40; i++) {
+		if (i == 20) {
+			assert_int_equal(unlink(path), 0);
+			tokens_tick(t[0]);
+			tokens_tick(t[1]);
+		}
+		passed += tokens_take(t[i % 2], 1, &client, 4, &limit, &h->now);
+	}
+	assert_int_equal(passed, 20); /* a burst more, and one only */
+	tokens_close(t[0]);
+	tokens_close(t[1]);
+}
+
 static void all_instances_have_one_secret_for_each_use_and_epoch(void **state)
 {
 	struct help *h = *state;
@@ -152,6 +175,7 @@ int main(void)
 		T(a_host_that_is_up_for_long_limits_too),
 		T(clients_and_groups_do_not_share),
 		T(damage_gives_a_burst_and_never_locks_out),
+		T(a_file_that_was_removed_is_left_for_the_new_one),
 		T(on_a_disk_each_has_its_own_and_nothing_is_written),
 		cmocka_unit_test_setup_teardown(
 			all_instances_have_one_secret_for_each_use_and_epoch,

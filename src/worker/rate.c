@@ -39,6 +39,8 @@ static unsigned count_all(void *ctx, enum stream_kind kind)
 
 bool rate_tick(struct worker *w)
 {
+	if (w->tokens)
+		tokens_tick(w->tokens);
 	return w->census && census_tick(w->census);
 }
 
