@@ -143,7 +143,11 @@ static struct denial_result nsec_nodata(
 	r.wildcard = true;
 	name_make_wildcard(wildcard, name, r.encloser);
 	n = nsec_match(d, wildcard);
-	return n && type_bitmap_denies(&n->types, wildcard, type) ? r : unproven;
+	if (n)
+		return type_bitmap_denies(&n->types, wildcard, type) ? r : unproven;
+	/* an empty non-terminal stands for names as any wildcard does: RFC 4592 section 2.2.2 */
+	n = nsec_cover(d, wildcard);
+	return n && nsec_is_empty(n, wildcard) ? r : unproven;
 }
 
 static struct denial_result nsec_wildcard(

@@ -276,6 +276,55 @@ static void rfc_4035_examples(void **state)
 	check_table(rows);
 }
 
+/* RFC 4592 section 2.2.2: y.*.e is there, and so the wildcard, which has no types. */
+static void an_empty_wildcard_has_no_data_and_is_there(void **state)
+{
+	(void)state;
+	begin("e.");
+	nsec("e.", "y.*.e.", "NS SOA RRSIG NSEC");
+	nsec("y.*.e.", "d.e.", "A RRSIG NSEC");
+	nsec("d.e.", "zz.e.", "A RRSIG NSEC");
+	nsec("zz.e.", "e.", "A RRSIG NSEC");
+	static const struct row rows[] = {
+		{ NODATA, "m.e.", TYPE_A, DNSSEC_SECURE, 2, false },
+		{ NODATA, "m.n.e.", TYPE_A, DNSSEC_SECURE, 2, false },
+		{ NODATA, "*.e.", TYPE_A, DNSSEC_SECURE, 1, false },
+		{ NXDOMAIN, "m.e.", 0, DNSSEC_BOGUS, 0, false },
+		{ NXDOMAIN, "*.e.", 0, DNSSEC_BOGUS, 0, false },
+		{ NXDOMAIN, "x.d.e.", 0, DNSSEC_SECURE, 1, false },
+		{ NODATA, "x.d.e.", TYPE_A, DNSSEC_BOGUS, 0, false },
+	};
+	check_table(rows);
+}
+
+/* The same with NSEC3, where the wildcard has a record of its own. */
+static void an_empty_wildcard_has_an_nsec3(void **state)
+{
+	(void)state;
+	static const char *const names[] = { "e.", "*.e.", "y.*.e.", "d.e." };
+	static const char *const types[] = { "NS SOA RRSIG", "", "A RRSIG", "A RRSIG" };
+	enum { NAMES = 4 };
+	uint8_t hash[NAMES][20];
+	begin("e.");
+	for (unsigned i = 0; i < NAMES; i++)
+		assert_true(nsec3_hash(&rfc, name(names[i]), &work, hash[i]));
+	for (unsigned i = 0; i < NAMES; i++) {
+		const uint8_t *next = NULL, *first = hash[0];
+		for (unsigned j = 0; j < NAMES; j++) {
+			if (memcmp(hash[j], first, 20) < 0)
+				first = hash[j];
+			if (memcmp(hash[j], hash[i], 20) > 0 &&
+				(!next || memcmp(hash[j], next, 20) < 0))
+				next = hash[j];
+		}
+		nsec3_raw(hash[i], next ? next : first, 0, &rfc, types[i]);
+	}
+	const struct denial d = denial_without(ALL);
+	assert_int_equal(ask(&d, NODATA, "m.e.", TYPE_A).status, DNSSEC_SECURE);
+	assert_int_equal(ask(&d, NODATA, "m.n.e.", TYPE_A).status, DNSSEC_SECURE);
+	assert_int_equal(ask(&d, NXDOMAIN, "m.e.", 0).status, DNSSEC_BOGUS);
+}
+
 static void rfc_5155_zone(unsigned flags)
 {
 	begin("example.");
@@ -667,6 +716,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rfc_4035_examples),
+		cmocka_unit_test(an_empty_wildcard_has_no_data_and_is_there),
+		cmocka_unit_test(an_empty_wildcard_has_an_nsec3),
 		cmocka_unit_test(rfc_5155_hashes),
 		cmocka_unit_test(rfc_5155_examples),
 		cmocka_unit_test(a_zone_of_bind_is_proven_and_never_denied),
