@@ -293,7 +293,10 @@ static enum link chain_follow(struct sorting *s)
 	for (unsigned steps = 0; steps < LIMIT_CHAIN; steps++) {
 		if (steps && !name_within(s->end, s->q->zone))
 			return LINK_ONE;
-		s->data = find(s, SECTION_ANSWER, s->q->type, s->end);
+		/* the alias below a DNAME is not data: the DNAME vouches for it, RFC 6672
+		 * section 5.3.1 */
+		const bool made = s->q->type == TYPE_CNAME && find_dname(s, s->end);
+		s->data = made ? NULL : find(s, SECTION_ANSWER, s->q->type, s->end);
 		if (s->data) {
 			chain_add(s, s->data);
 			return LINK_ONE;

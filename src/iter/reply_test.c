@@ -186,6 +186,15 @@ static void a_dname_answers_a_question_for_the_alias_itself(void **state)
 	add(s, SECTION_ANSWER, "old.example.com", TYPE_DNAME, "new.example.org");
 	assert_int_equal(judged(s), REPLY_ANSWER);
 	assert_int_equal(s->r.count, 2);
+	/* with the alias in the message too, or another */
+	asked(s, "x.old.example.com", TYPE_CNAME, "example.com", FLAG_AA);
+	add(s, SECTION_ANSWER, "old.example.com", TYPE_DNAME, "new.example.org");
+	add(s, SECTION_ANSWER, "x.old.example.com", TYPE_CNAME, "evil.example.org");
+	assert_int_equal(judged(s), REPLY_ANSWER);
+	assert_int_equal(s->r.count, 2);
+	assert_int_equal(s->r.rrsets[0].rr.type, TYPE_DNAME);
+	assert_int_equal(s->r.rrsets[1].rr.type, TYPE_CNAME);
+	assert_name(rrset_at(&s->r.rrsets[1].rr, 0).bytes, "x.new.example.org.");
 }
 
 static void a_dname_that_grows_the_name_too_long_is_an_error(void **state)
