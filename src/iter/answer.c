@@ -56,7 +56,8 @@ void answer_build(struct iter *it, struct frame *f)
 	struct iter_answer *a = &it->answer;
 	*a = (struct iter_answer){ .rcode = f->rcode,
 		.ede = f->ede,
-		.ede_origin = it->ede_origin,
+		/* what it is already is not told twice */
+		.ede_origin = it->ede_origin == f->ede ? EDE_NONE : it->ede_origin,
 		.status = f->status,
 		.records = f->records,
 		.record_count = f->count,
