@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
+#include "cache/pages.h"
 #include "iter/world_zone.h"
 #include "wire/codes.h"
 
@@ -77,7 +78,9 @@ static int begin(void **state)
 			      "lost.example.com. 300 CNAME no.example.com.\n"
 			      "a.ent.example.com. 300 A 10.9.9.78\n"
 			      "old.example.com. 300 DNAME new.example.com.\n"
-			      "x.new.example.com. 300 A 10.9.9.79\n");
+			      "x.new.example.com. 300 A 10.9.9.79\n"
+			      "made.example.com. 300 DNAME wild.example.com.\n"
+			      "low.*.star.example.com. 300 A 10.9.9.80\n");
 	leaf(w, "plain.com.", 100, "");
 	leaf(w, "kid.wrong.com.", 101, "");
 	for (unsigned i = 0; i < count; i++)
@@ -185,6 +188,43 @@ static void a_dname_is_proved_and_what_it_makes_with_it(void **state)
 		"x.new.example.com. A 10.9.9.79\n");
 }
 
+/* Whether the DNAME is known already or not: what it makes is unsigned. */
+static void an_alias_made_of_a_dname_can_be_asked_for(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 2; i++) {
+		const struct world_result r =
+			world_ask(w, "x.old.example.com.", TYPE_CNAME);
+		is(&r, CACHE_SECURE,
+			"old.example.com. DNAME new.example.com.\n"
+			"x.old.example.com. CNAME x.new.example.com.\n");
+	}
+}
+
+/* Servers may prove only half of what they say: the target is asked for by itself. */
+static void a_target_without_proof_is_asked_for_by_itself(void **state)
+{
+	struct world *w = *state;
+	world_manner(w, "10.1.1.1", MANNER_NO_PROOF_BEHIND);
+	world_manner(w, "10.1.1.2", MANNER_NO_PROOF_BEHIND);
+	struct world_result r = world_ask(w, "x.made.example.com.", TYPE_A);
+	assert_int_equal(r.status, CACHE_SECURE);
+	assert_non_null(strstr(r.text, "made.example.com. DNAME wild.example.com.\n"
+				       "x.made.example.com. CNAME x.wild.example.com.\n"
+				       "x.wild.example.com. A 10.9.9.77\n-- "));
+	assert_int_equal(world_asked(w, "x.made.example.com. A\n"), 1);
+	assert_int_equal(world_asked(w, "x.wild.example.com. A\n"), 1);
+	assert_int_equal(w->counters.dnssec_bogus_replies, 0);
+	/* and by itself it needs the proof */
+	world_manner(w, "10.1.1.1", MANNER_NO_PROOF);
+	world_manner(w, "10.1.1.2", MANNER_NO_PROOF);
+	world_forget_log(w);
+	r = world_ask(w, "y.made.example.com.", TYPE_A);
+	is_bogus(&r, EDE_NSEC_MISSING);
+	assert_int_equal(world_asked(w, "y.made.example.com. "), 0);
+	assert_int_equal(world_asked(w, "y.wild.example.com. A\n"), LIMIT_BOGUS_TRIES);
+}
+
 static void a_wildcard_needs_the_proof_that_there_is_nothing_closer(void **state)
 {
 	struct world *w = *state;
@@ -230,6 +270,24 @@ static void a_denial_needs_its_proof(void **state)
 	world_manner(w, "10.1.1.2", MANNER_DENIES_ENT);
 	r = world_ask(w, "ent.example.com.", TYPE_MX);
 	is_bogus(&r, EDE_NSEC_MISSING);
+}
+
+/* RFC 4592 section 2.2.2: the wildcard is there, if only because of a name below it. */
+static void an_empty_wildcard_denies_types_not_names(void **state)
+{
+	struct world *w = *state;
+	w->pages = pages_open(NULL, w->cache, &w->counters, &w->random);
+	assert_non_null(w->pages);
+	for (unsigned i = 0; i < 3; i++) {
+		static const char *const names[] = { "m.star.example.com.",
+			"m.star.example.com.", "n.star.example.com." };
+		const struct world_result r = world_ask(w, names[i], TYPE_A);
+		assert_int_equal(r.rcode, RCODE_NOERROR);
+		assert_int_equal(r.status, CACHE_SECURE);
+		assert_true(i == 0 || r.packets == 0);
+	}
+	assert_int_equal(w->counters.aggressive_nodata, 1);
+	assert_int_equal(w->counters.aggressive_nxdomain, 0);
 }
 
 static void a_referral_without_proof_does_not_make_a_zone_unsigned(void **state)
@@ -900,8 +958,11 @@ int main(void)
 		TEST(an_answer_of_an_unsigned_zone_is_insecure),
 		TEST(an_alias_is_as_good_as_its_target),
 		TEST(a_dname_is_proved_and_what_it_makes_with_it),
+		TEST(an_alias_made_of_a_dname_can_be_asked_for),
+		TEST(a_target_without_proof_is_asked_for_by_itself),
 		TEST(a_wildcard_needs_the_proof_that_there_is_nothing_closer),
 		TEST(a_denial_needs_its_proof),
+		TEST(an_empty_wildcard_denies_types_not_names),
 		TEST(a_referral_without_proof_does_not_make_a_zone_unsigned),
 		TEST(genuine_data_is_no_name_error),
 		TEST(a_bare_referral_does_not_deny_a_ds),

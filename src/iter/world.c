@@ -288,14 +288,14 @@ static bool name_exists(const struct world_zone *z, const uint8_t *name, bool en
 	return false;
 }
 
-/* A wildcard stands for it, as add_wild() has it. */
+/* A wildcard stands for it, as add_wild() has it, though it may be an empty non-terminal. */
 static bool is_wild(const struct world_zone *z, const uint8_t *name)
 {
 	uint8_t wildcard[NAME_MAX_LEN];
 	if (!z->is_signed || name_is_root(name))
 		return false;
 	name_make_wildcard(wildcard, name, name_labels(name) - 1);
-	return name_exists(z, wildcard, false);
+	return name_exists(z, wildcard, true);
 }
 
 static const struct record *dname_above(const struct world_zone *z, const uint8_t *name)
@@ -343,6 +343,8 @@ static uint16_t answer(struct world *w, struct writer *wr, const struct addr *at
 		const struct world_zone *z = zone_for(w, at, name, type);
 		if (!z)
 			return links ? FLAG_AA : RCODE_REFUSED;
+		if (links && manner & MANNER_NO_PROOF_BEHIND)
+			manner_now |= MANNER_NO_PROOF;
 		const struct record *cut = delegation(z, name, type);
 		if (cut) {
 			if (!links)

@@ -44,6 +44,7 @@ enum manner { /* of a server; several may be set */
 					 with MANNER_SPOOFED over UDP only */
 	MANNER_DENIES_NS =
 		1 << 26, /* NODATA to type NS below the apex, without proof */
+	MANNER_NO_PROOF_BEHIND = 1 << 27, /* no NSEC where an alias comes first */
 };
 
 /* How a zone is signed. */
