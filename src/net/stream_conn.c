@@ -166,6 +166,8 @@ static void conn_timeout(void *ctx)
 		loop_timer_set(s->loop, &c->timer, due, conn_timeout, c);
 		return;
 	}
+	if (drain_leave(c))
+		return;
 	if (c->proxy)
 		counter_up(s->counters, proxy_timeouts);
 	else if (c->handshaking && s->conf.kind == STREAM_HTTPS)
@@ -176,8 +178,7 @@ static void conn_timeout(void *ctx)
 		tally_add(s, TALLY_SLOW_READERS, 1);
 	else if (!c->left)
 		tally_add(s, TALLY_TIMEOUTS, 1);
-	if (!drain_leave(c))
-		conn_close(c);
+	conn_close(c);
 }
 
 void conn_timer_set(struct conn *c)

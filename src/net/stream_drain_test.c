@@ -110,6 +110,7 @@ static void who_pauses_leaves_in_a_pause_and_is_not_reset(void **state)
 	assert_int_equal(w->closed, 0);
 	close(fd);
 	UNTIL(w, w->drained == 1);
+	assert_int_equal(w->counters.tcp_timeouts, 0); /* it did nothing wrong */
 }
 
 static void who_does_not_say_goodbye_is_not_waited_for(void **state)
