@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Forwarding and stubs: only the named suffix, nothing believed outside it."""
 
+import dns.flags
 import pytest
 
 import helpers
@@ -19,6 +20,22 @@ def test_all_names_go_to_the_forwarder(shoals, lab, unbound):
 		not row.get('loose')]
 	for row in rows[:60]:
 		helpers.check_row(row, shoal.ask(row['name'], row['type']))
+
+
+@pytest.mark.parametrize('validating', [True, False])
+def test_a_suffix_whose_parent_has_nsec3_goes_to_the_forwarder(shoals, lab, tmp_path, validating):
+	"""That the suffix is unsigned, or not there, is proved by records that lie outside of it."""
+	other = helpers.Unbound(tmp_path, lab, validate=validating)
+	try:
+		shoal = shoals("policy.add(policy.suffix(policy.FORWARD('127.0.0.1@%d'), "
+			"policy.todnames({'z000.com', 'z005.com', 'z033.com', 'z001.net', 'none.net'})))\n" % other.port)
+		for name, rcode, secure in (('ftp.z000.com.', 'NOERROR', False), ('ftp.z005.com.', 'NOERROR', True),
+			('ftp.z033.com.', 'NXDOMAIN', None), ('mail.z001.net.', 'NOERROR', None), ('a.none.net.', 'NXDOMAIN', None)):
+			reply = shoal.ask(name, do=True)
+			assert helpers.rcode_of(reply) == rcode, name
+			assert secure is None or bool(reply.flags & dns.flags.AD) == secure, name
+	finally:
+		other.stop()
 
 
 def test_a_stub_is_asked_for_its_suffix_only(shoals, lab):

@@ -387,6 +387,7 @@ static void read_reply(struct iter *it, struct frame *f)
 		.check_case = f->check_case,
 		.shared = it->event->shared,
 		.recursive = f->cut->forward,
+		.denied_above = f->route.kind == ROUTE_FORWARD,
 		.any_glue = iter_flag(it, CONF_PERMISSIVE),
 		.lame_fine = f->server->lame || is_last(f) };
 	reply_read(&it->reply, &q, msg, it->event->len, it->scratch, it->env.counters);

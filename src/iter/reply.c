@@ -140,13 +140,30 @@ static void group_add(struct sorting *s, const struct msg_rr *rr, const uint8_t 
 		g->ttl = ttl;
 }
 
+static bool is_denial(uint16_t type)
+{
+	return type == TYPE_NSEC || type == TYPE_NSEC3;
+}
+
+/* A zone above the forwarded suffix denies: its NSEC3 owners lie beside the suffix. These
+ * records count for nothing without a signature of that zone. */
+static bool denies_from_above(
+	const struct reply_question *q, const struct msg_rr *rr, uint16_t type)
+{
+	return q->denied_above && rr->section == SECTION_AUTHORITY &&
+	       (is_denial(type) ||
+		       (type == TYPE_SOA && name_within(q->name, rr->name)));
+}
+
 /* The zone's servers may speak of it; of their own addresses elsewhere if that is
  * allowed. */
-static bool belongs(const struct reply_question *q, const struct msg_rr *rr)
+static bool belongs(
+	const struct reply_question *q, const struct msg_rr *rr, uint16_t type)
 {
 	const bool address = rr->type == TYPE_A || rr->type == TYPE_AAAA;
 	return name_within(rr->name, q->zone) ||
-	       (q->any_glue && address && rr->section == SECTION_ADDITIONAL);
+	       (q->any_glue && address && rr->section == SECTION_ADDITIONAL) ||
+	       denies_from_above(q, rr, type);
 }
 
 static bool collect(struct sorting *s)
@@ -160,18 +177,19 @@ static bool collect(struct sorting *s)
 	while (msg_next(&w, &rr)) {
 		s->records++;
 		s->referral |= rr.section == SECTION_AUTHORITY && rr.type == TYPE_NS;
-		if (rr.rclass != s->q->rclass || type_is_meta(rr.type) ||
-			!belongs(s->q, &rr))
-			continue;
-		const int len = msg_rdata(&s->m, &rr, rdata, sizeof(rdata));
-		if (len < 0)
-			return false;
 		/* data only where signatures are what was asked for */
 		const bool signature =
 			rr.type == TYPE_RRSIG &&
 			(s->q->type != TYPE_RRSIG || rr.section != SECTION_ANSWER);
 		const uint16_t type =
-			signature ? rdata_rrsig_covers(rdata, (size_t)len) : rr.type;
+			signature ? rdata_rrsig_covers(rr.rdata, rr.rdata_len)
+				  : rr.type;
+		if (rr.rclass != s->q->rclass || type_is_meta(rr.type) ||
+			!belongs(s->q, &rr, type))
+			continue;
+		const int len = msg_rdata(&s->m, &rr, rdata, sizeof(rdata));
+		if (len < 0)
+			return false;
 		group_add(s, &rr, rdata, (size_t)len, signature, type);
 	}
 	return !arena_overflowed(s->arena);
@@ -315,11 +333,6 @@ static enum link chain_follow(struct sorting *s)
 
 /* --- what else is kept -------------------------------------------------------- */
 
-static bool is_denial(uint16_t type)
-{
-	return type == TYPE_NSEC || type == TYPE_NSEC3;
-}
-
 static void keep_denials(struct sorting *s)
 {
 	for (unsigned i = 0; i < s->count; i++) {
@@ -329,13 +342,15 @@ static void keep_denials(struct sorting *s)
 	}
 }
 
-/* The SOA that a negative answer about `name` needs: its zone must hold the name. */
+/* The SOA that a negative answer about `name` needs: its zone must hold the name. A zone
+ * above the one asked speaks by its signature alone. */
 static struct group *find_soa(struct sorting *s, const uint8_t *name)
 {
 	for (unsigned i = 0; i < s->count; i++) {
 		struct group *g = &s->groups[i];
 		if (g->section == SECTION_AUTHORITY && g->type == TYPE_SOA &&
-			usable(g) && name_within(name, g->name))
+			usable(g) && name_within(name, g->name) &&
+			(name_within(g->name, s->q->zone) || g->signatures.count))
 			return g;
 	}
 	return NULL;

@@ -2,8 +2,9 @@
 /* iter/reply.h - what a server's answer means for the question that was asked: pure.
  *
  * Strict bailiwick: only records at or below the zone cut that was asked survive, and
- * of those only what the question calls for; all else is counted as scrubbed. RFC 2181,
- * 1034 section 5.3.3, 2308. */
+ * of those only what the question calls for; all else is counted as scrubbed. A forwarder
+ * also brings the signed denials of the zones above its suffix: that there is no DS, or no
+ * such zone at all, stands there. RFC 2181, 1034 section 5.3.3, 2308. */
 #pragma once
 
 #include <stdbool.h>
@@ -44,7 +45,8 @@ struct reply_question {
 	bool check_case; /* 0x20 was used */
 	bool shared;     /* another's accepted answer: id and case are not compared */
 	bool recursive;  /* a forwarder: no AA wanted, no referral followed */
-	bool any_glue;   /* addresses of a referral's name servers from outside the zone
+	bool denied_above; /* a forwarder whose word is validated: the zones above may deny */
+	bool any_glue;  /* addresses of a referral's name servers from outside the zone
 			  * too
 			  */
 	bool lame_fine; /* no better server is left: an answer from a recursive server's

@@ -234,6 +234,24 @@ static void a_soa_that_does_not_hold_the_name_proves_nothing(void **state)
 	assert_int_equal(judged(s), REPLY_LAME);
 }
 
+/* Of a forwarder only, and unsigned only what lies in its suffix. */
+static void a_denial_from_above_is_a_forwarders_and_signed(void **state)
+{
+	struct scene *s = *state;
+	for (int forwards = 0; forwards < 2; forwards++) {
+		asked(s, "no.example.com", TYPE_A, "example.com", RCODE_NXDOMAIN);
+		s->q.recursive = s->q.denied_above = forwards;
+		add(s, SECTION_AUTHORITY, "com", TYPE_SOA, "ns.com");
+		add(s, SECTION_AUTHORITY, "aaaa.com", TYPE_NSEC, "x");
+		add(s, SECTION_AUTHORITY, "com", TYPE_NS, "ns.com");
+		add(s, SECTION_ADDITIONAL, "bbbb.com", TYPE_NSEC, "x");
+		assert_int_equal(judged(s), forwards ? REPLY_NXDOMAIN : REPLY_LAME);
+		assert_int_equal(s->r.count, forwards ? 1 : 0);
+		assert_null(s->r.soa_zone);
+	}
+	assert_name(s->r.rrsets[0].rr.name, "aaaa.com.");
+}
+
 static void anothers_cache_is_no_authority(void **state)
 {
 	struct scene *s = *state;
@@ -312,6 +330,7 @@ int main(void)
 		story(a_dname_that_grows_the_name_too_long_is_an_error),
 		story(negative_answers_take_the_smaller_ttl),
 		story(a_soa_that_does_not_hold_the_name_proves_nothing),
+		story(a_denial_from_above_is_a_forwarders_and_signed),
 		story(anothers_cache_is_no_authority),
 		story(what_was_not_asked_is_waited_past),
 		story(every_truncation_is_malformed_and_tc_means_tcp),

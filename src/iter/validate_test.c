@@ -689,6 +689,119 @@ static void keys_that_are_missing_are_asked_for_now_and_then(void **state)
 	assert_int_equal(r.status, CACHE_SECURE);
 }
 
+/* --- behind a forwarder ------------------------------------------------------------- */
+
+static void also_at(struct world *w, const char *zone, const char *ip)
+{
+	uint8_t origin[NAME_MAX_LEN];
+	name_from_text(origin, zone);
+	struct world_zone *z = world_zone_of(w, origin);
+	assert_true(addr_from_text(&z->at[z->at_count++], ip, 53));
+}
+
+/* All of com is known at 10.7.7.7, which is asked for the suffix alone. */
+static void forward(struct world *w, const char *suffix, unsigned how)
+{
+	static uint8_t name[NAME_MAX_LEN];
+	static const uint8_t *names[] = { name };
+	static struct addr target;
+	static struct policy_rule rule;
+	name_from_text(name, suffix);
+	addr_from_text(&target, "10.7.7.7", 53);
+	rule = (struct policy_rule){ .id = 1,
+		.filter = FILTER_SUFFIX,
+		.names = names,
+		.name_count = 1,
+		.action = POLICY_FORWARD,
+		.targets = &target,
+		.target_count = 1,
+		.ede = EDE_NONE };
+	world_unsign(w, "com.");
+	world_sign(w, "com.", how);
+	also_at(w, "com.", "10.7.7.7");
+	also_at(w, "plain.com.", "10.7.7.7");
+	also_at(w, "example.com.", "10.7.7.7");
+	w->conf->rules = &rule;
+	w->conf->rule_count = 1;
+}
+
+static const unsigned parents[] = { SIGN_WELL, SIGN_NSEC3, SIGN_OPT_OUT };
+enum { PARENTS = sizeof(parents) / sizeof(*parents) };
+
+/* The proof that the suffix has no DS stands at its parent's names. */
+static void a_forwarded_suffix_may_be_unsigned(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < PARENTS; i++) {
+		struct world *w;
+		begin((void **)&w);
+		forward(w, "plain.com.", parents[i]);
+		struct world_result r = world_ask(w, "www.plain.com.", TYPE_A);
+		is(&r, CACHE_INSECURE, "www.plain.com. A 10.9.9.100\n");
+		assert_int_equal(world_asked(w, "10.7.7.7 plain.com. DS"), 1);
+		r = world_ask(w, "no.plain.com.", TYPE_A);
+		assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+		assert_int_equal(r.status, CACHE_INSECURE);
+		end((void **)&w);
+	}
+}
+
+static void a_forwarded_suffix_may_be_signed_or_absent(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < PARENTS; i++) {
+		struct world *w;
+		begin((void **)&w);
+		forward(w, "example.com.", parents[i]);
+		www_is_secure(w);
+		end((void **)&w);
+		begin((void **)&w);
+		forward(w, "none.com.", parents[i]);
+		const struct world_result r = world_ask(w, "www.none.com.", TYPE_A);
+		assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+		/* without opt-out: RFC 5155 section 9.2 */
+		assert_int_equal(r.status,
+			parents[i] == SIGN_OPT_OUT ? CACHE_INSECURE : CACHE_SECURE);
+		end((void **)&w);
+	}
+}
+
+static void what_a_forwarder_denies_from_above_needs_its_signature(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < PARENTS; i++) {
+		struct world *w;
+		begin((void **)&w);
+		forward(w, "example.com.", parents[i]);
+		world_manner(w, "10.7.7.7", MANNER_STRIPS);
+		is_bogus_now(w, "www.example.com.");
+		end((void **)&w);
+		begin((void **)&w);
+		forward(w, "none.com.", parents[i]);
+		world_manner(w, "10.7.7.7", MANNER_STRIPS);
+		is_bogus_now(w, "www.none.com.");
+		end((void **)&w);
+	}
+}
+
+/* The world's parent knows no such zone, and says so with its signature. */
+static void a_suffix_that_only_a_forwarder_knows_needs_a_negative_anchor(void **state)
+{
+	struct world *w = *state;
+	forward(w, "corp.com.", SIGN_NSEC3);
+	world_zone(w, "corp.com.", "10.7.7.7",
+		"corp.com. 3600 NS ns.corp.com.\nwww.corp.com. 300 A 10.9.9.60\n");
+	is_bogus_now(w, "www.corp.com.");
+	world_sleep(w, 600 * 1000);
+	w->insecure = "corp.com.";
+	world_trust(w, ".");
+	struct world_result r = world_ask(w, "www.corp.com.", TYPE_A);
+	is(&r, CACHE_INSECURE, "www.corp.com. A 10.9.9.60\n");
+	r = world_ask(w, "no.corp.com.", TYPE_A);
+	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+	assert_int_equal(r.status, CACHE_INSECURE);
+}
+
 /* --- anchors and time ---------------------------------------------------------------- */
 
 static void below_a_negative_anchor_nothing_is_validated(void **state)
@@ -980,6 +1093,11 @@ int main(void)
 		TEST(a_ds_that_changed_is_fetched_anew),
 		TEST(a_ds_that_fits_nothing_is_asked_for_now_and_then),
 		TEST(keys_that_are_missing_are_asked_for_now_and_then),
+		cmocka_unit_test(a_forwarded_suffix_may_be_unsigned),
+		cmocka_unit_test(a_forwarded_suffix_may_be_signed_or_absent),
+		cmocka_unit_test(
+			what_a_forwarder_denies_from_above_needs_its_signature),
+		TEST(a_suffix_that_only_a_forwarder_knows_needs_a_negative_anchor),
 		TEST(below_a_negative_anchor_nothing_is_validated),
 		TEST(a_negative_anchor_is_reached_through_a_bogus_zone),
 		TEST(a_negative_anchor_is_reached_when_nothing_above_is_valid),
