@@ -346,6 +346,23 @@ def test_socket_units_are_taken(with_sockets):
 	assert with_sockets.who_answers() == set(NAMES)
 
 
+def test_a_restart_of_the_target_leaves_the_sockets_alone(with_sockets):
+	sockets = ['shoald@%s.socket' % name for name in NAMES]
+	def since():
+		return [with_sockets.show(unit, 'ActiveEnterTimestampMonotonic', 'ActiveState')
+			for unit in sockets]
+	with_sockets.systemctl('enable', *SERVICES)
+	with_sockets.systemctl('start', 'shoal.target')
+	before, pids = since(), with_sockets.pids()
+	with Asking(with_sockets) as udp, Asking(with_sockets, tcp=True) as tcp:
+		with_sockets.systemctl('restart', 'shoal.target')
+	assert not set(with_sockets.pids().values()) & set(pids.values())
+	assert since() == before
+	assert udp.rcodes == tcp.rcodes == {'NOERROR'}
+	with_sockets.systemctl('stop', 'shoal.target')
+	with_sockets.wait_for(lambda: {row['ActiveState'] for row in since()} == {'inactive'})
+
+
 def test_what_arrives_while_one_is_stopped_waits_for_it(with_sockets):
 	with Asking(with_sockets) as udp, Asking(with_sockets, tcp=True) as tcp:
 		with_sockets.systemctl('stop', 'shoald@2.service')
