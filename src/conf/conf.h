@@ -441,9 +441,12 @@ const struct conf_hint *conf_hint_find(
 /* The name that PTR tells for an address, after conf_finish; NULL: none. */
 const uint8_t *conf_hint_ptr(const struct conf *c, const struct addr *addr);
 bool conf_root_add(struct conf *c, const uint8_t *name, const struct addr *addr);
-/* "OWNER [TTL] [CLASS] DS|DNSKEY RDATA". */
+/* "OWNER [TTL] [CLASS] DS|DNSKEY RDATA", well formed. */
 bool conf_anchor_add(struct conf *c, const char *text, struct conf_where where,
 	char error[static 256]);
+/* Is this the first of its zone's anchors, none of which is of an algorithm and digest that
+ * are checked here? Then names below count as insecure. */
+bool conf_anchor_vain(const struct conf *c, const struct conf_anchor *a);
 /* A file of keys, in place of what was said for its zone before. */
 bool conf_anchor_file(struct conf *c, const char *path, bool readonly,
 	struct conf_where where, char error[static 256]);

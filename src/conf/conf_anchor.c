@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* conf/conf_anchor.c - files of trust anchors as the script names them: checked here,
- * read again by whoever follows them. */
+/* conf/conf_anchor.c - trust anchors as the script names them: records, and files that are
+ * checked here and read again by whoever follows them. */
 #include "conf/conf.h"
 
 #include <errno.h>
@@ -10,9 +10,126 @@
 #include <sys/stat.h>
 
 #include "base/fd.h"
+#include "conf/zone_read.h"
+#include "dnssec/crypto.h"
+#include "dnssec/dnskey.h"
+#include "dnssec/ds.h"
 #include "dnssec/rfc5011_file.h"
+#include "wire/codes.h"
 
 static const uint8_t root[1] = { 0 };
+
+/* --- single records ---------------------------------------------------------------- */
+
+struct anchor_read {
+	struct conf *c;
+	struct conf_where where;
+	const char *text;
+	char *error;
+	size_t added;
+};
+
+/* Why the record vouches for nothing and never will; NULL: it is well formed, though perhaps
+ * of an algorithm that is not known here (conf_anchor_vain). */
+static const char *anchor_fault(const struct zone_record *rr)
+{
+	struct dnskey key;
+	struct ds ds;
+	if (rr->type == TYPE_DS)
+		return ds_read(&ds, rr->rdata, rr->rdata_len)
+			       ? NULL
+			       : "the digest has not the length of its type";
+	if (!dnskey_read(&key, rr->rdata, rr->rdata_len) || !dnskey_is_usable(&key))
+		return "this record cannot be a trust anchor";
+	return crypto_key_form(key.algorithm, key.key, key.key_len) ==
+			       CRYPTO_KEY_MALFORMED
+		       ? "the key has not the form of its algorithm"
+		       : NULL;
+}
+
+static bool anchor_on_record(void *ctx, const struct zone_record *rr)
+{
+	struct anchor_read *a = ctx;
+	if (rr->type != TYPE_DS && rr->type != TYPE_DNSKEY) {
+		snprintf(a->error, 256, "neither DS nor DNSKEY");
+		return false;
+	}
+	struct conf *c = a->c;
+	for (size_t i = 0; i < c->anchor_file_count; i++) {
+		const struct conf_anchor_file *f = &c->anchor_files[i];
+		if (f->readonly || !name_equal(f->owner, rr->owner))
+			continue;
+		snprintf(a->error, 256, "the keys of this zone are in %.160s", f->path);
+		return false;
+	}
+	const char *fault = anchor_fault(rr);
+	if (fault) {
+		snprintf(a->error, 256, "%s", fault);
+		return false;
+	}
+	uint8_t *owner = arena_dup(c->arena, rr->owner, name_len(rr->owner));
+	const uint8_t *rdata = arena_dup(c->arena, rr->rdata, rr->rdata_len);
+	const char *text = arena_strdup(c->arena, a->text);
+	struct conf_anchor *anchor =
+		conf_push(c, &c->anchors, &c->anchor_count, sizeof(*anchor));
+	if (!owner || !rdata || !text || !anchor) {
+		snprintf(a->error, 256, "out of memory");
+		return false;
+	}
+	name_lower(owner);
+	*anchor = (struct conf_anchor){ .owner = owner,
+		.text = text,
+		.type = rr->type,
+		.rdata = rdata,
+		.rdata_len = rr->rdata_len,
+		.where = a->where };
+	a->added++;
+	return true;
+}
+
+bool conf_anchor_add(struct conf *c, const char *text, struct conf_where where,
+	char error[static 256])
+{
+	struct anchor_read a = { c, where, text, error, 0 };
+	const bool fine = zone_read_record(text, "", anchor_on_record, &a, error);
+	if (fine && !a.added)
+		snprintf(error, 256, "not a record: %.200s", text);
+	return fine && a.added;
+}
+
+/* Of an algorithm, a digest and a size that are checked here: RFC 4035 section 5.2. */
+static bool is_checked(const struct conf *c, const struct conf_anchor *a)
+{
+	struct dnskey key;
+	struct ds ds;
+	if (a->type == TYPE_DNSKEY)
+		return dnskey_read(&key, a->rdata, a->rdata_len) &&
+		       (c->anchors_sha1 || !algorithm_is_sha1(key.algorithm)) &&
+		       crypto_key_form(key.algorithm, key.key, key.key_len) ==
+			       CRYPTO_GOOD;
+	return ds_read(&ds, a->rdata, a->rdata_len) && algorithm_get(ds.algorithm) &&
+	       digest_len(ds.digest_type) &&
+	       (c->anchors_sha1 || (!algorithm_is_sha1(ds.algorithm) &&
+					   ds.digest_type != DIGEST_SHA1));
+}
+
+bool conf_anchor_vain(const struct conf *c, const struct conf_anchor *a)
+{
+	if (is_checked(c, a) || (c->anchor_builtin && name_is_root(a->owner)))
+		return false;
+	for (size_t i = 0; i < c->anchor_count; i++) {
+		const struct conf_anchor *other = &c->anchors[i];
+		if (name_equal(other->owner, a->owner) &&
+			(other < a || is_checked(c, other)))
+			return false;
+	}
+	for (size_t i = 0; i < c->anchor_file_count; i++)
+		if (name_equal(c->anchor_files[i].owner, a->owner))
+			return false;
+	return true;
+}
+
+/* --- files ---------------------------------------------------------------------- */
 
 /* Is there a folder to make it in? */
 static bool has_folder(const char *path)

@@ -196,6 +196,66 @@ static void conf_anchor_add_refuses_other_types(void **state)
 	conf_free(c);
 }
 
+/* What is malformed is an error; what is of another algorithm or digest counts only beside
+ * nothing better. */
+static void conf_anchors_that_vouch_for_nothing_are_found(void **state)
+{
+#define DIGEST "E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"
+#define P256                                                                           \
+	"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" \
+	"AAAAAAAAAA=="
+	(void)state;
+	char error[256];
+	const struct conf_where where = { "f", 1 };
+	static const struct {
+		const char *text, *fault;
+		bool vain, sha1_matters;
+	} rows[] = {
+		{ ". DS 1 13 2 " DIGEST, NULL, false, false },
+		{ ". DS 1 13 99 " DIGEST, NULL, true, false },
+		{ ". DS 1 200 2 " DIGEST, NULL, true, false },
+		{ ". DS 1 7 2 " DIGEST, NULL, false, true },
+		{ ". DS 1 8 1 E06D44B80B8F1D39A95C0B0D7C65D08458E88040", NULL, false,
+			true },
+		{ ". DNSKEY 257 3 13 " P256, NULL, false, false },
+		{ ". DNSKEY 257 3 200 " P256, NULL, true, false },
+		{ ". DNSKEY 257 3 8 AwEAAQEAAQ==", NULL, true, false }, /* too short */
+		{ ". DS 1 13 2 E06D44", "the digest has not the length", false, false },
+		{ ". DS 1 13 4 " DIGEST, "the digest has not the length", false,
+			false },
+		{ ". DNSKEY 257 3 13 AAAA", "the key has not the form", false, false },
+		{ ". DNSKEY 256 2 13 " P256, "cannot be a trust anchor", false, false },
+	};
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct conf *c = conf_new();
+		conf_anchor_remove(c, (const uint8_t *)"");
+		const bool fine = conf_anchor_add(c, rows[i].text, where, error);
+		if (fine != !rows[i].fault || (!fine && !strstr(error, rows[i].fault)))
+			fail_msg("%s: %s", rows[i].text, fine ? "taken" : error);
+		for (int sha1 = 0; fine && sha1 < 2; sha1++) {
+			c->anchors_sha1 = sha1;
+			const bool vain =
+				rows[i].vain || (rows[i].sha1_matters && !sha1);
+			if (conf_anchor_vain(c, &c->anchors[0]) != vain)
+				fail_msg("%s: vain is not %d", rows[i].text, vain);
+		}
+		/* told once, and not beside one that counts, wherever that stands */
+		if (rows[i].vain) {
+			assert_true(conf_anchor_add(c, rows[i].text, where, error));
+			assert_true(conf_anchor_vain(c, &c->anchors[0]));
+			assert_false(conf_anchor_vain(c, &c->anchors[1]));
+			c->anchor_builtin = true;
+			assert_false(conf_anchor_vain(c, &c->anchors[0]));
+			c->anchor_builtin = false;
+			assert_true(conf_anchor_add(c, rows[0].text, where, error));
+			assert_false(conf_anchor_vain(c, &c->anchors[0]));
+		}
+		conf_free(c);
+	}
+#undef DIGEST
+#undef P256
+}
+
 static void conf_listen_add_refuses_the_same_address_twice(void **state)
 {
 	(void)state;
@@ -264,6 +324,7 @@ int main(void)
 		cmocka_unit_test(conf_root_file_replaces_the_builtin_hints),
 		cmocka_unit_test(conf_rdata_from_text_reads_one_record_only),
 		cmocka_unit_test(conf_anchor_add_refuses_other_types),
+		cmocka_unit_test(conf_anchors_that_vouch_for_nothing_are_found),
 		cmocka_unit_test(conf_listen_add_refuses_the_same_address_twice),
 		cmocka_unit_test(conf_names_find_takes_the_longest_suffix),
 	};

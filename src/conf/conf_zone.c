@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* conf/conf_zone.c - what stands in zone-file form: root hints, single trust anchors,
- * single RDATA. */
+/* conf/conf_zone.c - what stands in zone-file form: root hints, single records, single
+ * RDATA. */
 #include "conf/conf.h"
 
 #include <errno.h>
@@ -12,20 +12,10 @@
 
 #include <libzscanner/scanner.h>
 
-#include "dnssec/dnskey.h"
+#include "conf/zone_read.h"
 #include "wire/codes.h"
 
 enum { TEXT_RECORD_MAX = 128 * 1024 }; /* one record in text form */
-
-struct zone_record {
-	const uint8_t *owner;
-	uint16_t type;
-	const uint8_t *rdata;
-	uint16_t rdata_len;
-};
-
-/* False stops; the reader put a text into its error. */
-typedef bool zone_record_fn(void *ctx, const struct zone_record *rr);
 
 struct zone_read {
 	zone_record_fn *fn;
@@ -182,84 +172,23 @@ bool conf_root_file(struct conf *c, const char *path, char error[static 256])
 	return true;
 }
 
-/* --- trust anchors ------------------------------------------------------------ */
+/* --- one record ---------------------------------------------------------------- */
 
-struct anchor_read {
-	struct conf *c;
-	struct conf_where where;
-	const char *text;
-	char *error;
-	size_t added;
-};
-
-static bool anchor_on_record(void *ctx, const struct zone_record *rr)
-{
-	struct anchor_read *a = ctx;
-	if (rr->type != TYPE_DS && rr->type != TYPE_DNSKEY) {
-		snprintf(a->error, 256, "neither DS nor DNSKEY");
-		return false;
-	}
-	struct conf *c = a->c;
-	for (size_t i = 0; i < c->anchor_file_count; i++) {
-		const struct conf_anchor_file *f = &c->anchor_files[i];
-		if (f->readonly || !name_equal(f->owner, rr->owner))
-			continue;
-		snprintf(a->error, 256, "the keys of this zone are in %.160s", f->path);
-		return false;
-	}
-	struct dnskey key;
-	if (rr->type == TYPE_DNSKEY && (!dnskey_read(&key, rr->rdata, rr->rdata_len) ||
-					       !dnskey_is_usable(&key))) {
-		snprintf(a->error, 256, "this record cannot be a trust anchor");
-		return false;
-	}
-	uint8_t *owner = arena_dup(c->arena, rr->owner, name_len(rr->owner));
-	const uint8_t *rdata = arena_dup(c->arena, rr->rdata, rr->rdata_len);
-	const char *text = arena_strdup(c->arena, a->text);
-	struct conf_anchor *anchor =
-		conf_push(c, &c->anchors, &c->anchor_count, sizeof(*anchor));
-	if (!owner || !rdata || !text || !anchor) {
-		snprintf(a->error, 256, "out of memory");
-		return false;
-	}
-	name_lower(owner);
-	*anchor = (struct conf_anchor){ .owner = owner,
-		.text = text,
-		.type = rr->type,
-		.rdata = rdata,
-		.rdata_len = rr->rdata_len,
-		.where = a->where };
-	a->added++;
-	return true;
-}
-
-/* One record: no directive, no line break outside parentheses; with the line's end that
- * the scanner wants. */
-static bool record_line(const char *text, const char *head, char **out)
-{
-	const size_t len = strlen(head) + strlen(text) + 2;
-	if (len > TEXT_RECORD_MAX || text[strspn(text, " \t\r\n")] == '$')
-		return false;
-	*out = malloc(len);
-	if (*out)
-		snprintf(*out, len, "%s%s\n", head, text);
-	return *out != NULL;
-}
-
-bool conf_anchor_add(struct conf *c, const char *text, struct conf_where where,
+/* No directive, no line break outside parentheses; with the line's end that the scanner
+ * wants. */
+bool zone_read_record(const char *text, const char *head, zone_record_fn *fn, void *ctx,
 	char error[static 256])
 {
-	char *line;
-	struct anchor_read a = { c, where, text, error, 0 };
-	if (!record_line(text, "", &line)) {
+	char *line = NULL;
+	if (strlen(head) + strlen(text) + 2 > TEXT_RECORD_MAX ||
+		text[strspn(text, " \t\r\n")] == '$' ||
+		asprintf(&line, "%s%s\n", head, text) < 0) {
 		snprintf(error, 256, "not a record");
 		return false;
 	}
-	const bool fine = zone_read(NULL, line, anchor_on_record, &a, error);
+	const bool fine = zone_read(NULL, line, fn, ctx, error);
 	free(line);
-	if (fine && !a.added)
-		snprintf(error, 256, "not a record: %.200s", text);
-	return fine && a.added;
+	return fine;
 }
 
 /* --- one RDATA ---------------------------------------------------------------- */
@@ -284,12 +213,8 @@ static bool rdata_on_record(void *ctx, const struct zone_record *rr)
 
 int conf_rdata_from_text(uint16_t type, const char *text, uint8_t *out, size_t cap)
 {
-	char error[256], name[16], head[32], *line;
+	char error[256], name[16], head[32];
 	struct rdata_read r = { type, out, cap, -1, error };
 	snprintf(head, sizeof(head), ". 0 IN %s ", type_to_text(type, name));
-	if (!record_line(text, head, &line))
-		return -1;
-	const bool fine = zone_read(NULL, line, rdata_on_record, &r, error);
-	free(line);
-	return fine ? r.len : -1;
+	return zone_read_record(text, head, rdata_on_record, &r, error) ? r.len : -1;
 }

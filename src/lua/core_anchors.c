@@ -108,7 +108,11 @@ static int64_t time_arg(lua_State *L, const char *what)
 			"%s: expires: expected 'YYYY-MM-DD', 'YYYY-MM-DDTHH:MM:SSZ' or "
 			"seconds since 1970, got '%s'",
 			what, text ? text : luaL_typename(L, -1));
-	return timegm(&tm);
+	const struct tm said = tm;
+	const time_t t = timegm(&tm); /* 30 February becomes 2 March */
+	if (tm.tm_mday != said.tm_mday || tm.tm_sec != said.tm_sec)
+		return script_raise(L, "%s: expires: there is no '%s'", what, text);
+	return t;
 }
 
 static const char *reason_arg(lua_State *L, const char *what)
@@ -155,6 +159,17 @@ static void insecure_item(lua_State *L, const char *what)
 	} else {
 		len = core_name_arg(L, -1, what, name);
 	}
+	char text[NAME_TEXT_MAX];
+	if (item.until_s <= time(NULL))
+		script_warn(script_of(L), script_where(L),
+			"%s: the end of %s is past: it is validated", what,
+			name_to_text(name, text));
+	else if (name_is_root(name))
+		script_warn(script_of(L), script_where(L),
+			"%s: below '.' is every name: nothing is validated but what "
+			"has a "
+			"trust anchor of its own",
+			what);
 	item.name = arena_dup(c->arena, name, len);
 	struct conf_insecure *to =
 		conf_push(c, &c->insecure, &c->insecure_count, sizeof(*to));

@@ -40,11 +40,7 @@ static int core_where(lua_State *L)
 
 static int core_warn(lua_State *L)
 {
-	struct script *s = script_of(L);
-	const struct conf_where where = script_where(L);
-	log_warning(
-		SYSTEM, "%s:%d: %s", where.file, where.line, luaL_checkstring(L, 1));
-	s->warnings++;
+	script_warn(script_of(L), script_where(L), "%s", luaL_checkstring(L, 1));
 	return 0;
 }
 

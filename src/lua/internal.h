@@ -49,6 +49,9 @@ struct script *script_of(lua_State *L);
 /* "FILE:LINE: text", FILE and LINE being where the script called. Does not return. */
 int script_raise(lua_State *L, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/* A line of the log and one more warning: "FILE:LINE: text". */
+void script_warn(struct script *s, struct conf_where where, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* Where the script is now: the innermost frame that is not ours. Line 0 if none. */
 struct conf_where script_where(lua_State *L);
 /* Like lua_pcall, with a time limit and errors as "FILE:LINE: text". 0, or not: then a

@@ -123,6 +123,18 @@ int script_raise(lua_State *L, const char *fmt, ...)
 	return lua_error(L); /* error_handler puts the place before it */
 }
 
+void script_warn(struct script *s, struct conf_where where, const char *fmt, ...)
+{
+	char text[1024];
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	log_warning(SYSTEM, "%s:%d: %s", where.file ? where.file : s->conf->file,
+		where.line, text);
+	s->warnings++;
+}
+
 /* Behind "NAME:LINE: " at the start of the text, if NAME is this one. */
 static const char *skip_place(const char *text, const char *name)
 {
@@ -372,6 +384,21 @@ static bool file_run(struct script *s, char error[static 1024])
 	return fine;
 }
 
+/* What can only be told when all is said: a later record may be the one that counts. */
+static void warn_of_anchors(struct script *s)
+{
+	char name[NAME_TEXT_MAX];
+	const struct conf *c = s->conf;
+	for (size_t i = 0; i < c->anchor_count; i++)
+		if (conf_anchor_vain(c, &c->anchors[i]))
+			script_warn(s, c->anchors[i].where,
+				"trust_anchors.add: no trust anchor of %s has an "
+				"algorithm "
+				"and a digest that are checked here: names below it "
+				"count as insecure",
+				name_to_text(c->anchors[i].owner, name));
+}
+
 static bool script_run(struct script *s, const char *file, const char *instance,
 	char error[static 1024])
 {
@@ -400,6 +427,7 @@ static bool script_run(struct script *s, const char *file, const char *instance,
 			file);
 		return false;
 	}
+	warn_of_anchors(s);
 	conf_finish(c);
 	return true;
 }

@@ -843,6 +843,39 @@ static void anchors_add_up_and_replace(void **state)
 	unlink(file);
 }
 
+static void anchors_that_turn_validation_off_are_warned_of(void **state)
+{
+#define REST "E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D')"
+	static const struct {
+		const char *text;
+		int warnings;
+	} rows[] = {
+		{ "trust_anchors.add('. DS 1 13 99 " REST, 0 },
+		{ "trust_anchors.remove('.') trust_anchors.add('. DS 1 13 99 " REST,
+			1 },
+		{ "trust_anchors.add('a.test. DS 1 200 2 " REST, 1 },
+		{ "trust_anchors.add('a.test. DS 1 200 2 " REST
+		  "trust_anchors.add('a.test. DS 1 13 2 " REST,
+			0 },
+		{ "trust_anchors.add('a.test. DS 1 7 2 " REST, 0 },
+		{ "trust_anchors.add('a.test. DS 1 7 2 " REST
+		  "trust_anchors.sha1 = false",
+			1 },
+		{ "trust_anchors.set_insecure{ '.' }", 1 },
+		{ "trust_anchors.set_insecure{ 'a.test' }", 0 },
+		{ "trust_anchors.set_insecure{ { 'a.test', expires = '2020-02-29' } }",
+			1 },
+		{ "trust_anchors.set_insecure{ { '.', expires = '2020-02-29' } }", 1 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		script_free(good(rows[i].text));
+		if (warnings != rows[i].warnings)
+			fail_msg("%d warnings: %s", warnings, rows[i].text);
+	}
+#undef REST
+}
+
 static void anchors_make_a_domain(void **state)
 {
 	(void)state;
@@ -896,6 +929,12 @@ static void hints_and_views_and_anchors_are_kept(void **state)
 	    "E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D')",
 		"the keys of this zone are in /nonexistent");
 	bad("trust_anchors.add('. DNSKEY 385 3 8 AwEA')", "cannot be a trust anchor");
+	bad_line("\ntrust_anchors.add('. DS 1 13 2 E06D44')", 2,
+		"trust_anchors.add: the digest has not the length of its type");
+	bad("trust_anchors.set_insecure{ { 'a', expires = '2026-02-30' } }",
+		"expires: there is no '2026-02-30'");
+	bad("trust_anchors.set_insecure{ { 'a', expires = '2126-01-31T24:00:00Z' } }",
+		"expires: expected");
 	bad("trust_anchors.set_insecure{ { 'a', expires = 'soon' } }",
 		"expires: expected 'YYYY-MM-DD'");
 	bad("trust_anchors.set_insecure{ { 'a', until_s = 1 } }",
@@ -1139,6 +1178,7 @@ int main(void)
 		cmocka_unit_test(configuration_hash_covers_the_code_of_callbacks),
 		cmocka_unit_test(hints_and_views_and_anchors_are_kept),
 		cmocka_unit_test(anchors_add_up_and_replace),
+		cmocka_unit_test(anchors_that_turn_validation_off_are_warned_of),
 		cmocka_unit_test(anchors_make_a_domain),
 		cmocka_unit_test(running_instance_refuses_settings_and_does_actions),
 		cmocka_unit_test(values_print_as_lua),

@@ -57,43 +57,27 @@ void anchors_add_root(struct anchor_set *set)
 	free(tp);
 }
 
-static void add_configured(struct worker *w, struct anchor_set *set, int64_t now_s)
+static void add_configured(const struct conf *c, struct anchor_set *set)
 {
-	char name[NAME_TEXT_MAX];
-	const struct conf *c = w->conf;
 	for (size_t i = 0; i < c->anchor_count; i++) {
 		const struct conf_anchor *a = &c->anchors[i];
-		struct ds ds;
 		anchor_set_add(set, a->owner, a->type, a->rdata, a->rdata_len);
-		if (a->type == TYPE_DS && !w->anchors &&
-			!ds_read(&ds, a->rdata, a->rdata_len))
-			log_warning(TA,
-				"%s:%d: the digest has not the length of its type: it "
-				"vouches for no key of %s",
-				a->where.file ? a->where.file : c->file, a->where.line,
-				name_to_text(a->owner, name));
 	}
 	for (size_t i = 0; i < c->insecure_count; i++) {
 		const struct conf_insecure *n = &c->insecure[i];
 		anchor_set_negative(set, n->name, n->reason, n->until_s);
-		if (n->until_s <= now_s && !w->anchors)
-			log_warning(TA,
-				"the negative trust anchor of %s has expired: it is "
-				"validated",
-				name_to_text(n->name, name));
 	}
 }
 
 static struct anchor_set *make(struct worker *w)
 {
 	const struct conf *c = w->conf;
-	const int64_t now_s = now_wall_s(loop_now(w->loop));
 	struct anchor_set *set = anchor_set_new();
 	if (!set)
 		return NULL;
 	if (c->anchor_builtin)
 		anchors_add_root(set);
-	add_configured(w, set, now_s);
+	add_configured(c, set);
 	for (size_t i = 0; i < c->anchor_file_count; i++)
 		add_point(set, anchor_files_point(w, i));
 	for (size_t i = 0; w->clock_wrong && i < c->time_server_count; i++)
