@@ -31,8 +31,8 @@ def openssl(*arguments, **more):
 	return subprocess.run(['openssl', *arguments], capture_output=True, text=True, check=True, **more)
 
 
-def make_certificate(folder, name, stem=None):
-	"""STEM.crt and STEM.key for NAME, signed by a CA of the folder's own."""
+def make_certificate(folder, name, stem=None, days=9):
+	"""STEM.crt and STEM.key for NAME, signed by a CA of the folder's own; DAYS below 0: expired."""
 	path = os.path.join(folder, stem or name)
 	ca = os.path.join(folder, 'ca')
 	curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
@@ -42,7 +42,7 @@ def make_certificate(folder, name, stem=None):
 	openssl('req', *curve, '-keyout', path + '.key', '-out', path + '.csr', '-subj', '/CN=' + name)
 	with open(path + '.ext', 'w') as out:
 		out.write('subjectAltName=DNS:%s\n' % name)
-	openssl('x509', '-req', '-in', path + '.csr', '-CA', ca + '.crt', '-CAkey', ca + '.key', '-days', '9',
+	openssl('x509', '-req', '-in', path + '.csr', '-CA', ca + '.crt', '-CAkey', ca + '.key', '-days', str(days),
 		'-extfile', path + '.ext', '-out', path + '.crt.new')
 	os.rename(path + '.crt.new', path + '.crt')
 	return path + '.crt', path + '.key'
@@ -338,6 +338,46 @@ def test_a_certificate_whose_key_comes_later_waits_for_it(shoals, tmp_path):
 	assert peer_name(secure) == old
 	os.rename(key, secure.key)
 	assert until(lambda: peer_name(secure) != old)
+
+
+def test_an_expired_certificate_does_not_replace_a_valid_one(shoals, tmp_path):
+	secure = Secure(shoals, tmp_path)
+	old = peer_name(secure)
+	make_certificate(secure.folder, 'dns.lab', days=-1)
+	assert until(lambda: 'the new one is unusable' in secure.shoal.log())
+	assert re.search(r'stays, .*dns\.lab\.crt: expired on \d{4}-', secure.shoal.log())
+	assert peer_name(secure) == old and secure.counter('tls_reloads_failed') == 1
+	make_certificate(secure.folder, 'dns.lab', days=3)
+	assert until(lambda: peer_name(secure) != old)
+	assert re.search(r'dns\.lab\.crt: expires soon, on \d{4}-', secure.shoal.log())
+
+
+@pytest.mark.parametrize('days, words', [(-1, 'expired on 2'), (3, 'expires soon, on 2'), (9, None)])
+def test_a_certificate_that_ends_is_warned_of(shoals, tmp_path, days, words):
+	pair = make_certificate(str(tmp_path), 'dns.lab', days=days)
+	secure = Secure(shoals, tmp_path, certificate=False, extra="net.tls('%s', '%s')\n" % pair)
+	check = subprocess.run([helpers.program('shoald'), '--check', '-c', secure.shoal.conf, '-i', '1'],
+		env=secure.shoal.env(), capture_output=True, text=True, timeout=20)
+	assert check.returncode == 0
+	for text in (check.stderr, secure.shoal.log()):
+		assert (words in text) if words else ('expire' not in text)
+	assert ('1 warning' in check.stdout) == bool(words)
+
+
+def test_a_pipe_or_nothing_in_place_of_a_certificate_holds_nobody_up(shoals, tmp_path):
+	secure = Secure(shoals, tmp_path)
+	old = peer_name(secure)
+	os.rename(secure.cert, secure.cert + '.kept')
+	os.mkfifo(secure.cert)
+	assert until(lambda: 'is a pipe, not a file' in secure.shoal.log())
+	assert peer_name(secure) == old
+	assert helpers.rcode_of(secure.shoal.ask(KNOWN)) == 'NOERROR'
+	os.unlink(secure.cert)
+	open(secure.cert, 'w').close()
+	assert until(lambda: 'dns.lab.crt: is empty' in secure.shoal.log())
+	os.rename(secure.cert + '.kept', secure.cert)
+	assert until(lambda: secure.counter('tls_reloads') == 1)
+	assert peer_name(secure) == old
 
 
 def test_sni_chooses_among_certificates(shoals, tmp_path):

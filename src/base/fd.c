@@ -78,9 +78,9 @@ static int read_all(int fd, size_t max, size_t guess, char **out, size_t *len)
 	return 0;
 }
 
-int fd_read_file(const char *path, size_t max, char **out, size_t *len)
+static int read_path(const char *path, int how, size_t max, char **out, size_t *len)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | how);
 	if (fd < 0)
 		return -errno;
 	struct stat st;
@@ -89,6 +89,8 @@ int fd_read_file(const char *path, size_t max, char **out, size_t *len)
 		err = -errno;
 	else if (S_ISDIR(st.st_mode))
 		err = -EISDIR;
+	else if (S_ISFIFO(st.st_mode) && how & O_NONBLOCK)
+		err = -ENOTSUP;
 	else if (S_ISREG(st.st_mode) && st.st_size > 0 && (uintmax_t)st.st_size > max)
 		err = -EFBIG;
 	if (!err) {
@@ -97,6 +99,21 @@ int fd_read_file(const char *path, size_t max, char **out, size_t *len)
 	}
 	fd_close(&fd);
 	return err;
+}
+
+int fd_read_file(const char *path, size_t max, char **out, size_t *len)
+{
+	return read_path(path, O_NONBLOCK, max, out, len);
+}
+
+int fd_read_pipe(const char *path, size_t max, char **out, size_t *len)
+{
+	return read_path(path, 0, max, out, len);
+}
+
+const char *fd_read_error(int err)
+{
+	return err == -ENOTSUP ? "is a pipe, not a file" : strerror(-err);
 }
 
 static int make_one(const char *path, mode_t mode)

@@ -36,6 +36,7 @@ static int folder_remove(void **state)
 {
 	(void)state;
 	unlink(path("file"));
+	unlink(path("pipe"));
 	rmdir(path("a/b"));
 	rmdir(path("a"));
 	return rmdir(folder);
@@ -84,6 +85,23 @@ static void files_without_a_size_are_read_too(void **state)
 	assert_int_equal(fd_read_file("/dev/null", 0, &out, &len), 0);
 	assert_int_equal(len, 0);
 	free(out);
+}
+
+/* Whoever reads may be serving clients. */
+static void nobody_waits_at_a_pipe(void **state)
+{
+	(void)state;
+	char *out;
+	size_t len;
+	assert_int_equal(mkfifo(path("pipe"), 0600), 0);
+	assert_int_equal(fd_read_file(path("pipe"), 10, &out, &len), -ENOTSUP);
+	assert_string_equal(fd_read_error(-ENOTSUP), "is a pipe, not a file");
+	assert_string_equal(fd_read_error(-ENOENT), strerror(ENOENT));
+	/* a configuration may come through one: somebody writes */
+	int fd = open(path("pipe"), O_RDWR | O_CLOEXEC);
+	assert_int_equal(fd_write_all(fd, "0123456789A", 11), 0);
+	assert_int_equal(fd_read_pipe(path("pipe"), 10, &out, &len), -EFBIG);
+	fd_close(&fd);
 }
 
 static void what_cannot_be_read_says_why(void **state)
@@ -143,6 +161,7 @@ int main(void)
 		cmocka_unit_test(close_forgets_the_number),
 		IN_FOLDER(a_file_is_read_whole_with_a_nul_behind),
 		cmocka_unit_test(files_without_a_size_are_read_too),
+		IN_FOLDER(nobody_waits_at_a_pipe),
 		IN_FOLDER(what_cannot_be_read_says_why),
 		IN_FOLDER(two_levels_of_folders_are_made),
 		cmocka_unit_test(the_run_folder_is_the_one_that_was_named),

@@ -156,7 +156,7 @@ static const uint8_t *owner_of(
 	if (e == -ENOENT && !readonly && has_folder(path))
 		owner = root; /* it is made, with the keys that are built in */
 	else if (e < 0)
-		snprintf(error, 256, "%.160s: %s", path, strerror(-e));
+		snprintf(error, 256, "%.160s: %s", path, fd_read_error(e));
 	else if (!tp)
 		snprintf(error, 256, "out of memory");
 	else if (!rfc5011_file_read(

@@ -84,7 +84,7 @@ bool conf_hosts_file(struct conf *c, const char *path, char error[static 256])
 	size_t len;
 	const int err = fd_read_file(path, HOSTS_BYTES_MAX, &text, &len);
 	if (err < 0) {
-		snprintf(error, 256, "%.160s: %s", path, strerror(-err));
+		snprintf(error, 256, "%.160s: %s", path, fd_read_error(err));
 		return false;
 	}
 	const bool fine = conf_hosts_text(c, path, text, len, error);

@@ -26,6 +26,7 @@ struct tls_server {
 	gnutls_priority_t priority;
 	struct tls_cred *cred;
 	uint64_t stamp, stamp_seen; /* of the files in use; of the last look */
+	int64_t again_s;            /* when they become valid; 0: they are, or never */
 	struct tls_tickets tickets;
 	int64_t wall_s;
 };
@@ -151,6 +152,7 @@ struct tls_server *tls_server_new(const struct tls_conf *conf,
 		tls_server_free(t);
 		return NULL;
 	}
+	tls_cred_warn(t->cred, conf, t->wall_s);
 	tls_tickets_renew(&t->tickets, conf, t->wall_s);
 	return t;
 }
@@ -168,13 +170,25 @@ void tls_server_free(struct tls_server *t)
 	free(t);
 }
 
-bool tls_check(const struct tls_conf *conf, char error[static TLS_ERROR_MAX])
+bool tls_check(const struct tls_conf *conf, unsigned *warnings,
+	char error[static TLS_ERROR_MAX])
 {
+	const int64_t wall_s = time(NULL);
+	*warnings = 0;
 	if (!conf->pair_count)
 		return true;
-	struct tls_cred *c = tls_cred_load(conf, time(NULL), error);
+	struct tls_cred *c = tls_cred_load(conf, wall_s, error);
+	if (c)
+		*warnings = tls_cred_warn(c, conf, wall_s);
 	tls_cred_drop(c);
 	return c != NULL;
+}
+
+static void stays(struct tls_server *t, const char *why)
+{
+	counter_up(t->counters, tls_reloads_failed);
+	log_error(
+		TLS, "the certificate in use stays, the new one is unusable: %s", why);
 }
 
 /* Certificate and key are two files: looked at when a second went by without a change. */
@@ -184,16 +198,21 @@ static void reload(struct tls_server *t)
 	const uint64_t stamp = tls_cred_stamp(&t->conf);
 	const bool still = stamp == t->stamp_seen;
 	const bool old = t->cred->renew_s && t->wall_s > t->cred->renew_s;
+	const bool due = t->again_s && t->wall_s >= t->again_s;
 	t->stamp_seen = stamp;
-	if (!old && (stamp == t->stamp || !still))
+	if (!old && !due && (stamp == t->stamp || !still))
 		return;
 	t->stamp = stamp;
+	t->again_s = 0;
 	struct tls_cred *fresh = tls_cred_load(&t->conf, t->wall_s, error);
 	if (!fresh) {
-		counter_up(t->counters, tls_reloads_failed);
-		log_error(TLS,
-			"the certificate in use stays, the new one is unusable: %s",
-			error);
+		stays(t, error);
+		return;
+	}
+	if (tls_cred_is_worse(
+		    fresh, t->cred, &t->conf, t->wall_s, &t->again_s, error)) {
+		stays(t, error);
+		tls_cred_drop(fresh);
 		return;
 	}
 	tls_cred_drop(t->cred);
@@ -201,6 +220,7 @@ static void reload(struct tls_server *t)
 	counter_up(t->counters, tls_reloads);
 	if (t->conf.pair_count)
 		log_notice(TLS, "new certificate: %s", t->conf.pairs[0].cert);
+	tls_cred_warn(fresh, &t->conf, t->wall_s);
 }
 
 void tls_server_tick(struct tls_server *t, int64_t wall_s)

@@ -46,8 +46,10 @@ struct tls_server *tls_server_new(const struct tls_conf *conf,
 void tls_server_free(struct tls_server *t);
 /* Once a second: have the files changed, has another hour begun? */
 void tls_server_tick(struct tls_server *t, int64_t wall_s);
-/* Do these files hold certificates and their keys? */
-bool tls_check(const struct tls_conf *conf, char error[static TLS_ERROR_MAX]);
+/* Do these files hold certificates and their keys? *warnings: how many of them are not valid
+ * now, or not for long, which the log says. */
+bool tls_check(const struct tls_conf *conf, unsigned *warnings,
+	char error[static TLS_ERROR_MAX]);
 
 /* What speaks above TLS decides what is offered (RFC 7301). */
 struct tls_profile {

@@ -102,8 +102,12 @@ static bool read_authorities(
 	struct trust_set *s, const struct trust *t, char error[static TLS_ERROR_MAX])
 {
 	for (size_t i = 0; i < t->count; i++) {
-		const int n = gnutls_certificate_set_x509_trust_file(
-			s->x509, t->files[i], GNUTLS_X509_FMT_PEM);
+		gnutls_datum_t pem;
+		if (!tls_file_read(t->files[i], &pem, error))
+			return false;
+		const int n = gnutls_certificate_set_x509_trust_mem(
+			s->x509, &pem, GNUTLS_X509_FMT_PEM);
+		free(pem.data);
 		if (n > 0)
 			continue;
 		snprintf(error, TLS_ERROR_MAX, "%.200s: %s", t->files[i],

@@ -24,6 +24,9 @@ enum {
 	EPHEMERAL_DAYS = 90,
 	EPHEMERAL_LEFT_S = 7 * DAY_S, /* then there is a new one */
 	PEM_MAX = 64 * 1024,
+	FILE_MAX = 1024 * 1024, /* all authorities of a system are a quarter of it */
+	SOON_S = 7 * DAY_S,     /* a certificate that ends is warned of */
+	DATE_LEN = 32,
 	SERIAL_LEN = 16,
 	PATH_LEN = 256,
 };
@@ -252,34 +255,142 @@ static int load_ephemeral(
 
 /* --- files ------------------------------------------------------------------------ */
 
+bool tls_file_read(
+	const char *path, gnutls_datum_t *out, char error[static TLS_ERROR_MAX])
+{
+	char *text;
+	size_t len;
+	const int e = fd_read_file(path, FILE_MAX, &text, &len);
+	if (e == 0 && len) {
+		*out = (gnutls_datum_t){ .data = (unsigned char *)text,
+			.size = (unsigned)len };
+		return true;
+	}
+	if (e == 0)
+		free(text);
+	snprintf(error, TLS_ERROR_MAX, "%.200s: %s", path,
+		e == 0 ? "is empty" : fd_read_error(e));
+	return false;
+}
+
+static void drop_text(gnutls_datum_t *text)
+{
+	if (text->data)
+		explicit_bzero(text->data, text->size);
+	free(text->data);
+}
+
+/* Of the certificate that stands first. False: it cannot be read. */
+static bool read_dates(struct tls_cred *c, int number, struct tls_dates *dates)
+{
+	gnutls_datum_t der;
+	gnutls_x509_crt_t crt;
+	if (gnutls_x509_crt_init(&crt) < 0)
+		return false;
+	const bool fine = gnutls_certificate_get_crt_raw(
+				  c->x509, (unsigned)number, 0, &der) >= 0 &&
+			  gnutls_x509_crt_import(crt, &der, GNUTLS_X509_FMT_DER) >= 0;
+	if (fine)
+		*dates = (struct tls_dates){ gnutls_x509_crt_get_activation_time(crt),
+			gnutls_x509_crt_get_expiration_time(crt) };
+	gnutls_x509_crt_deinit(crt);
+	return fine;
+}
+
+static bool load_pair(struct tls_cred *c, const struct tls_pair *p,
+	struct tls_dates *dates, char error[static TLS_ERROR_MAX])
+{
+	gnutls_datum_t cert = { 0 }, key = { 0 };
+	bool fine = tls_file_read(p->cert, &cert, error) &&
+		    tls_file_read(p->key, &key, error);
+	if (fine) {
+		const int e = gnutls_certificate_set_x509_key_mem(
+			c->x509, &cert, &key, GNUTLS_X509_FMT_PEM);
+		fine = e >= 0 && read_dates(c, e, dates);
+		if (!fine)
+			snprintf(error, TLS_ERROR_MAX, "%.200s, %.200s: %s", p->cert,
+				p->key,
+				e < 0 ? gnutls_strerror(e) : "not a certificate");
+	}
+	drop_text(&cert);
+	drop_text(&key);
+	return fine;
+}
+
 static bool load_files(struct tls_cred *c, const struct tls_conf *conf,
 	char error[static TLS_ERROR_MAX])
 {
-	for (size_t i = 0; i < conf->pair_count; i++) {
-		const struct tls_pair *p = &conf->pairs[i];
-		const char *const files[] = { p->cert, p->key };
-		for (unsigned j = 0; j < 2; j++) {
-			if (access(files[j], R_OK) < 0) {
-				snprintf(error, TLS_ERROR_MAX, "%.200s: %s", files[j],
-					strerror(errno));
-				return false;
-			}
-		}
-		const int e = gnutls_certificate_set_x509_key_file(
-			c->x509, p->cert, p->key, GNUTLS_X509_FMT_PEM);
-		if (e < 0) {
-			snprintf(error, TLS_ERROR_MAX, "%.200s, %.200s: %s", p->cert,
-				p->key, gnutls_strerror(e));
+	gnutls_certificate_set_flags(c->x509, GNUTLS_CERTIFICATE_API_V2);
+	for (size_t i = 0; i < conf->pair_count; i++)
+		if (!load_pair(c, &conf->pairs[i], &c->dates[i], error))
 			return false;
-		}
-	}
 	return true;
+}
+
+static const char *date(int64_t wall_s, char out[static DATE_LEN])
+{
+	const time_t t = (time_t)wall_s;
+	struct tm tm;
+	if (!gmtime_r(&t, &tm) || !strftime(out, DATE_LEN, "%Y-%m-%d %H:%M UTC", &tm))
+		snprintf(out, DATE_LEN, "%" PRId64, wall_s);
+	return out;
+}
+
+static bool is_good(const struct tls_dates *d, int64_t wall_s)
+{
+	return d->begin_s <= wall_s && wall_s < d->end_s;
+}
+
+unsigned tls_cred_warn(
+	const struct tls_cred *c, const struct tls_conf *conf, int64_t wall_s)
+{
+	unsigned warned = 0;
+	char text[DATE_LEN];
+	for (size_t i = 0; i < conf->pair_count; i++) {
+		const struct tls_dates *d = &c->dates[i];
+		const char *path = conf->pairs[i].cert;
+		if (d->begin_s > wall_s)
+			log_warning(TLS, "%s: not valid before %s", path,
+				date(d->begin_s, text));
+		else if (d->end_s <= wall_s)
+			log_warning(
+				TLS, "%s: expired on %s", path, date(d->end_s, text));
+		else if (d->end_s <= wall_s + SOON_S)
+			log_warning(TLS, "%s: expires soon, on %s", path,
+				date(d->end_s, text));
+		else
+			continue;
+		warned++;
+	}
+	return warned;
+}
+
+bool tls_cred_is_worse(const struct tls_cred *fresh, const struct tls_cred *old,
+	const struct tls_conf *conf, int64_t wall_s, int64_t *from_s,
+	char error[static TLS_ERROR_MAX])
+{
+	char text[DATE_LEN];
+	*from_s = 0;
+	for (size_t i = 0; i < conf->pair_count; i++) {
+		const struct tls_dates *d = &fresh->dates[i];
+		if (is_good(d, wall_s) || !is_good(&old->dates[i], wall_s))
+			continue;
+		const bool early = d->begin_s > wall_s;
+		if (early)
+			*from_s = d->begin_s;
+		snprintf(error, TLS_ERROR_MAX, "%.200s: %s %s", conf->pairs[i].cert,
+			early ? "not valid before" : "expired on",
+			date(early ? d->begin_s : d->end_s, text));
+		return true;
+	}
+	return false;
 }
 
 struct tls_cred *tls_cred_load(
 	const struct tls_conf *conf, int64_t wall_s, char error[static TLS_ERROR_MAX])
 {
-	struct tls_cred *c = calloc(1, sizeof(*c));
+	struct tls_cred *c =
+		calloc(1, sizeof(*c) + conf->pair_count * sizeof(c->dates[0]));
 	if (!c || gnutls_certificate_allocate_credentials(&c->x509) < 0) {
 		free(c);
 		snprintf(error, TLS_ERROR_MAX, "out of memory");

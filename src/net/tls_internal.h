@@ -65,6 +65,9 @@ struct tls_cred {
 	gnutls_certificate_credentials_t x509;
 	unsigned refs;
 	int64_t renew_s; /* an ephemeral one: a new one from then on; 0: files */
+	struct tls_dates {
+		int64_t begin_s, end_s;
+	} dates[]; /* of each pair, seconds since 1970 */
 };
 
 /* One reference; NULL and `error`. */
@@ -72,6 +75,18 @@ struct tls_cred *tls_cred_load(
 	const struct tls_conf *conf, int64_t wall_s, char error[static TLS_ERROR_MAX]);
 struct tls_cred *tls_cred_hold(struct tls_cred *c);
 void tls_cred_drop(struct tls_cred *c);
+/* Who ended, did not begin, or ends within a week is said in the log. How many. */
+unsigned tls_cred_warn(
+	const struct tls_cred *c, const struct tls_conf *conf, int64_t wall_s);
+/* Of `fresh` one is not valid now, of `old` it is: then `error` says which. *from_s: when
+ * it will be, 0: never. */
+bool tls_cred_is_worse(const struct tls_cred *fresh, const struct tls_cred *old,
+	const struct tls_conf *conf, int64_t wall_s, int64_t *from_s,
+	char error[static TLS_ERROR_MAX]);
+/* A file of certificates or keys, malloc'ed, not empty. False and `error`, at once: who
+ * serves does not wait for a pipe. */
+bool tls_file_read(
+	const char *path, gnutls_datum_t *out, char error[static TLS_ERROR_MAX]);
 /* Changes whenever one of the files was replaced or written. */
 uint64_t tls_cred_stamp(const struct tls_conf *conf);
 /* `sum` with one file more. */

@@ -105,7 +105,7 @@ static bool read_file(struct anchor_file *f)
 	const int e = fd_read_file(f->conf->path, LIMIT_ANCHOR_FILE_BYTES, &text, &len);
 	f->usable = false;
 	if (e < 0) {
-		snprintf(error, sizeof(error), " %s", strerror(-e));
+		snprintf(error, sizeof(error), " %s", fd_read_error(e));
 		trouble(f, error);
 		return false;
 	}
@@ -263,7 +263,7 @@ static void write_file(struct anchor_file *f)
 		log_error(TA,
 			"%s cannot be written: %s; changes of the zone's keys are "
 			"forgotten at the end of this process",
-			f->conf->path, strerror(-e));
+			f->conf->path, fd_read_error(e));
 	f->silent = true;
 }
 

@@ -129,13 +129,15 @@ bool secure_open(struct worker *w, char error[static 1024])
 	return !is_needed(w->conf) || secure_need(w, error);
 }
 
-bool secure_check(const struct conf *conf, char error[static 1024])
+bool secure_check(const struct conf *conf, int *warnings, char error[static 1024])
 {
 	char what[TLS_ERROR_MAX] = "out of memory";
 	struct tls_pair *pairs = pairs_of(conf);
 	const struct tls_conf tls = { .pairs = pairs,
 		.pair_count = conf->tls_pair_count };
-	const bool fine = pairs && tls_check(&tls, what);
+	unsigned warned = 0;
+	const bool fine = pairs && tls_check(&tls, &warned, what);
+	*warnings += (int)warned;
 	free(pairs);
 	return fine || say(conf, what, error);
 }

@@ -10,7 +10,7 @@ bool secure_open(struct worker *w, char error[static 1024]);
 /* The same whatever the configuration listens on; once it has been done, nothing. */
 bool secure_need(struct worker *w, char error[static 1024]);
 /* Are the certificates of this configuration usable? */
-bool secure_check(const struct conf *conf, char error[static 1024]);
+bool secure_check(const struct conf *conf, int *warnings, char error[static 1024]);
 /* Once a second. */
 void secure_tick(struct worker *w);
 void secure_close(struct worker *w);

@@ -478,7 +478,7 @@ int start_check(const struct start_options *o)
 		return 1;
 	}
 	const struct conf *conf = script_conf(s);
-	if (!secure_check(conf, error) || !lines_check(conf, error) ||
+	if (!secure_check(conf, &warnings, error) || !lines_check(conf, error) ||
 		!listen_check(conf, error)) {
 		fprintf(stderr, "shoald: %s\n", error);
 		script_free(s);
