@@ -36,6 +36,7 @@ PORT = 5391
 RESOLVERS = ('shoal', 'unbound', 'pdns', 'named', 'kresd')
 TARGETS = {'signed': 0.75, 'delegations': 0.8, 'nonexistent': 0.6, 'unsigned': 0.6}
 SECONDS = 5          # what an answer may take
+SETTLE_SECONDS = 1   # what a start leaves to be done (memory, say) is not the names'
 OUTSTANDING = 200    # what a slow resolver may be behind
 NXDOMAIN, AD = 3, 0x20
 OPT = b'\0\0\x29\x04\xd0\0\0\x80\0\0\0'    # 1,232 bytes, DO
@@ -168,6 +169,7 @@ def measure_all(kinds, world, running, options):
 				load.tell('round %d of %d: %s' % (number + 1, options.rounds, kind))
 				peer = Peer(kind, folder, running.folder, world.anchor)
 				peer.start()
+				time.sleep(SETTLE_SECONDS)
 				try:
 					for names, row in measure(peer, world, running, options).items():
 						found.setdefault(kind, {}).setdefault(names, []).append(row)
