@@ -124,6 +124,14 @@ static struct denial_result nsec_nxdomain(const struct denial *d, const uint8_t 
 	return r;
 }
 
+/* Asked for DS, the matching record of the parent's side denies it: is there a delegation? */
+static bool is_unsigned_cut(
+	const struct type_bitmap *types, const uint8_t *name, uint16_t type)
+{
+	return type == TYPE_DS && type_bitmap_has(types, TYPE_NS) &&
+	       !name_is_root(name);
+}
+
 static struct denial_result nsec_nodata(
 	const struct denial *d, const uint8_t *name, uint16_t type)
 {
@@ -132,6 +140,7 @@ static struct denial_result nsec_nodata(
 	const struct nsec *n = nsec_match(d, name);
 	if (n) {
 		r.nxname = is_nxname(&n->types);
+		r.cut = is_unsigned_cut(&n->types, name, type);
 		return type_bitmap_denies(&n->types, name, type) ? r : unproven;
 	}
 	n = nsec_cover(d, name);
@@ -159,27 +168,6 @@ static struct denial_result nsec_wildcard(
 		return unproven;
 	r.encloser = (uint8_t)labels;
 	return r;
-}
-
-/* Does this matching record, of the parent's side, say that there is no DS? A CNAME beside it only
- * says once more that there is no cut. */
-static struct denial_result ds_match_denied(
-	const struct type_bitmap *types, const uint8_t *name)
-{
-	struct denial_result r = proven;
-	if (type_bitmap_has(types, TYPE_DS) ||
-		(type_bitmap_has(types, TYPE_SOA) && !name_is_root(name)))
-		return unproven;
-	r.cut = type_bitmap_has(types, TYPE_NS) && !name_is_root(name);
-	return r;
-}
-
-static struct denial_result nsec_ds(const struct denial *d, const uint8_t *name)
-{
-	const struct nsec *n = nsec_match(d, name);
-	if (n)
-		return ds_match_denied(&n->types, name);
-	return nsec_cover(d, name) ? proven : unproven;
 }
 
 /* --- NSEC3 --------------------------------------------------------------------- */
@@ -288,8 +276,13 @@ static struct denial_result nsec3_nodata(const struct denial *d, const uint8_t *
 	struct denial_result r = by_closest(&c);
 	if (!c.covers) {
 		r.nxname = is_nxname(&c.match->types);
+		r.cut = is_unsigned_cut(&c.match->types, name, type);
 		return type_bitmap_denies(&c.match->types, name, type) ? r : unproven;
 	}
+	/* RFC 5155 section 8.6: it may be a delegation, whatever the wildcard has */
+	r.cut = r.opt_out && type == TYPE_DS;
+	if (r.cut)
+		return r;
 	name_make_wildcard(wildcard, name, c.labels);
 	if (!nsec3_hash(&d->nsec3[0].params, wildcard, work, hash))
 		return failed(DNSSEC_LIMIT);
@@ -312,19 +305,6 @@ static struct denial_result nsec3_wildcard(const struct denial *d, const uint8_t
 		return failed(DNSSEC_LIMIT);
 	const struct closest c = { .covers = nsec3_cover(d, hash), .labels = labels };
 	return c.covers && !nsec3_match(d, hash) ? by_closest(&c) : unproven;
-}
-
-static struct denial_result nsec3_ds(
-	const struct denial *d, const uint8_t *name, struct dnssec_work *work)
-{
-	const struct closest c = closest_find(d, name, work);
-	if (c.status != DNSSEC_SECURE)
-		return failed(c.status);
-	if (!c.covers)
-		return ds_match_denied(&c.match->types, name);
-	struct denial_result r = by_closest(&c);
-	r.cut = r.opt_out;
-	return r;
 }
 
 /* --- both ---------------------------------------------------------------------- */
@@ -376,18 +356,5 @@ struct denial_result denial_wildcard(const struct denial *d, const uint8_t *name
 		r = nsec_wildcard(d, name, labels);
 	if (r.status == DNSSEC_BOGUS && d->nsec3_count)
 		r = nsec3_wildcard(d, name, labels, work);
-	return excuse(d, r);
-}
-
-struct denial_result denial_ds(
-	const struct denial *d, const uint8_t *name, struct dnssec_work *work)
-{
-	struct denial_result r = unproven;
-	if (!name_within(name, d->zone))
-		return r;
-	if (d->nsec_count)
-		r = nsec_ds(d, name);
-	if (r.status == DNSSEC_BOGUS && d->nsec3_count)
-		r = nsec3_ds(d, name, work);
 	return excuse(d, r);
 }

@@ -35,7 +35,7 @@ struct denial_result {
 	enum dnssec_status status;
 	int ede;
 	bool opt_out;
-	bool cut; /* denial_ds(): a delegation is there, unsigned (or, opt-out, may be) */
+	bool cut; /* denial_nodata() of DS: a delegation is there, unsigned (or, opt-out, may be) */
 	bool nxname;   /* denial_nodata(): the name itself does not exist, RFC 9824 */
 	bool wildcard; /* denial_nodata(): of the wildcard that stands for the name */
 	uint8_t encloser; /* labels of the closest encloser, where one was looked for */
@@ -44,14 +44,12 @@ struct denial_result {
 /* There is no such name, and no wildcard for it. */
 struct denial_result denial_nxdomain(
 	const struct denial *d, const uint8_t *name, struct dnssec_work *work);
-/* The name (or the wildcard for it, or an empty non-terminal) exists and has no such type. */
+/* The name (or the wildcard for it, or an empty non-terminal) exists and has no such type. DS is
+ * the parent's to deny: `d` is of its records then. An opt-out interval denies it at all that may
+ * be there (RFC 5155 section 8.6). */
 struct denial_result denial_nodata(const struct denial *d, const uint8_t *name,
 	uint16_t type, struct dnssec_work *work);
 /* Of an answer made from the wildcard below the name's last `labels` labels (struct
  * verify's): there is no closer match. */
 struct denial_result denial_wildcard(const struct denial *d, const uint8_t *name,
 	unsigned labels, struct dnssec_work *work);
-/* There is no DS: an unsigned delegation (`cut`), or no delegation at all. `d` is of the
- * parent's records. */
-struct denial_result denial_ds(
-	const struct denial *d, const uint8_t *name, struct dnssec_work *work);

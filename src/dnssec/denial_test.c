@@ -157,7 +157,7 @@ static struct denial denial_without(unsigned skip)
 
 enum { ALL = SETS };
 
-enum kind { NXDOMAIN, NODATA, WILDCARD, NO_DS };
+enum kind { NXDOMAIN, NODATA, WILDCARD };
 
 static struct denial_result ask(
 	const struct denial *d, enum kind kind, const char *text, unsigned arg)
@@ -166,13 +166,11 @@ static struct denial_result ask(
 	switch (kind) {
 	case NXDOMAIN:
 		return denial_nxdomain(d, n, &work);
-	case NODATA:
-		return denial_nodata(d, n, (uint16_t)arg, &work);
 	case WILDCARD:
 		return denial_wildcard(d, n, arg, &work);
-	case NO_DS:
+	case NODATA:
 	default:
-		return denial_ds(d, n, &work);
+		return denial_nodata(d, n, (uint16_t)arg, &work);
 	}
 }
 
@@ -255,8 +253,6 @@ static void rfc_4035_examples(void **state)
 		{ NODATA, "a.z.w.example.", TYPE_AAAA, DNSSEC_SECURE, 2, false },
 		{ NODATA, "a.z.w.example.", TYPE_MX, DNSSEC_BOGUS, 0, false },
 		{ NODATA, "b.example.", TYPE_A, DNSSEC_BOGUS, 0, false }, /* parent's */
-		{ NODATA, "b.example.", TYPE_DS, DNSSEC_SECURE, 1, false },
-		{ NODATA, "example.", TYPE_DS, DNSSEC_BOGUS, 0, false }, /* child's */
 		{ NODATA, "example.", TYPE_A, DNSSEC_SECURE, 1, false },
 		{ WILDCARD, "a.z.w.example.", 2, DNSSEC_SECURE, 1, false },
 		{ WILDCARD, "a.z.w.example.", 1, DNSSEC_BOGUS, 0, false },
@@ -265,13 +261,15 @@ static void rfc_4035_examples(void **state)
 		{ WILDCARD, "y.w.example.", 2, DNSSEC_BOGUS, 0, false },
 		{ WILDCARD, "a.y.w.example.", 2, DNSSEC_BOGUS, 0,
 			false }, /* y.w exists */
-		{ NO_DS, "b.example.", 0, DNSSEC_SECURE, 1, true },
-		{ NO_DS, "a.example.", 0, DNSSEC_BOGUS, 0, false },
-		{ NO_DS, "ns1.example.", 0, DNSSEC_SECURE, 1, false },
-		{ NO_DS, "y.w.example.", 0, DNSSEC_SECURE, 1, false },
-		{ NO_DS, "ml.example.", 0, DNSSEC_SECURE, 1, false },
-		{ NO_DS, "x.b.example.", 0, DNSSEC_BOGUS, 0, false },
-		{ NO_DS, "example.", 0, DNSSEC_BOGUS, 0, false },
+		{ NODATA, "b.example.", TYPE_DS, DNSSEC_SECURE, 1, true },
+		{ NODATA, "a.example.", TYPE_DS, DNSSEC_BOGUS, 0, false },
+		{ NODATA, "ns1.example.", TYPE_DS, DNSSEC_SECURE, 1, false },
+		{ NODATA, "y.w.example.", TYPE_DS, DNSSEC_SECURE, 1, false },
+		{ NODATA, "a.z.w.example.", TYPE_DS, DNSSEC_SECURE, 2, false },
+		/* no such name */
+		{ NODATA, "ml.example.", TYPE_DS, DNSSEC_BOGUS, 0, false },
+		{ NODATA, "x.b.example.", TYPE_DS, DNSSEC_BOGUS, 0, false },
+		{ NODATA, "example.", TYPE_DS, DNSSEC_BOGUS, 0, false }, /* child's */
 	};
 	check_table(rows);
 }
@@ -401,17 +399,19 @@ static void rfc_5155_examples(void **state)
 		{ NODATA, "example.", TYPE_DS, DNSSEC_BOGUS, 0, false },  /* child's */
 		{ WILDCARD, "a.z.w.example.", 2, DNSSEC_INSECURE, 1, false },
 		{ WILDCARD, "x.w.example.", 2, DNSSEC_BOGUS, 0, false },
-		{ NO_DS, "c.example.", 0, DNSSEC_INSECURE, 2, true },
-		{ NO_DS, "a.example.", 0, DNSSEC_BOGUS, 0, false },
-		{ NO_DS, "ns1.example.", 0, DNSSEC_SECURE, 1, false },
-		{ NO_DS, "x.a.example.", 0, DNSSEC_BOGUS, 0, false },
+		{ NODATA, "c.example.", TYPE_DS, DNSSEC_INSECURE, 2, true },
+		{ NODATA, "a.z.w.example.", TYPE_DS, DNSSEC_INSECURE, 2, true },
+		{ NODATA, "a.example.", TYPE_DS, DNSSEC_BOGUS, 0, false },
+		{ NODATA, "ns1.example.", TYPE_DS, DNSSEC_SECURE, 1, false },
+		{ NODATA, "x.a.example.", TYPE_DS, DNSSEC_BOGUS, 0, false },
 	};
 	static const struct row plain[] = {
 		{ NXDOMAIN, "a.c.x.w.example.", 0, DNSSEC_SECURE, 3, false },
 		{ NODATA, "a.z.w.example.", TYPE_AAAA, DNSSEC_SECURE, 3, false },
 		{ WILDCARD, "a.z.w.example.", 2, DNSSEC_SECURE, 1, false },
+		{ NODATA, "a.z.w.example.", TYPE_DS, DNSSEC_SECURE, 3, false },
+		/* no such name */
 		{ NODATA, "c.example.", TYPE_DS, DNSSEC_BOGUS, 0, false },
-		{ NO_DS, "c.example.", 0, DNSSEC_SECURE, 2, false }, /* no such name */
 	};
 	rfc_5155_zone(NSEC3_OPT_OUT);
 	check_table(opt_out);
@@ -476,9 +476,8 @@ static void a_zone_of_bind_is_proven_and_never_denied(void **state)
 				provable ? DNSSEC_SECURE : DNSSEC_BOGUS);
 			assert_int_equal(ask(&d, NODATA, n, TYPE_CNAME).status,
 				provable ? DNSSEC_SECURE : DNSSEC_BOGUS);
-			assert_int_equal(ask(&d, NO_DS, n, 0).status,
-				i && names[i].has != TYPE_DS ? DNSSEC_SECURE
-							     : DNSSEC_BOGUS);
+			assert_int_equal(ask(&d, NODATA, n, TYPE_DS).status,
+				i && provable ? DNSSEC_SECURE : DNSSEC_BOGUS);
 		}
 		const enum dnssec_status sure =
 			opt_out ? DNSSEC_INSECURE : DNSSEC_SECURE;
@@ -500,7 +499,7 @@ static void a_zone_of_bind_is_proven_and_never_denied(void **state)
 			ask(&d, NXDOMAIN, "x.moved.example.", 0).status, DNSSEC_BOGUS);
 		assert_int_equal(ask(&d, NODATA, "x.moved.example.", TYPE_A).status,
 			DNSSEC_BOGUS);
-		struct denial_result r = ask(&d, NO_DS, "insecure.example.", 0);
+		struct denial_result r = ask(&d, NODATA, "insecure.example.", TYPE_DS);
 		assert_int_equal(r.status, opt_out ? DNSSEC_INSECURE : DNSSEC_SECURE);
 		assert_true(r.cut);
 		assert_int_equal(r.opt_out, opt_out);
@@ -543,9 +542,8 @@ static void lying_nsec_records_are_not_taken(void **state)
 	begin(".");
 	nsec(".", "com.", "SOA NS DNSKEY RRSIG NSEC CAA");
 	d = denial_without(ALL);
-	assert_int_equal(ask(&d, NO_DS, ".", 0).status, DNSSEC_SECURE);
-	assert_false(ask(&d, NO_DS, ".", 0).cut);
 	assert_int_equal(ask(&d, NODATA, ".", TYPE_DS).status, DNSSEC_SECURE);
+	assert_false(ask(&d, NODATA, ".", TYPE_DS).cut);
 	assert_int_equal(ask(&d, NODATA, ".", 257).status, DNSSEC_BOGUS);
 	assert_int_equal(ask(&d, NXDOMAIN, "arpa.", 0).status, DNSSEC_SECURE);
 }
@@ -572,7 +570,6 @@ static void what_is_below_a_cut_is_not_the_parents_to_deny(void **state)
 		const enum dnssec_status want =
 			rows[i].denies ? DNSSEC_SECURE : DNSSEC_BOGUS;
 		assert_int_equal(ask(&d, NXDOMAIN, "x.sub.example.", 0).status, want);
-		assert_int_equal(ask(&d, NO_DS, "x.sub.example.", 0).status, want);
 		assert_int_equal(ask(&d, WILDCARD, "x.sub.example.", 2).status, want);
 		/* an empty non-terminal, too */
 		begin("example.");
@@ -580,6 +577,8 @@ static void what_is_below_a_cut_is_not_the_parents_to_deny(void **state)
 		const struct denial ent = denial_without(ALL);
 		assert_int_equal(
 			ask(&ent, NODATA, "x.sub.example.", TYPE_A).status, want);
+		assert_int_equal(
+			ask(&ent, NODATA, "x.sub.example.", TYPE_DS).status, want);
 	}
 }
 
@@ -601,7 +600,7 @@ static void compact_denial_tells_names_that_do_not_exist(void **state)
 	r = ask(&d, NXDOMAIN, "www.example.", 0);
 	assert_true(r.status == DNSSEC_SECURE && r.nxname);
 	assert_int_equal(ask(&d, NXDOMAIN, "ent.example.", 0).status, DNSSEC_BOGUS);
-	r = ask(&d, NO_DS, "www.example.", 0);
+	r = ask(&d, NODATA, "www.example.", TYPE_DS);
 	assert_true(r.status == DNSSEC_SECURE && !r.cut);
 	/* a name with records and NXNAME exists */
 	begin("example.");
@@ -683,7 +682,7 @@ static void hashing_ends_at_the_limit(void **state)
 	const struct nsec3_params p = { 50, 255, salt };
 	nsec3_raw(hash, next, 0, &p, "A");
 	const struct denial d = denial_without(ALL);
-	for (enum kind kind = NXDOMAIN; kind <= NO_DS; kind++) {
+	for (enum kind kind = NXDOMAIN; kind <= WILDCARD; kind++) {
 		const struct denial_result r = ask(&d, kind, deep, 1);
 		assert_int_equal(r.status, DNSSEC_LIMIT);
 		assert_true(work.sha1_blocks <= LIMIT_SHA1_BLOCKS);

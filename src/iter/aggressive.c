@@ -464,22 +464,8 @@ static bool expand(struct iter *it, struct frame *f, struct search *s,
 	return true;
 }
 
-static bool judge_ds(
-	struct iter *it, struct frame *f, struct search *s, enum step *step)
-{
-	const struct denial_result r = denial_ds(&s->denial, f->name, &it->work);
-	if (!is_proven(&r))
-		return false;
-	/* a client's: the parent says whether the name is there at all */
-	const struct denial_result name =
-		denial_nxdomain(&s->denial, f->name, &it->work);
-	return deny(it, f, s, &r, is_proven(&name), step);
-}
-
 static bool judge(struct iter *it, struct frame *f, struct search *s, enum step *step)
 {
-	if (f->type == TYPE_DS)
-		return judge_ds(it, f, s, step);
 	const struct denial_result data =
 		denial_nodata(&s->denial, f->name, f->type, &it->work);
 	if (is_proven(&data))

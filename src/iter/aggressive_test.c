@@ -28,6 +28,7 @@ static void add_nsec3_zone(
 				    "a.wild.%1$s.test. 3600 A 10.0.1.3\n"
 				    "dn.%1$s.test. 3600 DNAME pp.%1$s.test.\n"
 				    "x.pp.%1$s.test. 3600 A 10.0.1.4\n"
+				    "al.%1$s.test. 3600 CNAME bb.%1$s.test.\n"
 				    "open.%1$s.test. 3600 NS ns.open.%1$s.test.\n"
 				    "ns.open.%1$s.test. 3600 A 192.0.2.%3$u\n";
 	static const char below[] = "open.%1$s.test. 3600 NS ns.open.%1$s.test.\n"
@@ -78,6 +79,7 @@ static int setup_big(void **state, unsigned names)
 		"*.wild.test. 3600 A 10.0.0.3\n"
 		"a.wild.test. 3600 A 10.0.0.4\n"
 		"*.alias.test. 3600 CNAME bb.test.\n"
+		"al.test. 3600 CNAME bb.test.\n"
 		"open.test. 3600 NS ns.open.test.\n"
 		"ns.open.test. 3600 A 192.0.2.3\n"
 		"big.test. 3600 NS ns.big.test.\n"
@@ -186,6 +188,24 @@ static void a_name_that_is_not_there_has_no_ds_either(void **state)
 	world_ask(w, "cc.test.", TYPE_A);
 	r = ask_silent(w, "dd.test.", TYPE_DS); /* an empty non-terminal */
 	assert_int_equal(r.rcode, RCODE_NOERROR);
+}
+
+/* RFC 6840 section 4.3: a name with an alias has no denied types, be it DS. */
+static void an_alias_is_not_denied_to_who_asks_for_ds(void **state)
+{
+	struct world *w = *state;
+	world_ask(w, "ala.test.", TYPE_A); /* the NSEC of al */
+	struct world_result r = world_ask(w, "al.test.", TYPE_DS);
+	assert_non_null(strstr(r.text, "al.test. CNAME bb.test."));
+	assert_int_equal(r.status, CACHE_SECURE);
+	world_ask(w, "none.nn.test.", TYPE_A); /* all hashes of the zone */
+	r = world_ask(w, "al.nn.test.", TYPE_DS);
+	assert_non_null(strstr(r.text, "al.nn.test. CNAME bb.nn.test."));
+	assert_int_equal(r.status, CACHE_SECURE);
+	/* what a wildcard makes, too */
+	world_ask(w, "q.alias.test.", TYPE_A);
+	r = ask_silent(w, "r.alias.test.", TYPE_DS);
+	assert_non_null(strstr(r.text, "r.alias.test. CNAME bb.test."));
 }
 
 static void an_empty_non_terminal_is_there(void **state)
@@ -516,6 +536,7 @@ int main(void)
 		TEST(a_name_between_two_known_ones_is_denied),
 		TEST(a_known_name_has_no_other_type),
 		TEST(a_name_that_is_not_there_has_no_ds_either),
+		TEST(an_alias_is_not_denied_to_who_asks_for_ds),
 		TEST(an_empty_non_terminal_is_there),
 		TEST(a_wildcard_is_expanded_with_its_proof),
 		TEST(a_wildcard_alias_is_followed),

@@ -240,9 +240,8 @@ static enum verdict check_denial(struct iter *it, struct frame *f, const uint8_t
 	struct denial d;
 	gather(&d, r, denier->signer);
 	const struct denial_result result =
-		nxdomain          ? denial_nxdomain(&d, name, &it->work)
-		: type == TYPE_DS ? denial_ds(&d, name, &it->work)
-				  : denial_nodata(&d, name, type, &it->work);
+		nxdomain ? denial_nxdomain(&d, name, &it->work)
+			 : denial_nodata(&d, name, type, &it->work);
 	const enum verdict v = judge(it, f, &result);
 	if (v != CHECK_GOOD)
 		return v;
@@ -319,7 +318,8 @@ static enum verdict check_referral(struct iter *it, struct frame *f)
 	if (denier && denier->status == CACHE_SECURE) {
 		struct denial d;
 		gather(&d, r, denier->signer);
-		const struct denial_result result = denial_ds(&d, r->cut, &it->work);
+		const struct denial_result result =
+			denial_nodata(&d, r->cut, TYPE_DS, &it->work);
 		if (result.status == DNSSEC_LIMIT)
 			return judge(it, f, &result);
 		if (result.status != DNSSEC_BOGUS && result.cut) {
