@@ -50,6 +50,6 @@ struct denial_result denial_nxdomain(
 struct denial_result denial_nodata(const struct denial *d, const uint8_t *name,
 	uint16_t type, struct dnssec_work *work);
 /* Of an answer made from the wildcard below the name's last `labels` labels (struct
- * verify's): there is no closer match. */
+ * verify's), which the very zone of `d` signed: there is no closer match. */
 struct denial_result denial_wildcard(const struct denial *d, const uint8_t *name,
 	unsigned labels, struct dnssec_work *work);

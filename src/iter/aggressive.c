@@ -12,6 +12,7 @@
 
 #include "cache/pages.h"
 #include "dnssec/denial.h"
+#include "dnssec/rrsig.h"
 #include "dnssec/sortkey.h"
 #include "iter/state.h"
 
@@ -211,6 +212,7 @@ struct search {
 	struct denial denial;
 	struct rrset set[SETS]; /* copies; the SOA comes last */
 	unsigned count;
+	unsigned encloser; /* labels of the closest one; the name's own: it is there */
 	uint32_t ttl;
 	uint64_t generation; /* of the oldest */
 };
@@ -284,13 +286,15 @@ static bool gather_nsec(struct iter *it, struct frame *f, struct search *s)
 {
 	uint8_t wildcard[NAME_MAX_LEN];
 	const struct nsec *n = add_nsec_near(it, f, s, f->name);
+	s->encloser = name_labels(f->name);
 	if (!n || name_equal(n->owner, f->name))
 		return n;
 	if (!nsec_covers(n, s->zone, f->name))
 		return false;
 	if (nsec_is_empty(n, f->name))
 		return true;
-	name_make_wildcard(wildcard, f->name, nsec_encloser(n, f->name));
+	s->encloser = nsec_encloser(n, f->name);
+	name_make_wildcard(wildcard, f->name, s->encloser);
 	return add_nsec_near(it, f, s, wildcard);
 }
 
@@ -312,12 +316,12 @@ static struct nsec3_params params_of(const struct search *s)
 }
 
 /* All hashes that the search and the judgements after it (of the type, of the name, of the
- * wildcard's closer name) may take. */
+ * wildcard's encloser and closer name) may take. */
 static uint32_t price_of(const struct frame *f, const struct search *s)
 {
 	const struct nsec3_params params = params_of(s);
 	const unsigned names = name_labels(f->name) - name_labels(s->zone) + 2;
-	return (3 * names + 1) * nsec3_price(&params, name_len(f->name) + 2);
+	return (3 * names + 2) * nsec3_price(&params, name_len(f->name) + 2);
 }
 
 static bool affordable(struct iter *it, uint32_t price)
@@ -359,6 +363,7 @@ static bool gather_nsec3(struct iter *it, struct frame *f, struct search *s)
 			break;
 		closer = found;
 	}
+	s->encloser = encloser;
 	if (!exact || !add_nsec3_at(it, f, s, found.bytes))
 		return false;
 	if (encloser == labels)
@@ -415,27 +420,42 @@ static bool deny(struct iter *it, struct frame *f, struct search *s,
 	return true;
 }
 
+/* Did the zone whose denials are at hand sign it, at the wildcard itself? Below a delegation that
+ * nobody has met yet it is another zone's, of which they say nothing; and a wildcard above may
+ * have made it, as it makes any name. */
+static bool is_own_wildcard(const struct search *s, const struct rrset *rr)
+{
+	struct rrsig_walk w = rrsig_begin(rr);
+	for (struct rrsig sig; rrsig_next(&w, &sig);)
+		if (!name_equal(sig.signer, s->zone) || sig.labels != s->encloser)
+			return false;
+	return rr->sig_count > 0;
+}
+
 /* From the cache, as it stands at the wildcard; borrows the store's buffer. */
-static bool get_wildcard(struct iter *it, const struct frame *f, const uint8_t *name,
-	uint16_t type, struct stored *out)
+static bool get_wildcard(struct iter *it, const struct frame *f, const struct search *s,
+	const uint8_t *name, uint16_t type, struct stored *out)
 {
 	return store_get(it, f->route.domain, CACHE_RRSET, name, type, out) &&
 	       out->meta.rank >= RANK_ANSWER && out->meta.status == CACHE_SECURE &&
 	       out->count > 0 && out->items[0].rr.type == type &&
-	       out->items[0].rr.sig_count > 0;
+	       is_own_wildcard(s, &out->items[0].rr);
 }
 
 /* No closer name is there than the encloser, and the wildcard below it is known. */
-static bool expand(struct iter *it, struct frame *f, struct search *s,
-	unsigned encloser, enum step *step)
+static bool expand(struct iter *it, struct frame *f, struct search *s, enum step *step)
 {
 	static struct stored w;
 	uint8_t name[NAME_MAX_LEN];
+	if (s->encloser == name_labels(f->name))
+		return false;
+	name_make_wildcard(name, f->name, s->encloser);
+	if (!get_wildcard(it, f, s, name, f->type, &w) &&
+		!get_wildcard(it, f, s, name, TYPE_CNAME, &w))
+		return false;
 	const struct denial_result r =
-		denial_wildcard(&s->denial, f->name, encloser, &it->work);
-	name_make_wildcard(name, f->name, encloser);
-	if (!is_proven(&r) || (!get_wildcard(it, f, name, f->type, &w) &&
-				      !get_wildcard(it, f, name, TYPE_CNAME, &w)))
+		denial_wildcard(&s->denial, f->name, s->encloser, &it->work);
+	if (!is_proven(&r))
 		return false;
 	const int64_t left = w.meta.expire_s - now_wall_s(&it->now);
 	if (left < (int64_t)s->ttl)
@@ -474,16 +494,8 @@ static bool judge(struct iter *it, struct frame *f, struct search *s, enum step 
 		denial_nxdomain(&s->denial, f->name, &it->work);
 	if (is_proven(&name))
 		return deny(it, f, s, &name, true, step);
-	/* the wildcard is there, and has the type or an alias */
-	for (unsigned labels = name_labels(f->name); labels > name_labels(s->zone);) {
-		static struct stored w;
-		uint8_t wildcard[NAME_MAX_LEN];
-		name_make_wildcard(wildcard, f->name, --labels);
-		if (get_wildcard(it, f, wildcard, f->type, &w) ||
-			get_wildcard(it, f, wildcard, TYPE_CNAME, &w))
-			return expand(it, f, s, labels, step);
-	}
-	return false;
+	/* perhaps the wildcard is there, and has the type or an alias */
+	return expand(it, f, s, step);
 }
 
 /* A delegation is known here: what is below is another zone's, whatever the zone above

@@ -46,6 +46,34 @@ static void add_nsec3_zone(
 	world_sign(w, origin, how);
 }
 
+/* par.test. and what it delegates have the same servers, who never refer to what is below. */
+static void add_family(struct world *w)
+{
+	static const struct {
+		const char *origin;
+		unsigned how;
+	} kids[] = { { "ka.par.test.", SIGN_WELL }, { "kb.par.test.", SIGN_NSEC3 },
+		{ "kc.par.test.", SIGN_OPT_OUT } };
+	static const char names[] = "%1$s 3600 NS ns.par.test.\n"
+				    "*.%1$s 3600 A 10.0.3.200\n"
+				    "host.%1$s 3600 A 10.0.3.5\n"
+				    "x.ent.%1$s 3600 A 10.0.3.6\n"
+				    "text.%1$s 3600 TXT \"x\"\n"
+				    "dn.%1$s 3600 DNAME ent.%1$s\n";
+	char parent[1024], text[1024];
+	char *at = parent;
+	at += sprintf(at, "par.test. 3600 NS ns.par.test.\n"
+			  "ns.par.test. 3600 A 192.0.2.9\n");
+	for (unsigned i = 0; i < sizeof(kids) / sizeof(*kids); i++) {
+		at += sprintf(at, "%s 3600 NS ns.par.test.\n", kids[i].origin);
+		snprintf(text, sizeof(text), names, kids[i].origin);
+		world_zone(w, kids[i].origin, "192.0.2.9", text);
+		world_sign(w, kids[i].origin, kids[i].how);
+	}
+	world_zone(w, "par.test.", "192.0.2.9", parent);
+	world_sign(w, "par.test.", SIGN_NSEC3);
+}
+
 static void add_big(struct world *w, unsigned names)
 {
 	static char text[NAMES * 64];
@@ -91,7 +119,9 @@ static int setup_big(void **state, unsigned names)
 		"nn.test. 3600 NS ns.nn.test.\n"
 		"ns.nn.test. 3600 A 192.0.2.5\n"
 		"oo.test. 3600 NS ns.oo.test.\n"
-		"ns.oo.test. 3600 A 192.0.2.7\n");
+		"ns.oo.test. 3600 A 192.0.2.7\n"
+		"par.test. 3600 NS ns.par.test.\n"
+		"ns.par.test. 3600 A 192.0.2.9\n");
 	world_zone(w, "open.test.", "192.0.2.3",
 		"open.test. 3600 NS ns.open.test.\n"
 		"ns.open.test. 3600 A 192.0.2.3\n"
@@ -99,6 +129,7 @@ static int setup_big(void **state, unsigned names)
 	add_big(w, names);
 	add_nsec3_zone(w, "nn", 5, SIGN_NSEC3);
 	add_nsec3_zone(w, "oo", 7, SIGN_OPT_OUT);
+	add_family(w);
 	world_sign(w, "test.", 0);
 	world_sign(w, ".", 0);
 	world_trust(w, ".");
@@ -391,6 +422,63 @@ static void opt_out_denies_nothing(void **state)
 	assert_int_equal(w->counters.aggressive_nodata, 0);
 }
 
+static void is_as_the_child_has_it(
+	struct world *w, const char *label, const char *kid, const char *data)
+{
+	char name[64], want[160];
+	snprintf(name, sizeof(name), "%s.%s", label, kid);
+	snprintf(want, sizeof(want), "%s A %s\n", name, data ? data : "");
+	const struct world_result r = world_ask(w, name, TYPE_A);
+	assert_int_equal(r.rcode, RCODE_NOERROR);
+	if (data && !strstr(r.text, want))
+		fail_msg("%s: %s", name, r.text);
+	if (!data && strstr(r.text, " A "))
+		fail_msg("%s: %s", name, r.text);
+}
+
+/* The parent's denials are known, the delegation is not, and of the child the wildcard. */
+static void a_childs_wildcard_is_not_made_by_the_parents_denials(void **state)
+{
+	static const char *const kids[] = { "ka.par.test.", "kb.par.test.",
+		"kc.par.test." };
+	static const char *const starts[] = { "*", "w" };
+	struct world *w = *state;
+	for (unsigned i = 0; i < 6; i++) {
+		const char *kid = kids[i % 3];
+		char name[64];
+		cache_clear(w->cache, (const uint8_t *)"", true, 0);
+		world_ask(w, "none.par.test.", TYPE_TXT); /* all hashes of the zone */
+		world_forget_log(w);
+		ask_silent(w, "other.par.test.", TYPE_A);
+		const uint64_t made = w->counters.aggressive_wildcard;
+		snprintf(name, sizeof(name), "%s.%s", starts[i / 3], kid);
+		const struct world_result r = world_ask(w, name, TYPE_A);
+		assert_non_null(strstr(r.text, " A 10.0.3.200"));
+		is_as_the_child_has_it(w, "host", kid, "10.0.3.5");
+		is_as_the_child_has_it(w, "x.ent", kid, "10.0.3.6");
+		is_as_the_child_has_it(w, "text", kid, NULL);
+		is_as_the_child_has_it(w, "ent", kid, NULL);
+		snprintf(name, sizeof(name), "b.ent.%s", kid);
+		assert_int_equal(world_ask(w, name, TYPE_A).rcode, RCODE_NXDOMAIN);
+		snprintf(name, sizeof(name), "x.dn.%s", kid);
+		assert_non_null(strstr(world_ask(w, name, TYPE_A).text, "10.0.3.6"));
+		assert_int_equal(w->counters.aggressive_wildcard, made);
+	}
+}
+
+/* RFC 5155 section 9.2: an unsigned delegation may be there. */
+static void what_opt_out_leaves_open_stays_open(void **state)
+{
+	static const char *const names[] = { "w.kc.par.test.", "v.kc.par.test." };
+	struct world *w = *state;
+	world_ask(w, "none.par.test.", TYPE_TXT);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct world_result r = world_ask(w, names[i], TYPE_A);
+		assert_non_null(strstr(r.text, " A 10.0.3.200"));
+		assert_int_equal(r.status, CACHE_INSECURE);
+	}
+}
+
 /* --- until when, and where not ---------------------------------------------------- */
 
 static void what_is_made_does_not_outlive_signatures(void **state)
@@ -551,6 +639,8 @@ int main(void)
 		TEST(a_hashed_wildcard_is_expanded),
 		TEST(below_hashed_cuts_nothing_is_denied),
 		TEST(opt_out_denies_nothing),
+		TEST(a_childs_wildcard_is_not_made_by_the_parents_denials),
+		TEST(what_opt_out_leaves_open_stays_open),
 		TEST(what_is_made_does_not_outlive_signatures),
 		TEST(denials_end_with_the_soa_minimum),
 		TEST(a_clear_concerns_what_would_be_made),
