@@ -457,6 +457,19 @@ def test_hosts_with_one_secret_resume_each_others_sessions(shoals, tmp_path, ver
 
 # -- limits ----------------------------------------------------------------------------
 
+def test_a_run_folder_on_a_disk_is_told(shoals, tmp_path, memory):
+	for number, folder in enumerate((memory, str(tmp_path / 'run'))):
+		(tmp_path / str(number)).mkdir()
+		secure = Secure(shoals, tmp_path / str(number), run=folder)
+		kind = subprocess.run(['stat', '-f', '-c', '%T', folder], capture_output=True, text=True, check=True).stdout
+		on_disk = kind.strip() not in ('tmpfs', 'ramfs')
+		assert number == 1 or not on_disk
+		assert ('the secrets of this instance are its own' in secure.shoal.log()) == on_disk
+		findings = secure.shoal.tool('doctor').stdout
+		assert ('note the run folder %s is not in memory' % folder in findings) == on_disk
+		assert ('ok   the run folder %s is in memory' % folder in findings) != on_disk
+
+
 def ask_on(sock, name=KNOWN):
 	stream = Framed(sock)
 	stream.send(helpers.make_query(name))

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 void fd_close(int *fd)
@@ -114,6 +116,13 @@ int fd_read_pipe(const char *path, size_t max, char **out, size_t *len)
 const char *fd_read_error(int err)
 {
 	return err == -ENOTSUP ? "is a pipe, not a file" : strerror(-err);
+}
+
+bool fd_in_memory(const char *folder)
+{
+	struct statfs st;
+	return statfs(folder, &st) == 0 &&
+	       (st.f_type == TMPFS_MAGIC || st.f_type == RAMFS_MAGIC);
 }
 
 static int make_one(const char *path, mode_t mode)

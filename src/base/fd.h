@@ -17,6 +17,8 @@ int fd_read_file(const char *path, size_t max, char **out, size_t *len);
 /* Also what a pipe gives, however long that takes: for a configuration, before anything is served. */
 int fd_read_pipe(const char *path, size_t max, char **out, size_t *len);
 const char *fd_read_error(int err); /* of these two, in words */
+/* Does what is written there never reach a disk (tmpfs, ramfs)? */
+bool fd_in_memory(const char *folder);
 /* mkdir -p of the last two levels, with `mode`. 0 or -errno. */
 int fd_make_folder(const char *path, mode_t mode);
 /* Raise RLIMIT_NOFILE's soft limit to the hard one. Returns what it is then. */

@@ -4,12 +4,10 @@
 #include "cache/secrets.h"
 
 #include <assert.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/vfs.h>
 
 #include "base/fd.h"
 #include "base/hash.h"
@@ -46,13 +44,6 @@ static void format(void *base, size_t size, void *ctx)
 	struct segment *seg = base;
 	random_fill(ctx, &seg->master, sizeof(seg->master));
 	seg->check = sum(&seg->master);
-}
-
-static bool in_memory(const char *folder)
-{
-	struct statfs st;
-	return statfs(folder, &st) == 0 &&
-	       (st.f_type == TMPFS_MAGIC || st.f_type == RAMFS_MAGIC);
 }
 
 /* False: none that can be shared. */
@@ -96,12 +87,16 @@ struct secrets *secrets_open(const char *run_folder, struct random *rnd)
 	snprintf(folder, sizeof(folder), "%.200s/shm", run_folder);
 	snprintf(path, sizeof(path), "%s/secrets-v%d", folder, SECRETS_LAYOUT);
 	(void)fd_make_folder(folder, 0700);
-	const bool memory = in_memory(folder);
+	const bool memory = fd_in_memory(folder);
 	s->shared = memory && (take(s, path, rnd, false) || take(s, path, rnd, true));
 	if (!s->shared) {
 		random_fill(rnd, &s->master, sizeof(s->master));
-		log_info(CACHE, "%s: %s; the secrets of this instance are its own",
-			folder, memory ? "no file could be made" : "not in memory");
+		log_warning(CACHE,
+			"%s: %s; the secrets of this instance are its own: other "
+			"instances take neither its cookies nor its TLS tickets",
+			folder,
+			memory ? "no file could be made"
+			       : "not in memory (tmpfs), where secrets may lie");
 	}
 	return s;
 }

@@ -277,6 +277,19 @@ static void check_members(const struct fleet *f)
 	}
 }
 
+/* Secrets that all share are never written to a disk. */
+static void check_folder(const struct fleet *f)
+{
+	if (fd_in_memory(f->run_folder))
+		tell(OK, "the run folder %s is in memory", f->run_folder);
+	else
+		tell(NOTE,
+			"the run folder %s is not in memory (tmpfs): each instance has "
+			"secrets of its own, TLS tickets and cookies of one are worth "
+			"nothing to the others",
+			f->run_folder);
+}
+
 static void check_shoal(void)
 {
 	static struct own own;
@@ -293,6 +306,7 @@ static void check_shoal(void)
 	const long super = read_number(path);
 	if (super > 0 && super < INT_MAX)
 		own_collect(&own, (int)super);
+	check_folder(&f);
 	check_members(&f);
 	if (own.whole)
 		check_strangers(&f, &own);

@@ -5,12 +5,10 @@
 #include <gnutls/crypto.h>
 #include <gnutls/x509.h>
 #include <inttypes.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -141,13 +139,6 @@ static int ephemeral_make(
 	return e;
 }
 
-static bool in_memory(const char *folder)
-{
-	struct statfs st;
-	return folder && statfs(folder, &st) == 0 &&
-	       (st.f_type == TMPFS_MAGIC || st.f_type == RAMFS_MAGIC);
-}
-
 /* When its certificate ends; 0: unusable. */
 static int64_t pem_end(const gnutls_datum_t *pem)
 {
@@ -223,7 +214,7 @@ static int load_ephemeral(
 	char path[PATH_LEN] = "";
 	gnutls_datum_t pem = { 0 };
 	int e = 0;
-	if (in_memory(conf->folder))
+	if (conf->folder && fd_in_memory(conf->folder))
 		ephemeral_path(conf, path);
 	if (!*path || !ephemeral_read(path, wall_s, &pem)) {
 		gnutls_datum_t own;
