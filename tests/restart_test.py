@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nothing is lost: `shoal restart`, crashes, instances that stand still; all with load."""
+"""Nothing is lost: `shoal restart`, `shoal stop`, crashes, instances that stand still; all with load."""
 
 import json
 import os
@@ -10,9 +10,11 @@ import threading
 import time
 
 import dns.exception
+import dns.message
 import pytest
 
 import helpers
+from authority import Authority
 
 FORTY = 40
 
@@ -320,6 +322,170 @@ def test_who_stands_still_does_not_hold_up_the_stop(shoals, request):
 	was = was_replaced(shoal, pid)
 	shoal.stop(timeout=50)
 	assert not shoal.pids() and was_replaced(shoal, pid) == was, shoal.log()
+
+
+def stop(shoal, *names):
+	done = shoal.tool('stop', *names, timeout=100)
+	assert done.returncode == 0, done.stderr + shoal.log()
+	assert done.stdout == '%d instances stopped\n' % len(names)
+
+
+def count_sockets(port):
+	"""Bound UDP sockets and listeners: (of UDP, of TCP)."""
+	def rows(kind):
+		with open('/proc/net/' + kind) as source:
+			return [row for row in map(str.split, source) if row[1].endswith(':%04X' % port)]
+	return len(rows('udp')), sum(row[3] == '0A' for row in rows('tcp'))
+
+
+@pytest.fixture
+def migrating():
+	"""The handshake that a listener has begun when it is closed moves to another one."""
+	path = '/proc/sys/net/ipv4/tcp_migrate_req'
+	with open(path) as source:
+		before = source.read()
+	with open(path, 'w') as out:
+		out.write('1')
+	yield
+	with open(path, 'w') as out:
+		out.write(before)
+
+
+@pytest.mark.seconds(120)
+@pytest.mark.parametrize('disabled', ['bpf', ''])
+def test_who_is_stopped_leaves_its_clients_to_its_siblings(shoals, monkeypatch, migrating, disabled):
+	"""No socket is left that nobody reads; and it comes back when it is asked for."""
+	monkeypatch.setenv('SHARD_DISABLE', disabled)
+	shoal = shoals(count=3)
+	before = shoal.pids()
+	assert count_sockets(shoal.port) == (3, 3)
+	with Clients(shoal) as clients, Streams(shoal) as streams:
+		stop(shoal, '2')
+		assert shoal.pids() == {name: before[name] for name in '13'}
+		assert count_sockets(shoal.port) == (2, 2)
+		assert status(shoal)['2']['state'] == 'stopped'
+		assert shoal.tool('status').returncode == 0
+		clients.more()
+		streams.more(20)
+		stop(shoal, '3')
+		clients.more()
+		streams.more(20)
+		assert shoal.pids() == {'1': before['1']} and count_sockets(shoal.port) == (1, 1)
+		assert shoal.tool('restart').stdout == '1 instances restarted\n'    # of those that run
+		assert set(shoal.pids()) == {'1'}
+		assert shoal.tool('restart', '3', '2').stdout == '2 instances restarted\n'
+		clients.more()
+		streams.more(20)
+	clients.check()
+	streams.check()
+	assert set(shoal.pids()) == set(before) and count_sockets(shoal.port) == (3, 3)
+	for name in before:
+		shoal.find_port(name)
+
+
+@pytest.mark.seconds(120)
+@pytest.mark.parametrize('disabled', ['bpf', ''])
+def test_several_stop_together_again_and_again(shoals, monkeypatch, migrating, disabled):
+	monkeypatch.setenv('SHARD_DISABLE', disabled)
+	shoal = shoals(count=3)
+	with Clients(shoal) as clients, Streams(shoal) as streams:
+		for names in (('1', '2'), ('3', '2'), ('1', '3')):
+			stop(shoal, *names)
+			assert not set(shoal.pids()) & set(names)
+			clients.more()
+			streams.more(20)
+			assert shoal.tool('restart', *names).returncode == 0, shoal.log()
+			clients.more()
+	clients.check()
+	streams.check()
+
+
+def test_what_it_has_begun_is_answered_before_it_stops(shoals):
+	with Authority('slow.com.', {('n0.slow.com.', 'A'): (60, '192.0.2.1')}) as slow:
+		slow.delay = 0.8
+		shoal = shoals(slow.stub(), count=2)
+		source = shoal.find_port('2')
+		with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+			sock.bind(('127.0.0.1', source))
+			sock.settimeout(30)
+			sock.connect(('127.0.0.1', shoal.port))
+			sock.send(helpers.make_query('n0.slow.com').to_wire())
+			assert helpers.until(lambda: slow.asked() >= 1)
+			stop(shoal, '2')
+			reply = dns.message.from_wire(sock.recv(4096))
+		assert helpers.rcode_of(reply) == 'NOERROR' and reply.answer
+
+
+@pytest.mark.parametrize('disabled', ['bpf', ''])
+def test_while_it_finishes_its_siblings_get_what_comes(shoals, monkeypatch, disabled):
+	"""It waits for a silent server, and takes three seconds to leave."""
+	monkeypatch.setenv('SHARD_DISABLE', disabled)
+	with Authority('slow.com.', {}) as slow:
+		slow.mode = 'silent'
+		shoal = shoals(slow.stub(), count=2)
+		pid = shoal.pids()['2']
+		with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, Clients(shoal) as clients, \
+				Streams(shoal) as streams:
+			sock.bind(('127.0.0.1', shoal.find_port('2')))
+			sock.settimeout(30)
+			sock.connect(('127.0.0.1', shoal.port))
+			sock.send(helpers.make_query('n0.slow.com').to_wire())
+			assert helpers.until(lambda: slow.asked() >= 1)
+			stopping = threading.Thread(target=shoal.tool, args=('stop', '2'))
+			stopping.start()
+			# its listener is closed, its UDP socket is there for the answer
+			assert helpers.until(lambda: count_sockets(shoal.port) == (2, 1), step=0.01)
+			assert shoal.pids()['2'] == pid
+			clients.more()
+			streams.more()
+			assert helpers.rcode_of(dns.message.from_wire(sock.recv(4096))) == 'SERVFAIL'
+			stopping.join()
+		assert '2' not in shoal.pids() and count_sockets(shoal.port) == (1, 1)
+	clients.check()
+	streams.check()
+
+
+def test_who_is_unknown_is_not_stopped(shoals):
+	shoal = shoals(count=2)
+	before = shoal.pids()
+	done = shoal.tool('stop', '1', 'nobody')
+	assert done.returncode == 1 and 'no instance nobody' in done.stderr
+	assert done.stderr.endswith('there: 1 2\n') and not done.stdout
+	assert shoal.tool('stop', 'a/b').returncode == 2
+	assert shoal.pids() == before
+
+
+def test_with_the_last_of_them_the_supervisor_ends(shoals):
+	shoal = shoals(count=2)
+	stop(shoal, '1', '2')
+	assert shoal.process.wait(50) == 0
+	done = shoal.tool('stop')
+	assert done.returncode == 1 and 'nobody supervises' in done.stderr
+
+
+def test_stop_without_names_is_as_sigterm(shoals):
+	shoal = shoals(count=2)
+	done = shoal.tool('stop', timeout=100)
+	assert (done.returncode, done.stdout) == (0, '2 instances stopped\n'), done.stderr
+	assert shoal.process.wait(50) == 0 and not shoal.pids()
+	assert 'stopping 2 instances (SIGTERM)' in shoal.log()
+	shoal.start()    # at once: nothing of the one before is in its way
+
+
+def test_who_was_stopped_and_cannot_start_again_stays_so(shoals):
+	shoal = shoals(count=2)
+	stop(shoal, '2')
+	with open(shoal.conf) as source:
+		good = source.read()
+	with open(shoal.conf, 'a') as conf:
+		conf.write("\nnet.listen('nonsense')\n")
+	done = shoal.tool('restart', '2')
+	assert done.returncode == 1 and 'instance 2: it cannot start' in done.stderr
+	assert 'nonsense' in done.stderr and set(shoal.pids()) == {'1'}
+	with open(shoal.conf, 'w') as conf:
+		conf.write(good)
+	assert shoal.tool('restart', '2').returncode == 0
+	assert set(shoal.pids()) == {'1', '2'}
 
 
 def test_doctor_finds_a_stranger_in_the_group(shoals):

@@ -241,6 +241,45 @@ def test_who_does_not_stop_is_killed_and_named(supervised):
 	assert re.search('instance 2 .* does not stop: killed', supervised.log())
 
 
+def tool(supervised, *arguments):
+	return subprocess.run([supervised.program, *arguments], capture_output=True, text=True, timeout=100,
+		env=dict(os.environ, SHOAL_RUN=supervised.run_folder))
+
+
+def test_who_does_not_stop_alone_is_killed_and_stays_away(supervised):
+	supervised.start("if name == '2':\n\tsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + GOOD,
+		'-n', '2').wait_for('all 2 instances are ready')
+	done = tool(supervised, 'stop', '2')
+	assert done.returncode == 1 and 'instance 2 did not stop well' in done.stderr
+	supervised.wait_for('instance 2 .* does not stop: killed')
+	assert len(supervised.children()) == 1
+	assert supervised.stop() == 0 and 'started again' not in supervised.log()
+
+
+def test_who_starts_is_stopped_when_it_is_ready(supervised):
+	supervised.start("if name == '2':\n\ttime.sleep(1)\n" + GOOD, '-n', '2')
+	supervised.wait_for('hello')
+	done = tool(supervised, 'stop', '2')
+	assert done.returncode == 0 and done.stdout == '1 instances stopped\n', done.stderr
+	assert len(supervised.children()) == 1
+	supervised.wait_for('instance 2 .* has stopped')
+	assert supervised.stop() == 0
+
+
+def test_who_waits_for_its_next_start_is_not_started(supervised):
+	supervised.start("if name == '2' and not once('mark'):\n\tsys.exit(1)\n" + GOOD, '-n', '2')
+	supervised.wait_for('all 2 instances are ready')
+	for pid in supervised.children():
+		os.kill(pid, signal.SIGKILL)
+	supervised.wait_for(r'instance 2 .* exit code 1; started again in [2-9]')    # seconds
+	done = tool(supervised, 'stop', '2')
+	assert done.returncode == 0, done.stderr
+	supervised.wait_for('instance 2 is not started again')
+	assert len(supervised.children()) == 1
+	assert tool(supervised, 'stop').returncode == 0
+	assert supervised.process.wait(50) == 0
+
+
 def test_asked_twice_it_loses_patience(supervised):
 	supervised.start("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + GOOD,
 		'-n', '2').wait_for('all 2 instances are ready')

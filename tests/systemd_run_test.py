@@ -266,6 +266,34 @@ def test_shoal_restart_speaks_to_systemd(four):
 	assert asking.rcodes == {'NOERROR'}
 
 
+def stop_and_start(host, name):
+	"""`shoal stop NAME` while two ask; then `shoal restart NAME`."""
+	with Asking(host) as udp, Asking(host, tcp=True) as tcp:
+		done = host.run('shoal', 'stop', name)
+		assert done.stdout == '1 instances stopped\n', done.stdout + done.stderr
+		assert host.show('shoald@' + name, 'ActiveState')['ActiveState'] == 'inactive'
+		udp.at_least(100)
+		tcp.at_least(100)
+		assert host.show('shoald@' + name, 'ActiveState')['ActiveState'] == 'inactive'
+		assert host.status()[name]['state'] == 'stopped'
+		assert host.run('shoal', 'restart', name).stdout == '1 instances restarted\n'
+		udp.at_least(20)
+	assert udp.rcodes == tcp.rcodes == {'NOERROR'}
+	assert host.who_answers() == set(NAMES)
+
+
+def stop_all(host):
+	assert host.run('shoal', 'stop', 'nobody', check=False).returncode == 2
+	assert host.run('shoal', 'stop').stdout == '4 instances stopped\n'
+	assert {host.show(unit, 'ActiveState')['ActiveState'] for unit in SERVICES} == {'inactive'}
+	assert not host.run('ss', '-Hlnut', 'sport', '=', ':53').stdout
+
+
+def test_shoal_stop_speaks_to_systemd(four):
+	stop_and_start(four, '3')
+	stop_all(four)
+
+
 def test_a_killed_one_is_back_and_its_queue_is_answered(four):
 	before = four.pids()
 	with Asking(four) as asking:
@@ -369,6 +397,18 @@ def test_what_arrives_while_one_is_stopped_waits_for_it(with_sockets):
 		time.sleep(0.2)
 		with_sockets.systemctl('start', 'shoald@2.service')
 	assert udp.rcodes == tcp.rcodes == {'NOERROR'}
+
+
+@pytest.mark.parametrize('disabled', ['bpf', ''])
+def test_who_is_stopped_leaves_its_socket_unit_too(with_sockets, disabled):
+	stop_all(with_sockets)    # a program that steers stays with the sockets
+	with_sockets.write('/etc/systemd/system/shoald@.service.d/disable.conf',
+		'[Service]\nEnvironment=SHARD_DISABLE=%s\n' % disabled)
+	with_sockets.systemctl('daemon-reload')
+	with_sockets.systemctl('start', *['shoald@%s.socket' % name for name in NAMES], *SERVICES)
+	stop_and_start(with_sockets, '2')
+	assert keepers(with_sockets) == {'socket unit'}
+	stop_all(with_sockets)
 
 
 def test_a_killed_one_with_socket_units_loses_no_query(with_sockets):

@@ -13,6 +13,8 @@
 		"run instances in the foreground, start again what dies")              \
 	X(restart, "[NAME...]", "--help",                                              \
 		"restart instances one after the other, without losing a query")       \
+	X(stop, "[NAME...]", "--help",                                                 \
+		"stop instances; their siblings serve what comes")                     \
 	X(sockets, "[-c FILE] [-o FOLDER] [NAME...]",                                  \
 		"-c -o --config --output --write --help",                              \
 		"drop-ins for shoald@.socket from a configuration")                    \

@@ -19,5 +19,5 @@ int supervisor_ask(const struct supervisor *s, const char *line, char **text);
 bool supervisor_is_there(const struct supervisor *s);
 /* Restart these instances (none: all) one after the other and wait for the end. Exit code. */
 int supervisor_restart(const struct supervisor *s, char *const *names, size_t count);
-/* A moment between two looks. */
-void supervisor_pause(void);
+/* Stop these instances (none: all, and the supervisor ends) and wait until they have ended. Exit code. */
+int supervisor_stop(const struct supervisor *s, char *const *names, size_t count);

@@ -9,8 +9,6 @@
 #include "cli/table.h"
 #include "exec/exec.h"
 
-enum { GONE_LOOKS = 1200 }; /* a minute */
-
 static const struct option options[] = {
 	{ "name", required_argument, NULL, 'N' },
 	{ "json", no_argument, NULL, 'j' },
@@ -221,20 +219,9 @@ int shard_cmd_restart(int argc, char **argv)
 int shard_cmd_stop(int argc, char **argv)
 {
 	struct request r;
-	char *text;
-	int code = read_request(&r, argc, argv, false);
+	const int code = read_request(&r, argc, argv, false);
 	if (code >= 0)
 		return code;
 	const struct supervisor super = supervisor_of(&r);
-	code = supervisor_ask(&super, "stop", &text);
-	if (code)
-		return code;
-	free(text);
-	for (int looks = 0; looks < GONE_LOOKS; looks++) {
-		if (!supervisor_is_there(&super))
-			return 0;
-		supervisor_pause();
-	}
-	fputs("shard: it does not stop\n", stderr);
-	return 1;
+	return supervisor_stop(&super, argv + optind, (size_t)(argc - optind));
 }

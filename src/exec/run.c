@@ -243,7 +243,7 @@ static char *make_env(const char *given, size_t sockets)
 	return fclose(f) == 0 ? out : NULL;
 }
 
-/* --- what `shard status` and `shard stop` ask ----------------------------------------- */
+/* --- what `shard status` asks --------------------------------------------------------- */
 
 static void print_sockets(FILE *f, const struct keep *keep)
 {
@@ -261,11 +261,6 @@ static bool asked(void *ctx, const char *line, char **out)
 	const struct plan *p = ctx;
 	size_t len;
 	*out = NULL;
-	if (strcmp(line, "stop") == 0) {
-		*out = strdup("stopping");
-		kill(getpid(), SIGTERM);
-		return *out;
-	}
 	FILE *f = open_memstream(out, &len);
 	if (!f)
 		return false;

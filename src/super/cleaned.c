@@ -41,7 +41,7 @@ void cleaned_tick(struct super *s)
 	cleaned |= notify_again(s);
 	if (s->control && is_missing(s, "control/" CONTROL_SUPERVISOR)) {
 		control_close(s->control);
-		restart_listen(s);
+		asked_listen(s);
 		cleaned = true;
 	}
 	if (s->steer && is_missing(s, "control/.steer")) {

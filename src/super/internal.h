@@ -21,7 +21,10 @@
 enum { NOTIFY_MAX = 108 };
 #define NOTIFY_FILE "super.notify"
 
-enum instance_state { WAITING, STARTING, READY, ENDED };
+enum instance_state { WAITING, STARTING, READY, LEAVING, ENDED };
+
+/* From SIGTERM to SIGKILL: queries 3.3 s, snapshot 3 s. */
+enum { STOP_US = 8 * 1000 * 1000 };
 
 struct super;
 
@@ -52,12 +55,15 @@ struct instance {
 	struct backoff backoff;
 	struct source source;
 	struct watch watch;
-	struct timer timer;  /* WAITING: start; replaced: SIGKILL */
+	struct timer timer;  /* WAITING: start; LEAVING, replaced: SIGKILL */
 	struct keep keep;    /* what it left with us for its successor */
 	bool parked;         /* its sockets, while it stands still */
 	bool out;            /* steering passes its sockets by since a death */
 	int64_t stood_in_us; /* when another stood in for it last, or 0 */
 	bool restart;        /* asked for, not begun */
+	bool revived;        /* it had ended, and `shoal restart` starts it again */
+	bool leaves;         /* `shoal stop` was asked for, and it has not ended yet */
+	bool unwell;         /* it was to stop, and had to be killed, or died */
 	struct other other;
 };
 
@@ -107,6 +113,8 @@ void instance_tell_to_stop(const struct super *s, pid_t pid);
 void instance_abort(pid_t pid);
 /* A process of this instance: pid, its output in `source`, watched; or -errno. */
 pid_t instance_spawn(struct instance *i, struct source *source, bool stands_in);
+/* The first process of this instance. 0 or -errno. */
+int instance_begin(struct instance *i);
 void instance_output(void *ctx, unsigned events);
 /* It is ready: told to whoever started us. */
 void instance_became_ready(struct instance *i);
@@ -145,5 +153,20 @@ bool restart_promote(struct instance *i);
 bool restart_stand_in(struct instance *i);
 /* All shall stop. */
 void restart_stop(struct super *s);
-/* The control socket <run>/control/.supervisor; a warning when there is none. */
-void restart_listen(struct super *s);
+/* It had ended, and is ready again; or it died before. */
+void restart_revived(struct instance *i);
+void restart_not_revived(struct instance *i, int status);
+
+/* --- stop.c: some of them leave for good ------------------------------------------ */
+
+/* False: it has ended already. */
+bool stop_ask(struct instance *i);
+/* Those who were asked for and can be told now. */
+void stop_next(struct super *s);
+/* Its process has ended. */
+void stop_died(struct instance *i, pid_t pid, int status);
+
+/* --- asked.c: the control socket -------------------------------------------------- */
+
+/* <run>/control/.supervisor; a warning when there is none. */
+void asked_listen(struct super *s);

@@ -41,18 +41,43 @@ bool keep_add(struct keep *k, const char *name, int fd)
 	return true;
 }
 
-size_t keep_remove(struct keep *k, const char *name)
+static bool is_of_name(const struct kept_fd *row, const char *name)
+{
+	return strcmp(row->name, name) == 0;
+}
+
+static bool is_listener(const struct kept_fd *row, const char *name)
+{
+	int listens = 0;
+	socklen_t len = sizeof(listens);
+	(void)name;
+	return getsockopt(row->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 &&
+	       listens;
+}
+
+static size_t close_those(struct keep *k,
+	bool (*fits)(const struct kept_fd *row, const char *name), const char *name)
 {
 	size_t left = 0;
 	const size_t before = k->count;
 	for (size_t i = 0; i < before; i++) {
-		if (strcmp(k->rows[i].name, name) == 0)
+		if (fits(&k->rows[i], name))
 			fd_close(&k->rows[i].fd);
 		else
 			k->rows[left++] = k->rows[i];
 	}
 	k->count = left;
 	return before - left;
+}
+
+size_t keep_remove(struct keep *k, const char *name)
+{
+	return close_those(k, is_of_name, name);
+}
+
+void keep_close_listeners(struct keep *k)
+{
+	close_those(k, is_listener, NULL);
 }
 
 static bool is_udp(int fd)

@@ -30,4 +30,6 @@ size_t keep_remove(struct keep *k, const char *name);
 /* Connect-parks its UDP sockets, so that the kernel chooses siblings; how many. Final.
  */
 size_t keep_park(const struct keep *k);
+/* Closes its TCP listeners. */
+void keep_close_listeners(struct keep *k);
 void keep_close(struct keep *k);

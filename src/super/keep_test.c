@@ -64,6 +64,24 @@ static void keep_removes_by_name_and_keeps_the_rest(void **state)
 	keep_close(&k);
 }
 
+static void keep_closes_listeners_and_holds_what_is_to_be_emptied(void **state)
+{
+	(void)state;
+	struct keep k = { 0 };
+	const int udp = udp_at(0), idle = socket(AF_INET, SOCK_STREAM, 0),
+		  listener = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(listen(listener, 1), 0);
+	keep_add(&k, "udp", udp);
+	keep_add(&k, "tcp", listener);
+	keep_add(&k, "other", idle);
+	keep_close_listeners(&k);
+	assert_int_equal(k.count, 2);
+	assert_int_equal(k.rows[0].fd, udp);
+	assert_int_equal(k.rows[1].fd, idle);
+	assert_int_equal(fcntl(listener, F_GETFD), -1);
+	keep_close(&k);
+}
+
 static void keep_is_bounded(void **state)
 {
 	(void)state;
@@ -97,6 +115,7 @@ int main(void)
 		cmocka_unit_test(keep_holds_one_of_each_and_gives_names_without_colons),
 		cmocka_unit_test(keep_removes_by_name_and_keeps_the_rest),
 		cmocka_unit_test(keep_parks_only_where_a_sibling_stays),
+		cmocka_unit_test(keep_closes_listeners_and_holds_what_is_to_be_emptied),
 		cmocka_unit_test(keep_is_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

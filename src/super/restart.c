@@ -25,7 +25,6 @@ enum {
 	ABORT_US = 2 * 1000 * 1000, /* from SIGABRT to SIGKILL: time for a core file */
 	STAND_IN_PAUSE_US = 60 * 1000 * 1000, /* a machine short of CPU needs no more
 						 processes */
-	NAME_CAP = 64,
 };
 
 static void other_output(void *ctx, unsigned events)
@@ -133,13 +132,46 @@ bool restart_stand_in(struct instance *i)
 	return true;
 }
 
-/* Nobody is between two processes, and this one serves. */
-static bool may_begin(const struct super *s, const struct instance *i)
+static void revive(struct instance *i)
+{
+	struct super *s = i->super;
+	i->restart = false;
+	const int e = instance_begin(i);
+	if (e) {
+		rolling_fail(s, i->name, strerror(-e));
+		return;
+	}
+	i->revived = true;
+	say(s, "starting instance %s again", i->name);
+}
+
+void restart_revived(struct instance *i)
+{
+	i->revived = false;
+	rolling_step(i->super);
+}
+
+void restart_not_revived(struct instance *i, int status)
+{
+	struct super *s = i->super;
+	char words[CHILD_WORDS_MAX], why[CHILD_WORDS_MAX + 250];
+	i->revived = false;
+	i->state = ENDED;
+	keep_close(&i->keep);
+	snprintf(why, sizeof(why), "it cannot start: %s: %s",
+		child_words(status, words),
+		i->source.last[0] ? i->source.last : "it said nothing");
+	say(s, "instance %s: %s", i->name, why);
+	rolling_fail(s, i->name, why);
+}
+
+/* Is anybody between two processes? */
+static bool is_busy(const struct super *s)
 {
 	for (size_t k = 0; k < s->count; k++)
-		if (s->instances[k].other.role != NOBODY)
-			return false;
-	return i->state == READY && !i->replaced;
+		if (s->instances[k].other.role != NOBODY || s->instances[k].revived)
+			return true;
+	return false;
 }
 
 void restart_next(struct super *s)
@@ -148,9 +180,11 @@ void restart_next(struct super *s)
 		struct instance *i = &s->instances[k];
 		if (!i->restart)
 			continue;
-		if (i->state == ENDED)
+		if (i->state == ENDED && !s->plan->conf)
 			rolling_fail(s, i->name, "it has ended");
-		else if (may_begin(s, i))
+		else if (i->state == ENDED && !is_busy(s))
+			revive(i);
+		else if (i->state == READY && !i->replaced && !is_busy(s))
 			restart_begin(i);
 		return; /* in order: one that is starting is waited for */
 	}
@@ -273,116 +307,4 @@ void restart_stop(struct super *s)
 		if (i->other.role == SUCCESSOR || i->other.stands_in)
 			kill(i->other.pid, SIGKILL);
 	}
-}
-
-/* --- what `shoal restart` says ---------------------------------------------------- */
-
-static struct instance *find(struct super *s, const char *name)
-{
-	for (size_t k = 0; k < s->count; k++)
-		if (strcmp(s->instances[k].name, name) == 0)
-			return &s->instances[k];
-	return NULL;
-}
-
-/* The next word of the line. */
-static bool word_take(const char **at, char out[static NAME_CAP])
-{
-	*at += strspn(*at, " ");
-	const size_t len = strcspn(*at, " ");
-	if (!len || len >= NAME_CAP)
-		return false;
-	memcpy(out, *at, len);
-	out[len] = 0;
-	*at += len;
-	return true;
-}
-
-static bool is_named(const char *names, const char *wanted)
-{
-	char name[NAME_CAP];
-	for (const char *at = names; word_take(&at, name);)
-		if (strcmp(name, wanted) == 0)
-			return true;
-	return false;
-}
-
-static bool answer(char **out, bool fine, const char *text)
-{
-	*out = strdup(text);
-	return fine && *out;
-}
-
-/* "restart [NAME...]": the serial to ask for with "progress". */
-static bool ask_restart(struct super *s, const char *names, char **out)
-{
-	char name[NAME_CAP], text[160];
-	if (s->stopping)
-		return answer(out, false, "it is stopping");
-	if (s->rolling.left)
-		return answer(out, false, "a restart is under way");
-	size_t count = 0;
-	for (const char *at = names; word_take(&at, name); count++)
-		if (!find(s, name)) {
-			snprintf(text, sizeof(text), "no instance %s", name);
-			return answer(out, false, text);
-		}
-	const bool all = !count;
-	s->rolling = (struct rolling){ .serial = s->rolling.serial + 1 };
-	for (size_t k = 0; k < s->count; k++) {
-		struct instance *i = &s->instances[k];
-		i->restart = all ? i->state != ENDED : is_named(names, i->name);
-		s->rolling.left += i->restart;
-	}
-	snprintf(text, sizeof(text), "%lu", s->rolling.serial);
-	restart_next(s);
-	return answer(out, true, text);
-}
-
-/* "progress SERIAL": "left done" or an error. */
-static bool ask_progress(struct super *s, const char *serial, char **out)
-{
-	char text[80];
-	const struct rolling *r = &s->rolling;
-	if (strtoul(serial, NULL, 10) != r->serial)
-		return answer(out, false, "another restart was asked for meanwhile");
-	if (r->failed)
-		return answer(out, false, r->failure);
-	if (s->stopping)
-		return answer(out, false, "it is stopping");
-	snprintf(text, sizeof(text), "%zu %zu", r->left, r->done);
-	return answer(out, true, text);
-}
-
-static bool ask_hello(struct super *s, const char *rest, char **out)
-{
-	(void)rest;
-	return answer(out, true, s->plan->who);
-}
-
-static bool asked(void *ctx, const char *line, char **out)
-{
-	static const struct {
-		const char *word;
-		bool (*fn)(struct super *s, const char *rest, char **out);
-	} rows[] = { { "hello", ask_hello }, { "restart", ask_restart },
-		{ "progress", ask_progress } };
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const size_t len = strlen(rows[i].word);
-		if (strncmp(line, rows[i].word, len) == 0 &&
-			(!line[len] || line[len] == ' '))
-			return rows[i].fn(ctx, line + len, out);
-	}
-	const struct super_plan *plan = ((struct super *)ctx)->plan;
-	if (plan->asked)
-		return plan->asked(plan->ctx, line, out);
-	return answer(out, false, "unknown command");
-}
-
-void restart_listen(struct super *s)
-{
-	s->control = control_open(s->loop, s->plan->run_folder, CONTROL_SUPERVISOR,
-		asked, s, &s->counters);
-	if (!s->control)
-		say(s, "no control socket for `shoal restart`: %s", strerror(errno));
 }

@@ -31,8 +31,6 @@
 #include "super/claim.h"
 
 enum {
-	STOP_US = 8 * 1000 *
-		  1000, /* from SIGTERM to SIGKILL: queries 3.3 s, snapshot 3 s */
 	ABORT_US = 2 * 1000 * 1000, /* from SIGABRT to SIGKILL: time for a core file */
 	ORPHAN_US = 20 * 1000,      /* longer without a successor: siblings take over */
 	TICKS_A_SECOND = 1000 / PULSE_TICK_MS,
@@ -198,15 +196,12 @@ static void instance_settled(void *ctx)
 		instance_became_ready(i);
 }
 
-static void instance_start(void *ctx)
+int instance_begin(struct instance *i)
 {
-	struct instance *i = ctx;
 	struct super *s = i->super;
 	const pid_t pid = instance_spawn(i, &i->source, false);
-	if (pid < 0) {
-		wait_to_start(i, backoff_after(&i->backoff, 0));
-		return;
-	}
+	if (pid < 0)
+		return pid;
 	i->state = STARTING;
 	i->pid = pid;
 	i->started_us = now_us(s);
@@ -217,6 +212,14 @@ static void instance_start(void *ctx)
 	if (s->plan->settle_ms)
 		loop_timer_set(s->loop, &i->timer,
 			now_us(s) + s->plan->settle_ms * 1000LL, instance_settled, i);
+	return 0;
+}
+
+static void instance_start(void *ctx)
+{
+	struct instance *i = ctx;
+	if (instance_begin(i) < 0)
+		wait_to_start(i, backoff_after(&i->backoff, 0));
 }
 
 /* --- what instances say ------------------------------------------------------- */
@@ -242,6 +245,8 @@ void instance_became_ready(struct instance *i)
 	} else {
 		tell_parent(s, "");
 	}
+	if (i->revived)
+		restart_revived(i);
 }
 
 static void kill_stuck(void *ctx)
@@ -381,7 +386,6 @@ static void died_running(struct instance *i, pid_t pid, int status)
 			(int)pid, lived_s);
 		i->state = ENDED;
 		keep_close(&i->keep); /* it emptied them: nobody comes to read them */
-		tell_parent(s, "");
 		return;
 	}
 	const int64_t delay_us = backoff_after(&i->backoff, now_us(s) - i->started_us);
@@ -396,7 +400,6 @@ static void died_running(struct instance *i, pid_t pid, int status)
 	if (delay_us > ORPHAN_US && s->plan->lead)
 		s->plan->lead(s->plan->ctx, (size_t)(i - s->instances), false);
 	wait_to_start(i, delay_us);
-	tell_parent(s, "");
 }
 
 static void instance_died(struct instance *i, int status)
@@ -411,8 +414,12 @@ static void instance_died(struct instance *i, int status)
 	source_close(&i->source, &s->out);
 	if (s->stopping)
 		died_stopping(i, pid, status);
+	else if (i->revived)
+		restart_not_revived(i, status);
 	else if (!restart_promote(i))
-		died_running(i, pid, status);
+		i->leaves ? stop_died(i, pid, status) : died_running(i, pid, status);
+	if (!s->stopping)
+		tell_parent(s, "");
 	end_if_all_ended(s);
 }
 
@@ -459,6 +466,8 @@ static void stop_all(struct super *s)
 			i->state = ENDED;
 			continue;
 		}
+		if (i->state == LEAVING)
+			continue; /* asked twice it would lose what it has begun */
 		instance_tell_to_stop(s, i->pid);
 		kill(i->pid, SIGCONT); /* a stopped process sees no SIGTERM */
 	}
@@ -574,6 +583,7 @@ static void on_tick(void *ctx)
 			instance_judge(&s->instances[k]);
 	output_flush(&s->out);
 	feed_parent(s);
+	stop_next(s);
 	restart_next(s);
 	if (++s->ticks % TICKS_A_SECOND == 0)
 		cleaned_tick(s);
@@ -646,17 +656,19 @@ static void tear_down(struct super *s)
 		unlink(s->notify_path);
 	fd_close(&fd);
 	steer_stop(s);
+	for (size_t k = 0; s->instances && k < s->count; k++)
+		keep_close(&s->instances[k].keep);
+	if (s->out.kept)
+		output_fini(&s->out);
+	fd_close(&s->claim);
 	if (s->control) {
+		/* the last: who waits for our end may begin anew */
 		char folder[PATH_MAX];
 		control_close(s->control);
 		snprintf(
 			folder, sizeof(folder), "%.4000s/control", s->plan->run_folder);
 		rmdir(folder); /* with nobody's socket in it */
 	}
-	for (size_t k = 0; s->instances && k < s->count; k++)
-		keep_close(&s->instances[k].keep);
-	if (s->out.kept)
-		output_fini(&s->out);
 	loop_free(s->loop);
 	free(s->instances);
 	free(s->pulses);
@@ -673,7 +685,7 @@ static int run(struct super *s, size_t succeeded)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	fd_raise_limit();
-	restart_listen(s);
+	asked_listen(s);
 	steer_start(s);
 	say(s, "starting %zu instance%s with %s, run folder %s", s->count,
 		s->count == 1 ? "" : "s",
@@ -716,6 +728,7 @@ struct super_seen super_look(size_t i)
 	static const char *const words[] = { [WAITING] = "waiting",
 		[STARTING] = "starting",
 		[READY] = "ready",
+		[LEAVING] = "stopping",
 		[ENDED] = "ended" };
 	assert(running && i < running->count);
 	const struct instance *k = &running->instances[i];
@@ -754,6 +767,6 @@ int super_run(const struct super_plan *plan)
 			fprintf(stderr, "%s: %s\n", plan->who, strerror(errno));
 		tear_down(&s);
 	}
-	fd_close(&s.claim);
+	fd_close(&s.claim); /* unless that is done */
 	return code;
 }

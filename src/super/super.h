@@ -43,7 +43,7 @@ struct super_plan {
 /* What can be seen of an instance from outside. */
 struct super_seen {
 	const char *name;
-	const char *state; /* "ready", "starting", "waiting", "ended" */
+	const char *state; /* "ready", "starting", "waiting", "stopping", "ended" */
 	int pid;           /* 0: none */
 	int next_pid;      /* of the second process while it is restarted, 0: none */
 	unsigned long starts;

@@ -266,7 +266,7 @@ static bool host_resolve(void *ctx, int id, const uint8_t *name, uint16_t type,
 
 static void host_quit(void *ctx)
 {
-	stop_begin(ctx);
+	stop_for_good(ctx);
 }
 
 static void host_worker_stats(void *ctx,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -163,6 +164,17 @@ static void tell(const char *text, int fd)
 	}
 	snprintf(l->text, sizeof(l->text), "%s", text);
 	waiting.count++;
+}
+
+/* sd_notify_barrier(3): who takes the message closes what comes with it. */
+int kept_barrier(void)
+{
+	int ends[2];
+	if (!kept_is_possible() || pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	tell("BARRIER=1", ends[1]);
+	fd_close(&ends[1]);
+	return ends[0];
 }
 
 size_t kept_flush(void)

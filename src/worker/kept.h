@@ -47,6 +47,9 @@ void kept_store(const char *what, const struct addr *a, int fd);
 /* The keeper closes what it has by this name. */
 void kept_remove_name(const char *name);
 void kept_remove(const char *what, const struct addr *a);
+/* A descriptor that hangs up (POLLHUP) when the keeper has read all that was told before, -1: none. The
+ * caller's to close. */
+int kept_barrier(void);
 /* What waits for the keeper, in order; how many still do. */
 size_t kept_flush(void);
 /* Before serving: a bounded while for the keeper to take it all. */

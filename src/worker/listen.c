@@ -649,6 +649,16 @@ void listen_count_again(struct worker *w)
 			stream_server_count_again(leaver->stream);
 }
 
+int listen_give_up(struct worker *w)
+{
+	for (size_t i = 0; i < w->listener_count; i++) {
+		struct listener *l = &w->listeners[i];
+		l->unit = false; /* its queue is for us to empty */
+		kept_remove(stored_what(l->conf), &l->addr);
+	}
+	return kept_barrier();
+}
+
 void listen_close(struct worker *w)
 {
 	while (w->leavers)

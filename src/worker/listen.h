@@ -13,6 +13,8 @@
 bool listen_open(struct worker *w, char error[static 1024]);
 /* Can what was handed over to this process be served? Opens nothing. */
 bool listen_check(const struct conf *c, char error[static 1024]);
+/* They are nobody's after us: the keeper closes its listeners, which would stay in their groups. kept_barrier(). */
+int listen_give_up(struct worker *w);
 void listen_close(struct worker *w);
 /* Once a second: what dead processes held is taken over, parked sockets are replaced.
  */

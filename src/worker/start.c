@@ -446,6 +446,7 @@ int start_run(const struct start_options *o)
 		return 1;
 	}
 	w->name = o->name;
+	w->keeper_barrier = -1;
 	w->run_folder = fd_run_folder();
 	bool fine = true;
 	for (size_t i = 0; fine && i < sizeof(steps) / sizeof(*steps); i++)

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "worker/stop.h"
 
+#include <poll.h>
+
+#include "base/fd.h"
 #include "base/log.h"
 #include "cache/snapshot.h"
 #include "ctl/notify.h"
 #include "shard.h"
 #include "wire/codes.h"
+#include "worker/listen.h"
 #include "worker/steering.h"
 
 enum {
@@ -91,14 +95,25 @@ static void leave_all(struct worker *w)
 	loop_timer_set(w->loop, &w->stop_timer, now_us, settle, w);
 }
 
+/* Has the keeper closed the listeners that it shall hold no more, where it was told so? */
+static bool keeper_is_done(struct worker *w)
+{
+	struct pollfd p = { .fd = w->keeper_barrier };
+	if (p.fd >= 0 && poll(&p, 1, 0) == 0)
+		return false;
+	fd_close(&w->keeper_barrier);
+	return true;
+}
+
 /* The last one of the host serves while a child writes the snapshot: who starts it again
  * misses it only for as long as any other. */
 static void serve_on(void *ctx)
 {
 	struct worker *w = ctx;
 	const struct now *now = loop_now(w->loop);
-	if (!w->snapshot || snapshot_is_written(w->snapshot, now) ||
-		now->mono_us >= w->stop_at_us)
+	const bool kept = keeper_is_done(w);
+	const bool written = !w->snapshot || snapshot_is_written(w->snapshot, now);
+	if ((kept && written) || now->mono_us >= w->stop_at_us)
 		leave_all(w);
 	else
 		loop_timer_set(
@@ -119,6 +134,13 @@ void stop_begin(struct worker *w)
 	if (w->snapshot)
 		snapshot_stopping(w->snapshot, loop_now(w->loop));
 	serve_on(w);
+}
+
+void stop_for_good(struct worker *w)
+{
+	if (!w->stopping && w->serving)
+		w->keeper_barrier = listen_give_up(w);
+	stop_begin(w);
 }
 
 void stop_signal(void *ctx, int signo)

@@ -5,5 +5,7 @@
 #include "worker/worker.h"
 
 void stop_begin(struct worker *w);
+/* Nobody comes after it: no keeper shall hold for a successor what siblings can take. */
+void stop_for_good(struct worker *w);
 /* loop_signal's callback for SIGTERM and SIGINT; the second one ends at once. */
 void stop_signal(void *ctx, int signo);

@@ -155,6 +155,7 @@ struct worker {
 	bool orphaned;        /* the supervisor is gone: orphan.c */
 	/* while stopping */
 	unsigned streams_open;
+	int keeper_barrier; /* while it leaves for good, else -1 */
 	int64_t stop_at_us;
 	bool serving, stopping;
 };
