@@ -88,7 +88,8 @@ bool stream_reply(
 bool stream_is_proxied(struct stream_server *s, struct stream_id id);
 /* Within hooks.query: what a codec tells of this request (codec_ops.fields), or NULL. */
 const char *stream_fields(struct stream_server *s, struct stream_id id, size_t *len);
-/* The query needs no answer (dropped on purpose). */
+/* There is no answer: it was no query, or is dropped on purpose. Such a message keeps no
+ * connection open: whoever sends nothing else is idle. */
 void stream_skip(struct stream_server *s, struct stream_id id);
 /* What came is no DNS: close without another word. */
 void stream_close(struct stream_server *s, struct stream_id id);

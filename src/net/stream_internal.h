@@ -13,13 +13,13 @@
  * Invariants:
  * - A slot of `conns` is open, or on the free list. An id is slot and generation;
  *   closing raises the generation, so a late answer finds nothing.
- * - An open connection stands in exactly one of three lists, each ordered by last
- *   activity: `young` until its handshake is over, `busy` while a query of it is
- *   unanswered, else `idle`.
+ * - An open connection stands in exactly one of three lists: `young` until its handshake
+ *   is over, `busy` while a query of it is unanswered, else `idle`. `young` and `idle` are
+ *   ordered by last activity, but for who sent last what gets no answer: first in `idle`.
  * - While a message is handed out its buffer lives: closing is put off (dying) until
  *   the hook returns.
- * - Activity is a whole message, an answer, or progress in writing; single bytes of a
- *   message that never ends are none. */
+ * - Activity is an answer, or progress in writing. Single bytes of a message that never
+ *   ends are none, nor are messages that get no answer. */
 #pragma once
 
 #include "base/hash.h"
@@ -154,6 +154,10 @@ void room_leave(struct conn *c);
 void room_rename(struct conn *c, const struct addr *from);
 /* It did something: it is the youngest of its list. */
 void conn_touch(struct conn *c);
+/* A message of it is handed out: nobody closes it, for as long as c->pending says so. */
+void conn_make_busy(struct conn *c);
+/* It sent what gets no answer: if nothing else is under way, it is the next to make room. */
+void conn_slight(struct conn *c);
 
 /* --- stream_conn.c --- */
 

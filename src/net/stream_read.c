@@ -55,7 +55,7 @@ static void conn_hand_out(
 	c->pending++;
 	c->asked = true;
 	c->share -= c->share > 0;
-	conn_touch(c);
+	conn_make_busy(c);
 	s->hooks.query(
 		s->hooks.ctx, s, conn_id(c, request), &c->from, &c->to, msg, len);
 }

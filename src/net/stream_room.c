@@ -34,12 +34,36 @@ static void list_append(struct conn_list *l, struct conn *c)
 	l->count++;
 }
 
+static void list_prepend(struct conn_list *l, struct conn *c)
+{
+	c->list = l;
+	c->prev = NULL;
+	c->next = l->first;
+	*(l->first ? &l->first->prev : &l->last) = c;
+	l->first = c;
+	l->count++;
+}
+
 void conn_touch(struct conn *c)
 {
 	struct stream_server *s = c->server;
 	c->active_us = loop_now(s->loop)->mono_us;
 	list_remove(c);
 	list_append(c->pending ? &s->busy : &s->idle, c);
+}
+
+void conn_make_busy(struct conn *c)
+{
+	list_remove(c);
+	list_append(&c->server->busy, c);
+}
+
+void conn_slight(struct conn *c)
+{
+	if (c->pending)
+		return;
+	list_remove(c);
+	list_prepend(&c->server->idle, c);
 }
 
 /* --- by address ------------------------------------------------------------ */

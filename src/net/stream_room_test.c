@@ -32,6 +32,54 @@ static void a_promise_of_65535_bytes_never_kept_ends_by_time(void **state)
 	close(fd);
 }
 
+static void who_sends_only_what_gets_no_answer_is_idle(void **state)
+{
+	struct world *w = *state;
+	w->conf.idle_ms = 60;
+	w->mode = ANSWER_SKIP;
+	server_start(w);
+	const int fd = client_from(w, 1);
+	const int64_t began = loop_now(w->loop)->mono_us;
+	while (!w->closed && loop_now(w->loop)->mono_us < began + 2000000) {
+		send(fd, "\0\0\0\5junk!", 9, MSG_NOSIGNAL);
+		loop_turn(w->loop, 5);
+	}
+	assert_int_equal(w->closed, 1);
+	assert_true(w->queries > 1);
+	assert_int_equal(w->counters.tcp_timeouts, 1);
+	close(fd);
+}
+
+static void who_sent_what_gets_no_answer_makes_room_first(void **state)
+{
+	struct world *w = *state;
+	w->conf.max_clients = 3;
+	server_start(w);
+	int fd[4];
+	for (int i = 0; i < 3; i++)
+		fd[i] = client_from(w, (uint8_t)(1 + i));
+	w->mode = ANSWER_SKIP;
+	client_ask(fd[1], 1, 20);
+	UNTIL(w, w->queries == 1);
+	w->mode = ANSWER_HOLD;
+	client_ask(fd[2], 1, 20);
+	UNTIL(w, w->held_count == 1);
+	w->mode = ANSWER_SKIP; /* with a query under way it is busy nevertheless */
+	client_ask(fd[2], 1, 20);
+	UNTIL(w, w->queries == 3);
+	fd[3] = client_from(w, 4);
+	assert_int_equal(client_wait(w, fd[1], NULL), -3);
+	assert_int_equal(w->counters.tcp_clients_shed, 1);
+	w->mode = ANSWER_NOW; /* an answer makes up for it */
+	client_ask(fd[3], 1, 20);
+	assert_int_equal(client_wait(w, fd[3], NULL), 20);
+	fd[1] = client_from(w, 5);
+	assert_int_equal(client_wait(w, fd[0], NULL), -3);
+	assert_int_equal(stream_server_clients(w->server), 3);
+	for (int i = 0; i < 4; i++)
+		close(fd[i]);
+}
+
 static void who_does_not_read_for_the_idle_time_is_closed(void **state)
 {
 	struct world *w = *state;
@@ -195,6 +243,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORY(a_promise_of_65535_bytes_never_kept_ends_by_time),
+		STORY(who_sends_only_what_gets_no_answer_is_idle),
+		STORY(who_sent_what_gets_no_answer_makes_room_first),
 		STORY(who_does_not_read_for_the_idle_time_is_closed),
 		STORY(a_query_under_way_is_not_idle),
 		STORY(the_longest_idle_client_makes_room),

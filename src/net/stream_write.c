@@ -53,11 +53,9 @@ static bool conn_frame(struct conn *c, const uint8_t *data, size_t len)
 	return conn_send(c, head, sizeof(head), data, len);
 }
 
-static void conn_answered(struct conn *c)
+static void conn_is_done(struct conn *c)
 {
-	if (c->pending)
-		c->pending--;
-	conn_touch(c);
+	c->pending -= c->pending > 0;
 	conn_mark_dirty(c);
 }
 
@@ -73,7 +71,8 @@ bool conn_answer(struct conn *c, uint32_t request, const uint8_t *msg, size_t le
 	if (c->codec)
 		c->codec->ops->answer(c->codec, request, msg, len);
 	conn_count_owed(c);
-	conn_answered(c);
+	conn_is_done(c);
+	conn_touch(c);
 	return true;
 }
 
@@ -81,7 +80,8 @@ void conn_skip(struct conn *c, uint32_t request)
 {
 	if (c->codec)
 		c->codec->ops->skip(c->codec, request);
-	conn_answered(c);
+	conn_is_done(c);
+	conn_slight(c);
 }
 
 /* --- bytes out ------------------------------------------------------------- */
