@@ -194,7 +194,7 @@ def test_a_bad_configuration_is_one_message(supervised):
 	supervised.start('BAD', '-n', '8')
 	assert supervised.process.wait(50) == 1
 	assert supervised.log() == ('%s:1: nothing good\n'
-		'shoal: nothing is started: instance 1 does not pass the check\n' % supervised.conf)
+		'shoal: nothing is started or ended: instance 1 does not pass the check\n' % supervised.conf)
 
 
 def test_an_instance_that_cannot_start_ends_all(supervised):

@@ -294,6 +294,17 @@ def test_shoal_stop_speaks_to_systemd(four):
 	stop_all(four)
 
 
+def test_shoal_restart_ends_nobody_for_a_bad_configuration(four):
+	before = four.pids()
+	four.write('/etc/shoal/shoal.lua', 'net.listen(')
+	done = four.run('shoal', 'restart', check=False)
+	assert done.returncode == 1
+	assert '/etc/shoal/shoal.lua:1:' in done.stderr, done.stderr
+	assert 'instance 1 does not pass the check' in done.stderr
+	assert four.pids() == before
+	assert four.who_answers() == set(NAMES)
+
+
 def test_a_killed_one_is_back_and_its_queue_is_answered(four):
 	before = four.pids()
 	with Asking(four) as asking:

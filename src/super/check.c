@@ -67,7 +67,8 @@ static bool check_one(const struct super_plan *plan, const char *name)
 		return true;
 	fputs(text, stderr);
 	fprintf(stderr,
-		"shoal: nothing is started: instance %s does not pass the check\n",
+		"shoal: nothing is started or ended: instance %s does not pass the "
+		"check\n",
 		name);
 	if (!in_time)
 		fprintf(stderr, "shoal: checking %s takes too long\n", plan->conf);
