@@ -70,6 +70,19 @@ def test_the_names_of_made_addresses(shoals):
 			assert reply.answer[0].ttl <= 60
 
 
+def test_the_names_of_made_addresses_that_are_known_here(shoals, lab):
+	shoal = shoals(DNS64 + "modules = { 'hints' }\nhints['h4.lab'] = '192.0.2.77'\n")
+	lab.reset()
+	for address, rcode, target in (('2001:db8:64::c000:24d', 'NOERROR', 'h4.lab.'),
+		('2001:db8:64::c000:aa', 'NOERROR', 'ipv4only.arpa.'), ('2001:db8:64::a51:4', 'NXDOMAIN', None)):
+		for _ in range(3):
+			reply = shoal.ask(dns.reversename.from_address(address).to_text(), 'PTR')
+			assert helpers.rcode_of(reply) == rcode
+			assert reply.answer[0].rdtype == dns.rdatatype.CNAME
+			assert [rrset[0].to_text() for rrset in reply.answer[1:]] == ([target] if target else [])
+	assert not [name for name in lab.counts()['names'] if 'in-addr' in name]
+
+
 def test_with_and_without_it_never_mix(shoals, own):
 	shoal = shoals("if worker.id == 'b' then\n%send\n" % DNS64 + own.stub(), start=False)
 	shoal.names = ['a', 'b']

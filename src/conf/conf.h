@@ -375,9 +375,9 @@ bool conf_dns64_on(const struct conf *c, uint32_t flags);
 /* The IPv6 address that stands for an IPv4 address: RFC 6052 section 2.2. */
 void conf_dns64_map(const struct conf *c, const uint8_t *v4, uint8_t v6[static 16]);
 bool conf_dns64_excluded(const struct conf *c, const uint8_t *v6);
-/* A lower-case name of 32 nibbles within the prefix, below ip6.arpa: the IPv4 address. */
-bool conf_dns64_reverse(
-	const struct conf *c, const uint8_t *name, uint8_t v4[static 4]);
+/* A lower-case name of 32 nibbles within the prefix, below ip6.arpa: the IPv4 address's name
+ * below in-addr.arpa, of NAME_MAX_LEN bytes at most. Its length, 0: it is not such a name. */
+size_t conf_dns64_reverse(const struct conf *c, const uint8_t *name, uint8_t *target);
 /* The prefix and what is excluded as they are unless said otherwise. */
 bool conf_dns64_default(struct conf *c);
 int conf_module_find(const char *name); /* -1 if unknown */

@@ -2,6 +2,7 @@
 /* conf/conf_dns64.c - the prefix of DNS64 and what is done with it: RFC 6147, 6052. */
 #include "conf/conf.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { PREFIX_LEN = 12, V6_LEN = 16, REV_TTL = 60, REVERSE_LABELS = 34 };
@@ -37,20 +38,25 @@ static int nibble(const uint8_t *label)
 	return label[1] >= 'a' && label[1] <= 'f' ? label[1] - 'a' + 10 : -1;
 }
 
-bool conf_dns64_reverse(const struct conf *c, const uint8_t *name, uint8_t v4[static 4])
+size_t conf_dns64_reverse(const struct conf *c, const uint8_t *name, uint8_t *target)
 {
+	char text[64];
 	uint8_t ip[V6_LEN] = { 0 };
 	if (name_labels(name) != REVERSE_LABELS)
-		return false;
+		return 0;
 	for (unsigned i = 0; i < 2 * V6_LEN; i++, name += *name + 1) {
 		const int n = nibble(name);
 		if (n < 0)
-			return false;
+			return 0;
 		ip[V6_LEN - 1 - i / 2] |= (uint8_t)(i % 2 ? n << 4 : n);
 	}
-	memcpy(v4, ip + PREFIX_LEN, V6_LEN - PREFIX_LEN);
-	return memcmp(ip, c->dns64.prefix, PREFIX_LEN) == 0 &&
-	       name_equal(name, (const uint8_t *)"\003ip6\004arpa");
+	if (memcmp(ip, c->dns64.prefix, PREFIX_LEN) != 0 ||
+		!name_equal(name, (const uint8_t *)"\003ip6\004arpa"))
+		return 0;
+	const uint8_t *v4 = ip + PREFIX_LEN;
+	snprintf(text, sizeof(text), "%u.%u.%u.%u.in-addr.arpa.", v4[3], v4[2], v4[1],
+		v4[0]);
+	return name_from_text(target, text);
 }
 
 bool conf_dns64_default(struct conf *c)

@@ -3,7 +3,6 @@
  *
  * Only what the client is told is made; the cache keeps what the servers said. What is
  * made is never secure, and where validation fails nothing is made of it. */
-#include <stdio.h>
 #include <string.h>
 
 #include "iter/state.h"
@@ -199,18 +198,15 @@ bool dns64_goes_on(struct iter *it, struct frame *f)
 /* RFC 6147 section 5.3.1, the second way. */
 bool dns64_reverse(struct iter *it, struct frame *f, enum step *step)
 {
-	uint8_t v4[V4_LEN];
-	char text[64];
 	struct {
 		uint16_t len;
 		uint8_t name[NAME_MAX_LEN];
 	} target;
-	if (f->purpose != FOR_CLIENT || !is_wanted(it) ||
-		!conf_dns64_reverse(it->env.conf, f->name, v4))
+	if (f->purpose != FOR_CLIENT || !is_wanted(it))
 		return false;
-	snprintf(text, sizeof(text), "%u.%u.%u.%u.in-addr.arpa.", v4[3], v4[2], v4[1],
-		v4[0]);
-	target.len = (uint16_t)name_from_text(target.name, text);
+	target.len = (uint16_t)conf_dns64_reverse(it->env.conf, f->name, target.name);
+	if (!target.len)
+		return false;
 	const struct rrset cname = {
 		.name = f->name,
 		.type = TYPE_CNAME,

@@ -327,9 +327,9 @@ static bool special_exists(const struct local *l, const struct special *s, bool 
 /* The prefix may lie within what is special otherwise: fd00::/8. */
 static bool is_made_address(const struct local *l)
 {
-	uint8_t v4[4];
+	uint8_t target[NAME_MAX_LEN];
 	return !l->q->as_is && conf_dns64_on(l->conf, l->v->route.flags) &&
-	       conf_dns64_reverse(l->conf, l->name, v4);
+	       conf_dns64_reverse(l->conf, l->name, target);
 }
 
 static bool special(const struct local *l, enum lifted lifted)

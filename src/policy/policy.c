@@ -121,11 +121,44 @@ static enum lifted rule_lifts(const struct policy_rule *r, const uint8_t *zone)
 	return LIFTED_USUAL;
 }
 
+static const struct policy_rule *route_rule(const struct conf *conf,
+	const uint8_t *name, uint32_t *flags, const uint8_t **zone);
+
+/* The name that DNS64 leads an address of its own to (RFC 6147 section 5.3.1) may be known
+ * here, unless a rule sends it elsewhere: RFC 6303, RFC 8880 section 7.1. */
+static void made_address(const struct conf *conf, const struct policy_query *q,
+	enum lifted lifted, struct arena *arena, struct policy_verdict *v)
+{
+	uint8_t name[NAME_MAX_LEN], target[NAME_MAX_LEN];
+	const uint8_t *zone;
+	uint32_t flags = 0;
+	if (q->as_is || q->type == TYPE_CNAME || !conf_dns64_on(conf, v->route.flags))
+		return;
+	name_copy_lower(name, q->name);
+	const size_t len = conf_dns64_reverse(conf, name, target);
+	if (!len)
+		return;
+	const struct policy_rule *r = route_rule(conf, target, &flags, &zone);
+	const enum lifted own = r ? rule_lifts(r, zone) : LIFTED_NONE;
+	struct policy_query to = *q;
+	struct policy_verdict known = *v;
+	to.name = target;
+	if (!local_answer(conf, &to, own > lifted ? own : lifted, arena, &known))
+		return;
+	*v = known;
+	v->record_count = 0;
+	verdict_record(v, arena, SECTION_ANSWER, q->name, TYPE_CNAME, q->rclass,
+		conf->dns64.rev_ttl, target, (uint16_t)len);
+	for (size_t i = 0; v->record_count && i < known.record_count; i++)
+		v->records[v->record_count++] = known.records[i];
+}
+
 static void finish(const struct conf *conf, const struct policy_query *q,
 	enum lifted lifted, struct arena *arena, struct policy_verdict *v)
 {
 	route_domain(conf, &v->route);
-	local_answer(conf, q, lifted, arena, v);
+	if (!local_answer(conf, q, lifted, arena, v))
+		made_address(conf, q, lifted, arena, v);
 }
 
 /* The action of a rule that matched in `zone`. False: go on with the next rule. */
@@ -286,7 +319,7 @@ static bool rule_touches(const struct policy_rule *r, const uint8_t *name)
 bool policy_is_plain(
 	const struct conf *conf, const uint8_t *name, uint16_t type, uint16_t rclass)
 {
-	uint8_t lower[NAME_MAX_LEN];
+	uint8_t lower[NAME_MAX_LEN], target[NAME_MAX_LEN];
 	const uint8_t *apex;
 	size_t count;
 	if (rclass != CLASS_IN || type_is_meta(type))
@@ -301,7 +334,8 @@ bool policy_is_plain(
 	if (conf->hint_count &&
 		(type == TYPE_PTR || conf_hint_find(conf, lower, &count)))
 		return false;
-	return !designated_covers(conf, lower, type) && !special_find(lower, &apex);
+	return !designated_covers(conf, lower, type) && !special_find(lower, &apex) &&
+	       !conf_dns64_reverse(conf, lower, target);
 }
 
 /* What policy_route looks for: rules that say where, or that names are iterated. */
@@ -313,27 +347,34 @@ static bool rule_routes(const struct policy_rule *r)
 	       r->action == POLICY_PASS || r->action == POLICY_FLAGS;
 }
 
+/* The rule that says where this name (lower case) is resolved, its zone for it, and the flags
+ * of those before it; NULL: none. */
+static const struct policy_rule *route_rule(const struct conf *conf,
+	const uint8_t *name, uint32_t *flags, const uint8_t **zone)
+{
+	const size_t count = conf_module_on(conf, MODULE_policy) ? conf->rule_count : 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct policy_rule *r = &conf->rules[i];
+		*zone = rule_routes(r) ? rule_zone(r, name) : NULL;
+		if (*zone && r->action != POLICY_FLAGS)
+			return r;
+		if (*zone)
+			*flags = (*flags | r->flags_set) & ~r->flags_clear;
+	}
+	return NULL;
+}
+
 void policy_route(const struct conf *conf, const uint8_t *name, struct route *out)
 {
 	uint8_t lower[NAME_MAX_LEN];
+	const uint8_t *zone;
 	struct route route = {
 		.kind = ROUTE_ITERATE, .zone = root, .flags = conf->flags
 	};
 	name_copy_lower(lower, name);
-	const size_t count = conf_module_on(conf, MODULE_policy) ? conf->rule_count : 0;
-	for (size_t i = 0; i < count; i++) {
-		const struct policy_rule *r = &conf->rules[i];
-		const uint8_t *zone = rule_routes(r) ? rule_zone(r, lower) : NULL;
-		if (!zone)
-			continue;
-		if (r->action == POLICY_FLAGS) {
-			route.flags = (route.flags | r->flags_set) & ~r->flags_clear;
-			continue;
-		}
-		if (r->action != POLICY_PASS)
-			route_to(r, zone, &route);
-		break;
-	}
+	const struct policy_rule *r = route_rule(conf, lower, &route.flags, &zone);
+	if (r && r->action != POLICY_PASS)
+		route_to(r, zone, &route);
 	route_domain(conf, &route);
 	*out = route;
 }

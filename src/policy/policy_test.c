@@ -142,6 +142,46 @@ static void local_names_get_aaaa_by_dns64(void **state)
 	assert_null(only_aaaa(w, "four.lan"));
 }
 
+/* What is known of the IPv4 address holds for the address made of it. */
+static void made_addresses_are_known_by_their_ipv4_names(void **state)
+{
+#define MADE(quad) quad ".0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.b.9.f.f.4.6.0.0.ip6.arpa"
+	struct world *w = *state;
+	static const struct {
+		const char *name;
+		uint16_t rcode, type;
+	} cases[] = {
+		{ MADE("d.4.2.0.0.0.0.c"), RCODE_NOERROR,
+			TYPE_PTR }, /* 192.0.2.77: a hint */
+		{ MADE("a.a.0.0.0.0.0.c"), RCODE_NOERROR, TYPE_PTR },  /* 192.0.0.170 */
+		{ MADE("1.0.0.0.0.0.f.7"), RCODE_NOERROR, TYPE_PTR },  /* 127.0.0.1 */
+		{ MADE("4.0.0.0.1.5.a.0"), RCODE_NXDOMAIN, TYPE_SOA }, /* 10.81.0.4 */
+	};
+	hint_add(w, "h4.lab", "192.0.2.77");
+	assert_int_equal(ask(w, cases[0].name, TYPE_PTR)->outcome, OUTCOME_RESOLVE);
+	w->conf->modules |= 1 << MODULE_dns64;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct policy_verdict *v = ask(w, cases[i].name, TYPE_PTR);
+		assert_int_equal(v->outcome, OUTCOME_ANSWER);
+		assert_int_equal(v->rcode, cases[i].rcode);
+		assert_int_equal(v->record_count, 2);
+		assert_int_equal(v->records[0].rr.type, TYPE_CNAME);
+		assert_true(name_equal(v->records[0].rr.name, w->name));
+		assert_int_equal(v->records[1].rr.type, cases[i].type);
+		assert_false(policy_is_plain(w->conf, w->name, TYPE_PTR, CLASS_IN));
+	}
+	/* 8.8.8.8 is not known here */
+	assert_int_equal(
+		ask(w, MADE("8.0.8.0.8.0.8.0"), TYPE_PTR)->outcome, OUTCOME_RESOLVE);
+	/* nor what a rule sends elsewhere */
+	struct policy_rule *r = rule_new(w, false, FILTER_SUFFIX, POLICY_STUB);
+	rule_name(w, r, "10.in-addr.arpa");
+	rule_target(w, r, "10.0.0.53");
+	assert_int_equal(ask(w, cases[3].name, TYPE_PTR)->outcome, OUTCOME_RESOLVE);
+	assert_int_equal(ask(w, cases[1].name, TYPE_PTR)->outcome, OUTCOME_ANSWER);
+#undef MADE
+}
+
 static void special_names_are_answered_here(void **state)
 {
 	struct world *w = *state;
@@ -415,6 +455,7 @@ int main(void)
 		T(usual_names_are_resolved_and_plain),
 		T(special_names_are_answered_here),
 		T(local_names_get_aaaa_by_dns64),
+		T(made_addresses_are_known_by_their_ipv4_names),
 		T(neighbours_of_special_names_are_not_special),
 		T(special_names_go_where_a_rule_sends_them),
 		T(hints_answer_both_ways_and_tell_nodata),
