@@ -441,12 +441,13 @@ const struct conf_hint *conf_hint_find(
 /* The name that PTR tells for an address, after conf_finish; NULL: none. */
 const uint8_t *conf_hint_ptr(const struct conf *c, const struct addr *addr);
 bool conf_root_add(struct conf *c, const uint8_t *name, const struct addr *addr);
-/* "OWNER [TTL] [CLASS] DS|DNSKEY RDATA", well formed. */
+/* "OWNER [TTL] [CLASS] DS|DNSKEY RDATA". */
 bool conf_anchor_add(struct conf *c, const char *text, struct conf_where where,
 	char error[static 256]);
-/* Is this the first of its zone's anchors, none of which is of an algorithm and digest that
- * are checked here? Then names below count as insecure. */
-bool conf_anchor_vain(const struct conf *c, const struct conf_anchor *a);
+/* What the operator should know of it, once all anchors are said: its digest is malformed, or
+ * none of its zone's anchors is of an algorithm and digest that are checked here (told of the
+ * first). NULL: nothing. */
+const char *conf_anchor_doubt(const struct conf *c, const struct conf_anchor *a);
 /* A file of keys, in place of what was said for its zone before. */
 bool conf_anchor_file(struct conf *c, const char *path, bool readonly,
 	struct conf_where where, char error[static 256]);

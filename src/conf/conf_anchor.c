@@ -29,16 +29,13 @@ struct anchor_read {
 	size_t added;
 };
 
-/* Why the record vouches for nothing and never will; NULL: it is well formed, though perhaps
- * of an algorithm that is not known here (conf_anchor_vain). */
+/* Why the record cannot be an anchor; NULL: it can, though what it vouches for may be nothing
+ * (conf_anchor_doubt). */
 static const char *anchor_fault(const struct zone_record *rr)
 {
 	struct dnskey key;
-	struct ds ds;
 	if (rr->type == TYPE_DS)
-		return ds_read(&ds, rr->rdata, rr->rdata_len)
-			       ? NULL
-			       : "the digest has not the length of its type";
+		return NULL;
 	if (!dnskey_read(&key, rr->rdata, rr->rdata_len) || !dnskey_is_usable(&key))
 		return "this record cannot be a trust anchor";
 	return crypto_key_form(key.algorithm, key.key, key.key_len) ==
@@ -97,8 +94,15 @@ bool conf_anchor_add(struct conf *c, const char *text, struct conf_where where,
 	return fine && a.added;
 }
 
-/* Of an algorithm, a digest and a size that are checked here: RFC 4035 section 5.2. */
-static bool is_checked(const struct conf *c, const struct conf_anchor *a)
+static bool is_malformed(const struct conf_anchor *a)
+{
+	struct ds ds;
+	return a->type == TYPE_DS && !ds_read(&ds, a->rdata, a->rdata_len);
+}
+
+/* Does it count: of an algorithm, a digest and a size that are checked here (RFC 4035 section
+ * 5.2), or malformed, which makes a zone bogus? */
+static bool counts(const struct conf *c, const struct conf_anchor *a)
 {
 	struct dnskey key;
 	struct ds ds;
@@ -107,26 +111,39 @@ static bool is_checked(const struct conf *c, const struct conf_anchor *a)
 		       (c->anchors_sha1 || !algorithm_is_sha1(key.algorithm)) &&
 		       crypto_key_form(key.algorithm, key.key, key.key_len) ==
 			       CRYPTO_GOOD;
-	return ds_read(&ds, a->rdata, a->rdata_len) && algorithm_get(ds.algorithm) &&
-	       digest_len(ds.digest_type) &&
+	if (!ds_read(&ds, a->rdata, a->rdata_len))
+		return true;
+	return algorithm_get(ds.algorithm) && digest_len(ds.digest_type) &&
 	       (c->anchors_sha1 || (!algorithm_is_sha1(ds.algorithm) &&
 					   ds.digest_type != DIGEST_SHA1));
 }
 
-bool conf_anchor_vain(const struct conf *c, const struct conf_anchor *a)
+/* Is it the first of its zone's anchors, none of which counts? */
+static bool is_vain(const struct conf *c, const struct conf_anchor *a)
 {
-	if (is_checked(c, a) || (c->anchor_builtin && name_is_root(a->owner)))
+	if (counts(c, a) || (c->anchor_builtin && name_is_root(a->owner)))
 		return false;
 	for (size_t i = 0; i < c->anchor_count; i++) {
 		const struct conf_anchor *other = &c->anchors[i];
 		if (name_equal(other->owner, a->owner) &&
-			(other < a || is_checked(c, other)))
+			(other < a || counts(c, other)))
 			return false;
 	}
 	for (size_t i = 0; i < c->anchor_file_count; i++)
 		if (name_equal(c->anchor_files[i].owner, a->owner))
 			return false;
 	return true;
+}
+
+const char *conf_anchor_doubt(const struct conf *c, const struct conf_anchor *a)
+{
+	if (is_malformed(a))
+		return "the digest has not the length of its type: it vouches for no "
+		       "key";
+	return is_vain(c, a)
+		       ? "no trust anchor of this zone has an algorithm and a digest "
+			 "that are checked here: names below it count as insecure"
+		       : NULL;
 }
 
 /* --- files ---------------------------------------------------------------------- */

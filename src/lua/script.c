@@ -389,14 +389,13 @@ static void warn_of_anchors(struct script *s)
 {
 	char name[NAME_TEXT_MAX];
 	const struct conf *c = s->conf;
-	for (size_t i = 0; i < c->anchor_count; i++)
-		if (conf_anchor_vain(c, &c->anchors[i]))
-			script_warn(s, c->anchors[i].where,
-				"trust_anchors.add: no trust anchor of %s has an "
-				"algorithm "
-				"and a digest that are checked here: names below it "
-				"count as insecure",
-				name_to_text(c->anchors[i].owner, name));
+	for (size_t i = 0; i < c->anchor_count; i++) {
+		const struct conf_anchor *a = &c->anchors[i];
+		const char *doubt = conf_anchor_doubt(c, a);
+		if (doubt)
+			script_warn(s, a->where, "trust_anchors.add: %s: %s",
+				name_to_text(a->owner, name), doubt);
+	}
 }
 
 static bool script_run(struct script *s, const char *file, const char *instance,
