@@ -191,15 +191,21 @@ enum {
 		1
 		<< 2, /* no flow stays on a member: each datagram or connection goes to the
 			 less loaded of two at random, as shard_member_took() tells load */
+	SHARD_STEER_FORCE =
+		1 << 3, /* load and unload: even while sockets are in the pinned set */
 };
 
 /* Where the pins of this network namespace and run folder stand: in $SHARD_BPFFS, else /sys/fs/bpf. 0 or -errno. */
 SHARD_API int shard_steer_path(char *out, size_t cap, const char *run_folder);
 /* Load and pin; `gid` may use it (folder 0750, maps 0660, program 0640). 0, 1: a set of this version is there already, or
- * -errno: ENOSYS built without programs, EPERM no right, ENOENT no bpffs. */
+ * -errno: ENOSYS built without programs, EPERM no right, ENOENT no bpffs, EBUSY: sockets are in one with other options. */
 SHARD_API int shard_steer_load(const char *folder, gid_t gid, unsigned flags);
-/* Remove the pins; who has the set open goes on. 0 or -errno. */
-SHARD_API int shard_steer_unload(const char *folder);
+/* Remove the pins; who has the set open goes on, its guard does not. 0 or -errno: EBUSY sockets are in it. `flags`: SHARD_STEER_FORCE. */
+SHARD_API int shard_steer_unload(const char *folder, unsigned flags);
+/* Is this set what is pinned there? 1 or 0. */
+SHARD_API int shard_steer_pinned(const struct shard_steer *s, const char *folder);
+/* Does its guard stand: loaded with one, which this process holds itself or the pins in this folder do? 1 or 0. */
+SHARD_API int shard_steer_guards(const struct shard_steer *s, const char *folder);
 
 /* The pinned set. NULL with errno: ENOENT not loaded, EACCES, EPROTO of another version, ECANCELED: SHARD_DISABLE. */
 SHARD_API struct shard_steer *shard_steer_open(const char *folder);
@@ -215,7 +221,8 @@ SHARD_API void shard_steer_close(struct shard_steer *s);
 /* Put a socket of shard_open() or shard_adopt() into a slot of its group, or take over the slot that it has. It takes new flows
  * from now on. `slot`: 0..127, or -1: any. The group is steered as soon as all its sockets are members, or after
  * five seconds of shard_steer_tick(). NULL with errno (ENOSPC: more than 127 groups, or 128 members: that group is left to the
- * kernel's hash; EBUSY: the slot has two members already, or the socket is in another map). */
+ * kernel's hash; EBUSY: the slot has two members already, or the socket is in another set, whose program no longer chooses then: it
+ * can join this one when nobody has that set open any more). */
 SHARD_API struct shard_member *shard_steer_join(
 	struct shard_steer *s, int fd, int slot);
 /* Take no new flows, and wait one RCU grace period: then drain. -EBUSY: nobody else takes them, nothing was changed. */
@@ -251,10 +258,13 @@ struct shard_steer_news {
 	unsigned out;  /* members of others taken out */
 	unsigned back; /* of our own: were taken out, are in again */
 	unsigned
-		bypassed; /* of our own: datagrams came, but not by the program: it was replaced. Attached anew */
-	unsigned armed; /* groups steered from now on */
+		bypassed; /* datagrams came to our own, but not by the program: it was replaced. Attached anew; one member of a group tells it */
+	unsigned armed;   /* groups steered from now on */
 };
 SHARD_API void shard_steer_tick(struct shard_steer *s, struct shard_steer_news *news);
+/* Attach the program anew, should a stranger in the group have replaced it (who sends himself everything leaves no trace of that
+ * in our numbers). 0 or -errno: EAGAIN the group is not steered yet. */
+SHARD_API int shard_member_attach(struct shard_member *m);
 /* This process died, or must be passed by: its members take no new flows, but where they are the last. How many. */
 SHARD_API unsigned shard_steer_out(struct shard_steer *s, pid_t pid);
 /* Has this process members, none of which takes new flows? 1 or 0. */

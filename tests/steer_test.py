@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Steering by BPF: who is out is passed by at once, heavy clients are spread, strangers get nothing."""
 
+import ctypes
 import json
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 
 import pytest
@@ -209,8 +211,110 @@ def test_pins_are_used_by_instances_that_nobody_supervises(shoals, tmp_path, mon
 		assert {row['steering'] for row in status(shoal).values()} == {'BPF'}
 		assert ask_from_ports(shoal, 50) == 50
 		assert 'steering programs are pinned' in shoal.tool('doctor').stdout
-		assert shoal.tool('bpf', 'unload').returncode == 0
+		assert shoal.tool('bpf', 'unload', '--force').returncode == 0
 		assert ask_from_ports(shoal, 50) == 50
 		assert shoal.tool('bpf', 'status').returncode == 1
 	finally:
 		subprocess.run(['umount', '-l', bpffs], check=False)
+
+
+@pytest.fixture
+def pinned(shoals, tmp_path, monkeypatch):
+	"""Shoals whose programs can be pinned, in a bpffs of this test's own; or skips with the reason."""
+	bpffs = str(tmp_path)
+	if subprocess.run(['mount', '-t', 'bpf', 'bpf', bpffs], capture_output=True).returncode:
+		pytest.skip('no bpffs can be mounted')
+	monkeypatch.setenv('SHARD_BPFFS', bpffs)
+
+	def prepare(**more):
+		shoal = shoals(start=False, **more)
+		done = shoal.tool('bpf', 'load')
+		if done.returncode:
+			pytest.skip(done.stderr)
+		assert shoal.tool('bpf', 'unload').returncode == 0
+		return shoal
+	yield prepare
+	subprocess.run(['umount', '-l', bpffs], check=False)
+
+
+def shares(shoal, count):
+	"""How many of COUNT queries, each from a port of its own, each instance gets; all are answered."""
+	before = shoal.instance_counters('queries_udp')
+	assert ask_from_ports(shoal, count) == count
+	after = shoal.instance_counters('queries_udp')
+	return [after[name] - before[name] for name in after]
+
+
+@pytest.mark.seconds(120)
+def test_programs_pinned_later_leave_successors_in_the_set_of_their_siblings(pinned):
+	shoal = pinned(count=4)
+	shoal.start()
+	assert shoal.tool('bpf', 'load').returncode == 0
+	assert shoal.tool('restart', '1', '2').returncode == 0
+	assert min(shares(shoal, 400)) > 40
+	assert 'ALARM' not in shoal.tool('status').stdout
+	assert 'is not steered' not in shoal.log()
+
+
+@pytest.mark.seconds(120)
+def test_what_members_use_stays_pinned(pinned):
+	shoal = pinned(count=4)
+	assert shoal.tool('bpf', 'load', '--guard').returncode == 0
+	shoal.start()
+	# as `systemctl restart shoal-bpf.service` does it
+	refused = shoal.tool('bpf', 'unload')
+	assert refused.returncode == 1 and 'it stays' in refused.stderr
+	assert shoal.tool('bpf', 'load', '--guard').stdout.startswith('loaded already')
+	assert 'other options' in shoal.tool('bpf', 'load').stderr
+	assert shoal.tool('restart').returncode == 0
+	assert min(shares(shoal, 400)) > 40
+	status_text = shoal.tool('status').stdout
+	assert 'steering: BPF, guarded\n' in status_text and 'ALARM' not in status_text
+	# by force: said at once
+	assert shoal.tool('bpf', 'unload', '--force').returncode == 0
+	wait_for(lambda: 'BPF, guard lost' in shoal.tool('status').stdout)
+	assert 'ALARM: the guard' in shoal.tool('status').stdout
+	assert 'its guard was unloaded' in shoal.tool('doctor').stdout
+
+
+class Hijacker:
+	"""A stranger in the group with a program that sends everything to himself."""
+
+	def __init__(self, shoal, members):
+		self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+		self.sock.bind(('127.0.0.1', shoal.port))
+		code = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, members))
+		self.sock.setsockopt(socket.SOL_SOCKET, 51,    # SO_ATTACH_REUSEPORT_CBPF
+			struct.pack('HL', 1, ctypes.addressof(code)))
+		self.sock.setblocking(False)
+
+	def __enter__(self):
+		return self
+
+	def __exit__(self, *_):
+		self.sock.close()
+
+	def got(self):
+		count = 0
+		try:
+			while self.sock.recv(4096):
+				count += 1
+		except BlockingIOError:
+			pass
+		return count
+
+
+@pytest.mark.seconds(120)
+def test_who_replaces_the_program_loses_it_again_while_he_stays(steered):
+	shoal = steered(count=4)
+	assert min(shares(shoal, 400)) > 40
+	with Hijacker(shoal, 4) as hijacker:
+		wait_for(lambda: sum(counter(shoal, 'steer_attached').values()) >= 1)
+		hijacker.got()    # of what the test itself asked before
+		assert min(shares(shoal, 400)) > 40
+		assert hijacker.got() == 0
+		wait_for(lambda: 'ALARM: sockets of others' in shoal.tool('status').stdout)
+		doctor = shoal.tool('doctor').stdout
+		assert re.search(r'BAD .*inode \d+, process %d, ' % os.getpid(), doctor), doctor
+	wait_for(lambda: 'ALARM: sockets' not in shoal.tool('status').stdout)

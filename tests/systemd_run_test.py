@@ -501,3 +501,20 @@ def test_a_socket_unit_that_nobody_can_share_is_told(with_sockets):
 	assert '3 socket units can be shared' in doctor.stdout
 	assert with_sockets.systemctl('start', 'shoald@2.service', check=False).returncode
 	assert 'write ReusePort=yes' in with_sockets.machine.journal('-u', 'shoald@2.service')
+
+
+def test_a_restart_of_the_steering_unit_leaves_all_instances_steered(steered):
+	steered.systemctl('restart', 'shoal-bpf.service')
+	steered.run('shoal', 'restart')
+	assert {row['steering'] for row in steered.status().values()} == {'BPF'}
+	assert steered.who_answers(400) == set(NAMES)
+	assert 'ALARM' not in steered.run('shoal', 'status').stdout
+
+
+def test_forced_apart_they_come_together_again(steered):
+	"""Sockets of the store stay in a set that nobody can open any more."""
+	steered.run('shoal', 'bpf', 'unload', '--force')
+	steered.systemctl('restart', 'shoal-bpf.service')
+	steered.run('shoal', 'restart')
+	steered.wait_for(lambda: 'ALARM' not in steered.run('shoal', 'status').stdout)
+	assert steered.who_answers(400) == set(NAMES)

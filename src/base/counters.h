@@ -241,6 +241,11 @@
 	X(steer_out, COUNTER, "Sockets of dead or stuck instances passed by")          \
 	X(steer_back, COUNTER, "Times that this instance was passed by and came back") \
 	X(steer_bypassed, COUNTER, "Alarms: queries not by the BPF program")           \
+	X(steer_attached, COUNTER,                                                     \
+		"BPF program attached anew: a stranger in the group")                  \
+	X(steer_replaced, GAUGE, "Alarm: its program was replaced within a minute")    \
+	X(steer_unsteered, GAUGE,                                                      \
+		"Alarms: sockets that the BPF program knows nothing of")               \
 	X(strangers, GAUGE, "Alarms: sockets of others that take queries of ours")     \
 	X(sockets_parked, COUNTER,                                                     \
 		"Sockets replaced: parked while this instance stood still")            \

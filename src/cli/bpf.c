@@ -18,6 +18,7 @@ static const struct option options[] = {
 	{ "group", required_argument, NULL, 'g' },
 	{ "guard", no_argument, NULL, 'G' },
 	{ "strict", no_argument, NULL, 'S' },
+	{ "force", no_argument, NULL, 'F' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -64,6 +65,12 @@ static bool find_group(const char *name, const char *run, gid_t *gid)
 static int load(const char *folder, gid_t gid, unsigned flags)
 {
 	const int e = shard_steer_load(folder, gid, flags);
+	if (e == -EBUSY) {
+		fprintf(stderr,
+			"shoal: steering is loaded with other options, and sockets are "
+			"in it: it stays; stop all instances first\n");
+		return 1;
+	}
 	if (e < 0) {
 		fprintf(stderr, "shoal: steering is not loaded: %s\n", reason(-e));
 		return 1;
@@ -73,10 +80,14 @@ static int load(const char *folder, gid_t gid, unsigned flags)
 	return 0;
 }
 
-static int unload(const char *folder)
+static int unload(const char *folder, unsigned flags)
 {
-	const int e = shard_steer_unload(folder);
-	if (e == -ENOENT)
+	const int e = shard_steer_unload(folder, flags);
+	if (e == -EBUSY)
+		fprintf(stderr, "shoal: sockets are steered by it: it stays; stop all "
+				"instances "
+				"(and their socket units) first, or --force\n");
+	else if (e == -ENOENT)
 		printf("not loaded\n");
 	else if (e < 0)
 		fprintf(stderr, "shoal: %s: %s\n", folder, strerror(-e));
@@ -119,6 +130,9 @@ int cli_bpf(int argc, char **argv)
 		case 'S':
 			flags |= SHARD_STEER_STRICT;
 			break;
+		case 'F':
+			flags |= SHARD_STEER_FORCE;
+			break;
 		case 'h':
 			return cli_explain("bpf");
 		default:
@@ -136,6 +150,6 @@ int cli_bpf(int argc, char **argv)
 	if (strcmp(what, "load") == 0)
 		return find_group(group, run, &gid) ? load(folder, gid, flags) : 1;
 	if (strcmp(what, "unload") == 0)
-		return unload(folder);
+		return unload(folder, flags);
 	return strcmp(what, "status") == 0 ? show(folder) : cli_usage("bpf");
 }

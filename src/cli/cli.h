@@ -18,7 +18,9 @@
 	X(sockets, "[-c FILE] [-o FOLDER] [NAME...]",                                  \
 		"-c -o --config --output --write --help",                              \
 		"drop-ins for shoald@.socket from a configuration")                    \
-	X(bpf, "load [--guard] [--strict] [-g GROUP] | unload | status",               \
+	X(bpf,                                                                         \
+		"load [--guard] [--strict] [--force] [-g GROUP] | unload [--force] | " \
+		"status",                                                              \
 		"load unload status -g --group --guard --strict --help",               \
 		"load the steering programs once, for instances without rights")       \
 	X(status, "[--json | --sockets]", "--json --sockets --help",                   \

@@ -194,6 +194,36 @@ static bool own_has(const struct own *own, uint64_t inode)
 	return false;
 }
 
+/* The process that has this socket, as far as we may look: " (inode ..., process ... NAME)". */
+static void owner_text(char *out, size_t cap, uint64_t inode)
+{
+	static struct own other;
+	char path[64 + NAME_MAX], name[64] = "?";
+	int n = snprintf(out, cap, " (inode %" PRIu64, inode);
+	DIR *d = opendir("/proc");
+	for (struct dirent *e; d && (e = readdir(d));) {
+		const int pid = atoi(e->d_name);
+		other.count = 0;
+		if (pid > 0)
+			own_collect(&other, pid);
+		if (!own_has(&other, inode))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+		FILE *f = fopen(path, "re");
+		if (f && fgets(name, sizeof(name), f))
+			name[strcspn(name, "\n")] = 0;
+		if (f)
+			fclose(f);
+		n += snprintf(out + n, cap - (size_t)n, ", process %d, ", pid);
+		for (const char *c = name; *c && n < (int)cap - 2; c++)
+			out[n++] = *c > ' ' && *c < 127 ? *c : '?';
+		break;
+	}
+	if (d)
+		closedir(d);
+	snprintf(out + n, cap - (size_t)n, ")");
+}
+
 /* A stranger on this address. False: none. */
 static bool check_address(
 	const struct own *own, const char *proto, const struct addr *a)
@@ -211,8 +241,10 @@ static bool check_address(
 			own_has(own, found[i].inode))
 			continue;
 		strangers = true;
-		tell(BAD, "%s %s: a socket of user id %u that is no instance's %s",
-			proto, addr_to_text(a, text), found[i].uid,
+		char owner[192];
+		owner_text(owner, sizeof(owner), found[i].inode);
+		tell(BAD, "%s %s: a socket of user id %u that is no instance's%s %s",
+			proto, addr_to_text(a, text), found[i].uid, owner,
 			found[i].relation == SHARD_SAME
 				? "is in the group: it takes its share of the queries"
 				: "stands on a more specific address: it takes all of "
@@ -246,6 +278,32 @@ static void check_strangers(const struct fleet *f, const struct own *own)
 		tell(OK, "no strangers on the instances' addresses");
 }
 
+/* Where some are steered by the program, the others get nothing. */
+static void check_steered(const struct fleet *f, const struct member *m)
+{
+	bool some = false;
+	for (size_t i = 0; i < f->count; i++)
+		some |= f->members[i].alive &&
+			strncmp(f->members[i].b.steering, "BPF", 3) == 0;
+	if (strcmp(m->b.steering, STATS_GUARD_LOST) == 0)
+		tell(BAD,
+			"instance %s: its guard was unloaded: stop all instances, then "
+			"`shoal bpf load --guard` and start them",
+			m->name);
+	if (m->b.counters.steer_unsteered)
+		tell(BAD,
+			"instance %s: %" PRIu64
+			" of its sockets belong to other steering programs: restart "
+			"the instances that were not yet (shoal restart); else stop "
+			"all, then start them",
+			m->name, m->b.counters.steer_unsteered);
+	else if (some && strcmp(m->b.steering, "kernel hash") == 0)
+		tell(BAD,
+			"instance %s: not steered, others are: it gets no queries: "
+			"shoal bpf load, or shoal restart",
+			m->name);
+}
+
 static void check_members(const struct fleet *f)
 {
 	for (size_t i = 0; i < f->count; i++) {
@@ -253,6 +311,7 @@ static void check_members(const struct fleet *f)
 		const struct counters *c = &m->b.counters;
 		if (!m->alive)
 			continue;
+		check_steered(f, m);
 		if (strcmp(m->b.keeper, "none") == 0)
 			tell(NOTE,
 				"instance %s: nobody keeps its sockets: SIGKILL loses "

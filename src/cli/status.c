@@ -272,8 +272,8 @@ static void fill_row(
 static void print_steering(const struct fleet *f)
 {
 	const struct member *first = NULL;
-	bool differ = false;
-	uint64_t bypassed = 0, strangers = 0;
+	bool differ = false, recent = false, lost = false, none = false, some = false;
+	uint64_t bypassed = 0, strangers = 0, unsteered = 0;
 	for (size_t i = 0; i < f->count; i++) {
 		const struct member *m = &f->members[i];
 		if (!m->alive)
@@ -282,6 +282,11 @@ static void print_steering(const struct fleet *f)
 		differ |= strcmp(m->b.steering, first->b.steering) != 0;
 		bypassed += m->b.counters.steer_bypassed;
 		strangers += m->b.counters.strangers;
+		unsteered += m->b.counters.steer_unsteered;
+		recent |= m->b.counters.steer_replaced != 0;
+		lost |= strcmp(m->b.steering, STATS_GUARD_LOST) == 0;
+		none |= strcmp(m->b.steering, "kernel hash") == 0;
+		some |= strncmp(m->b.steering, "BPF", 3) == 0;
 	}
 	if (!first)
 		return;
@@ -289,9 +294,15 @@ static void print_steering(const struct fleet *f)
 		first->b.steering[0] ? first->b.steering : "kernel hash",
 		differ ? ", not the same on all" : "");
 	if (bypassed)
-		printf("ALARM: the steering program was replaced %" PRIu64
-		       " times and attached anew\n",
-			bypassed);
+		printf("%sthe steering program was replaced %" PRIu64
+		       " time%s and attached anew%s\n",
+			recent ? "ALARM: " : "", bypassed, bypassed == 1 ? "" : "s",
+			recent ? "" : ", not within the last minute");
+	if (lost)
+		printf("ALARM: the guard's programs were unloaded: sockets of others "
+		       "can take queries\n");
+	if (unsteered || (none && some))
+		printf("ALARM: instances are not steered: see shoal doctor\n");
 	if (strangers)
 		printf("ALARM: sockets of others take queries: see shoal doctor\n");
 }

@@ -43,6 +43,8 @@ struct stats_socket {
 #undef X
 };
 
+#define STATS_GUARD_LOST "BPF, guard lost"
+
 struct stats_block {
 	struct shm_head head;
 	char name[64];
@@ -62,7 +64,7 @@ struct stats_block {
 	char keeper[24];   /* who keeps the sockets: "none", "shoal run", "socket unit",
 			      "descriptor store" */
 	char engine[24];   /* "recvmmsg", ... */
-	char steering[24]; /* "BPF", "BPF, guarded", "kernel hash" */
+	char steering[24]; /* "BPF", "BPF, guarded", "kernel hash", STATS_GUARD_LOST */
 	char sockets[512]; /* one a line: "udp 127.0.0.1@53" */
 	struct stats_socket socket[STATS_SOCKETS]; /* the same, as far as they fit */
 	uint64_t

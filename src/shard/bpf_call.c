@@ -89,6 +89,12 @@ static bool info_of(int fd, void *info, uint32_t len)
 	return bpf_do(BPF_OBJ_GET_INFO_BY_FD, &attr) == 0;
 }
 
+uint32_t bpf_map_id(int map)
+{
+	struct bpf_map_info info;
+	return info_of(map, &info, sizeof(info)) ? info.id : 0;
+}
+
 bool bpf_map_is(int map, const struct bpf_map_plan *plan)
 {
 	struct bpf_map_info info;

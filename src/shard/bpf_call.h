@@ -20,6 +20,8 @@ int bpf_map_get(int map, const void *key, void *value);
 int bpf_map_delete(int map, const void *key);
 /* The key after `key` (NULL: the first); -ENOENT: none. */
 int bpf_map_next(int map, const void *key, void *next);
+/* The kernel's number of it, 0: not a map. */
+uint32_t bpf_map_id(int map);
 /* Is it this map? */
 bool bpf_map_is(int map, const struct bpf_map_plan *plan);
 

@@ -59,8 +59,8 @@ struct shard_member {
 	unsigned waits;    /* ticks that the group was not armed */
 	uint64_t mark;     /* `steered` before the receiving call */
 	uint64_t received; /* since the start, by whatever way */
-	/* at the last tick */
-	uint64_t received_before, steered_before, waiting_before;
+	/* when the program last sent something here, or was attached */
+	uint64_t received_before, steered_before, waiting_before, repairs_before;
 };
 
 /* What a map must look like. */
@@ -85,6 +85,8 @@ uint64_t *steer_takes_word(struct shard_steer *s, uint32_t group, uint32_t gener
 	uint32_t slot, uint64_t *bit);
 bool steer_takes(const struct shard_steer *s, uint32_t group, uint32_t generation,
 	uint32_t slot);
+/* Are sockets in it? */
+bool steer_is_used(const struct shard_steer *s);
 /* How many of a group take new flows. */
 unsigned steer_count_taking(const struct shard_steer *s, uint32_t group);
 /* Attach the program to the group of this socket and let it choose. 0 or -errno. */

@@ -273,11 +273,16 @@ static int make_parent(const char *folder)
 int shard_steer_load(const char *folder, gid_t gid, unsigned flags)
 {
 	int fds[STEER_FDS];
+	const bool force = flags & SHARD_STEER_FORCE;
+	flags &= ~(unsigned)SHARD_STEER_FORCE;
 	struct shard_steer *there = shard_steer_open(folder);
 	const bool good = there && shard_steer_flags(there) == flags;
+	const bool used = there && steer_is_used(there);
 	shard_steer_close(there);
 	if (good)
 		return 1;
+	if (used && !force)
+		return -EBUSY;
 	int e = make_parent(folder);
 	if (!e)
 		e = steer_make(fds, flags);
@@ -289,9 +294,34 @@ int shard_steer_load(const char *folder, gid_t gid, unsigned flags)
 	return e;
 }
 
-int shard_steer_unload(const char *folder)
+int shard_steer_unload(const char *folder, unsigned flags)
 {
-	return unpin(folder);
+	struct shard_steer *there = shard_steer_open(folder);
+	const bool used = there && steer_is_used(there);
+	shard_steer_close(there);
+	return used && !(flags & SHARD_STEER_FORCE) ? -EBUSY : unpin(folder);
+}
+
+int shard_steer_pinned(const struct shard_steer *s, const char *folder)
+{
+	char path[PATH_CAP];
+	if (!path_of(path, folder, STEER_MAP_head))
+		return 0;
+	const int head = bpf_pin_open(path, 0);
+	if (head < 0)
+		return 0;
+	const uint32_t id = bpf_map_id(head);
+	close(head);
+	return id && id == bpf_map_id(s->fds[STEER_MAP_head]);
+}
+
+int shard_steer_guards(const struct shard_steer *s, const char *folder)
+{
+	char path[PATH_CAP];
+	return s->head->flags & STEER_GUARDED &&
+	       (s->fds[STEER_LINK] >= 0 || (shard_steer_pinned(s, folder) &&
+						   path_of(path, folder, STEER_LINK) &&
+						   access(path, F_OK) == 0));
 }
 
 /* FNV-1a: only tells run folders apart. */

@@ -136,6 +136,14 @@ static bool group_is_empty(const struct shard_steer *s, uint32_t group)
 	return true;
 }
 
+bool steer_is_used(const struct shard_steer *s)
+{
+	for (uint32_t i = 0; i < STEER_GROUPS; i++)
+		if (s->states[i].flags & STEER_USED && !group_is_empty(s, i))
+			return true;
+	return false;
+}
+
 static void group_clear(struct shard_steer *s, uint32_t group)
 {
 	memset(&s->records[group * STEER_GROUP_MEMBERS], 0,
@@ -263,6 +271,8 @@ static int join(struct shard_member *m, int wanted)
 		return number;
 	if (!has)
 		e = place_take(s, (uint32_t)number, m->fd, cookie);
+	if (e == -EBUSY) /* in another set: its program may be all that keeps that */
+		setsockopt(m->fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &e, sizeof(e));
 	if (e)
 		return e;
 	m->slot = (uint32_t)number % STEER_GROUP_MEMBERS / STEER_GENERATIONS;
@@ -317,6 +327,13 @@ int steer_arm(struct shard_member *m)
 	__atomic_fetch_and(
 		&m->s->states[m->group].flags, ~(unsigned)STEER_OFF, __ATOMIC_RELAXED);
 	return 0;
+}
+
+int shard_member_attach(struct shard_member *m)
+{
+	if (m->s->states[m->group].flags & STEER_OFF)
+		return -EAGAIN;
+	return steer_arm(m);
 }
 
 struct whole {

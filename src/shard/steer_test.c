@@ -593,6 +593,79 @@ static void a_replaced_program_is_noticed_and_repaired(void **state)
 	rig_free(&r);
 }
 
+/* Ten datagrams a tick are too few for one tick; and both members see it, one tells it. */
+static void a_replaced_program_is_told_once_however_slow_it_comes(void **state)
+{
+	(void)state;
+	struct rig r = rig_make("127.0.0.1", SOCK_DGRAM, 0, 2);
+	struct shard_steer_news news;
+	unsigned told = 0;
+	shard_steer_tick(r.s, &news);
+	for (int round = 0; round < 2; round++)
+		for (unsigned i = 0; i < 2; i++) {
+			replace_program(r.fd[0], i);
+			send_flows("127.0.0.1", 10);
+			shard_member_mark(r.m[i]);
+			shard_member_took(r.m[i], drain(r.fd[i]), 1);
+			if (round && i)
+				shard_steer_tick(r.s, &news);
+			told += news.bypassed;
+		}
+	assert_int_equal(told, 1);
+	for (int i = 0; i < 4; i++) {
+		shard_steer_tick(r.s, &news);
+		assert_int_equal(news.bypassed, 0);
+	}
+	send_flows("127.0.0.1", 200);
+	const unsigned first = drain(r.fd[0]);
+	assert_true(first > 50 && first < 150);
+	assert_int_equal(first + drain(r.fd[1]), 200);
+	rig_free(&r);
+}
+
+static void who_sends_himself_everything_is_overruled(void **state)
+{
+	(void)state;
+	struct rig r = rig_make("127.0.0.1", SOCK_DGRAM, 0, 2);
+	const int stranger = open_at("127.0.0.1", SOCK_DGRAM);
+	replace_program(stranger, 2);
+	send_flows("127.0.0.1", 100);
+	assert_int_equal(drain(stranger), 100);
+	assert_int_equal(shard_member_attach(r.m[0]), 0);
+	send_flows("127.0.0.1", 100);
+	assert_int_equal(drain(stranger), 0);
+	assert_int_equal(drain(r.fd[0]) + drain(r.fd[1]), 100);
+	close(stranger);
+	rig_free(&r);
+}
+
+/* Its program stays on the group when all who had the set open are gone. */
+static void sockets_of_a_set_that_nobody_has_come_into_another(void **state)
+{
+	(void)state;
+	struct rig r = rig_make("127.0.0.1", SOCK_DGRAM, 0, 2);
+	shard_steer_close(r.s);
+	r.s = shard_steer_new(0);
+	assert_non_null(r.s);
+	for (int i = 0; i < 2; i++) {
+		r.m[i] = shard_steer_join(r.s, r.fd[i], -1);
+		for (int ms = 0; !r.m[i] && ms < 20000; ms += 10) {
+			assert_int_equal(errno, EBUSY);
+			usleep(10000); /* the kernel frees a map in its own time */
+			r.m[i] = shard_steer_join(r.s, r.fd[i], -1);
+		}
+		assert_non_null(r.m[i]);
+	}
+	struct shard_member_numbers n;
+	shard_member_count(r.m[0], &n);
+	assert_true(n.armed);
+	send_flows("127.0.0.1", 200);
+	const unsigned first = drain(r.fd[0]);
+	assert_true(first > 50 && first < 150);
+	assert_int_equal(first + drain(r.fd[1]), 200);
+	rig_free(&r);
+}
+
 static void a_long_queue_is_no_replaced_program(void **state)
 {
 	(void)state;
@@ -850,8 +923,23 @@ static void pins_serve_who_may_open_them(unsigned flags)
 	struct shard_steer *s = shard_steer_open(folder);
 	assert_non_null(s);
 	assert_int_equal(shard_steer_flags(s), flags | SHARD_STEER_STRICT);
+	assert_int_equal(shard_steer_pinned(s, folder), 1);
+	assert_int_equal(shard_steer_guards(s, folder), !!(flags & SHARD_STEER_GUARD));
+	/* not while sockets are in it */
+	const int fd = open_at("127.0.0.1", SOCK_DGRAM);
+	assert_non_null(shard_steer_join(s, fd, -1));
+	assert_int_equal(shard_steer_load(folder, SHARERS, flags), -EBUSY);
+	assert_int_equal(
+		shard_steer_load(folder, SHARERS, flags | SHARD_STEER_STRICT), 1);
+	assert_int_equal(shard_steer_unload(folder, 0), -EBUSY);
+	assert_int_equal(shard_steer_pinned(s, folder), 1);
+	assert_int_equal(shard_steer_unload(folder, SHARD_STEER_FORCE), 0);
+	assert_int_equal(shard_steer_pinned(s, folder), 0);
+	assert_int_equal(shard_steer_guards(s, folder), 0);
 	shard_steer_close(s);
-	assert_int_equal(shard_steer_unload(folder), 0);
+	close(fd);
+	assert_int_equal(shard_steer_load(folder, SHARERS, flags), 0);
+	assert_int_equal(shard_steer_unload(folder, 0), 0);
 	assert_null(shard_steer_open(folder));
 	assert_int_equal(errno, ENOENT);
 }
@@ -949,6 +1037,9 @@ int main(void)
 		cmocka_unit_test(connections_of_a_closed_listener_are_not_reset),
 		cmocka_unit_test(a_stranger_in_the_group_gets_nothing),
 		cmocka_unit_test(a_replaced_program_is_noticed_and_repaired),
+		cmocka_unit_test(a_replaced_program_is_told_once_however_slow_it_comes),
+		cmocka_unit_test(who_sends_himself_everything_is_overruled),
+		cmocka_unit_test(sockets_of_a_set_that_nobody_has_come_into_another),
 		cmocka_unit_test(a_long_queue_is_no_replaced_program),
 		cmocka_unit_test(the_guard_beats_all_strangers),
 		cmocka_unit_test(strangers_are_found_without_any_right),

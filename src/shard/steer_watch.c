@@ -163,18 +163,28 @@ static unsigned watch_group(struct shard_steer *s, uint32_t group)
 
 /* --- one of ours ---------------------------------------------------------------------- */
 
-/* Did datagrams come, none of them by the program, and more than waited before? */
-static bool was_bypassed(struct shard_member *m)
+/* Did datagrams come, none of them by the program, and more than waited before? However slowly they
+ * come: counted from when the program last sent one here, or was attached by anyone. */
+static bool was_bypassed(struct shard_member *m, bool off)
 {
+	struct steer_group *g = &m->s->states[m->group];
 	const uint64_t steered = __atomic_load_n(&m->record->steered, __ATOMIC_RELAXED);
-	const uint64_t received = m->received - m->received_before;
-	const bool bypassed = steered == m->steered_before &&
-			      received >= m->waiting_before + BYPASSED_LEAST;
 	const uint64_t taken = __atomic_load_n(&m->record->taken, __ATOMIC_RELAXED);
+	__u64 repairs = __atomic_load_n(&g->repairs, __ATOMIC_RELAXED);
+	const bool afresh =
+		off || steered != m->steered_before || repairs != m->repairs_before;
+	const bool bypassed = !afresh && m->received - m->received_before >=
+						 m->waiting_before + BYPASSED_LEAST;
+	if (!afresh && !bypassed)
+		return false;
 	m->steered_before = steered;
 	m->received_before = m->received;
 	m->waiting_before = steered > taken ? steered - taken : 0;
-	return bypassed;
+	m->repairs_before = repairs + bypassed;
+	/* one of those who see it tells it */
+	return bypassed &&
+	       __atomic_compare_exchange_n(&g->repairs, &repairs, repairs + 1, false,
+		       __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 static void tick_own(struct shard_member *m, struct shard_steer_news *news)
@@ -201,7 +211,7 @@ static void tick_own(struct shard_member *m, struct shard_steer_news *news)
 	}
 	if (off && (steer_group_whole(m) || ++m->waits >= UNARMED_TICKS))
 		news->armed += steer_arm(m) == 0;
-	if (was_bypassed(m) && !off) {
+	if (was_bypassed(m, off)) {
 		news->bypassed++;
 		steer_arm(m);
 	}

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "ctl/sockpath.h"
+#include "ctl/stats.h"
 #include "shard.h"
 #include "worker/heavy.h"
 #include "worker/worker.h"
@@ -20,6 +21,7 @@ enum {
 	CONNECT_MS = 500,
 	SIBLINGS_MAX = 64,
 	TICKS_RETRY = 4, /* of half a second: somebody may load the programs later */
+	TICKS_ALARM = 120,
 	VOUCH_S = 10,
 };
 
@@ -34,17 +36,16 @@ struct steering {
 	struct shard_steer *set; /* NULL: by the kernel's hash */
 	struct heavy *heavy;
 	struct sibling siblings[SIBLINGS_MAX]; /* pid 0: free */
-	unsigned ticks;
+	char pins[PATH_CAP];                   /* where they stand, or would stand */
+	unsigned ticks, alarm; /* until when a replaced program is an alarm */
+	uint64_t unsteered;    /* sockets, at the last try */
 };
 
 /* --- the set ------------------------------------------------------------------------ */
 
 static struct shard_steer *from_pins(const struct worker *w)
 {
-	char path[PATH_CAP];
-	if (shard_steer_path(path, sizeof(path), w->run_folder) < 0)
-		return NULL;
-	return shard_steer_open(path);
+	return shard_steer_open(w->steering->pins);
 }
 
 /* `shoal run` gives it to whoever may open its socket. */
@@ -62,13 +63,14 @@ static struct shard_steer *from_supervisor(const struct worker *w)
 
 static void tell(const struct worker *w)
 {
-	const struct shard_steer *set = w->steering ? w->steering->set : NULL;
+	const struct steering *s = w->steering;
 	if (!w->stats)
 		return;
 	snprintf(w->stats->steering, sizeof(w->stats->steering), "%s",
-		!set                                         ? "kernel hash"
-		: shard_steer_flags(set) & SHARD_STEER_GUARD ? "BPF, guarded"
-							     : "BPF");
+		!s || !s->set                                      ? "kernel hash"
+		: !(shard_steer_flags(s->set) & SHARD_STEER_GUARD) ? "BPF"
+		: shard_steer_guards(s->set, s->pins)              ? "BPF, guarded"
+								   : STATS_GUARD_LOST);
 }
 
 void steering_open(struct worker *w)
@@ -77,12 +79,14 @@ void steering_open(struct worker *w)
 		return;
 	if (!w->steering)
 		w->steering = calloc(1, sizeof(*w->steering));
-	if (!w->steering || w->steering->set)
+	if (!w->steering || w->steering->set ||
+		shard_steer_path(w->steering->pins, PATH_CAP, w->run_folder) < 0)
 		return;
-	w->steering->set = from_pins(w);
-	const int error = errno;
+	/* that of the siblings, and of the sockets that we get, whatever was pinned since */
+	w->steering->set = from_supervisor(w);
 	if (!w->steering->set)
-		w->steering->set = from_supervisor(w);
+		w->steering->set = from_pins(w);
+	const int error = errno;
 	if (w->steering->set)
 		w->steering->heavy = heavy_new(&w->random);
 	else if (error == EPROTO || error == EACCES)
@@ -98,14 +102,14 @@ static struct shard_member *join(struct worker *w, int fd)
 	if (!set || fd < 0)
 		return NULL;
 	struct shard_member *m = shard_steer_join(set, fd, -1);
-	if (!m)
+	if (!m && !w->steering->unsteered)
 		log_warning(NET, "a socket is not steered: %s", strerror(errno));
 	return m;
 }
 
 static void watch_siblings(struct worker *w);
 
-void steering_join(struct worker *w, struct listener *l)
+static void join_sockets(struct worker *w, struct listener *l)
 {
 	if (l->udp && !l->udp_member) {
 		l->udp_member = join(w, udp_server_fd(l->udp));
@@ -113,6 +117,11 @@ void steering_join(struct worker *w, struct listener *l)
 	}
 	if (l->stream && !l->tcp_member)
 		l->tcp_member = join(w, stream_server_fd(l->stream));
+}
+
+void steering_join(struct worker *w, struct listener *l)
+{
+	join_sockets(w, l);
 	tell(w);
 }
 
@@ -214,17 +223,29 @@ static void watch_siblings(struct worker *w)
 
 /* --- every half second ---------------------------------------------------------------- */
 
+static void join_all(struct worker *w)
+{
+	uint64_t unsteered = 0;
+	for (size_t i = 0; i < w->listener_count; i++) {
+		struct listener *l = &w->listeners[i];
+		join_sockets(w, l);
+		unsteered += l->udp && !l->udp_member ? 1u : 0u;
+		unsteered += l->stream && !l->tcp_member ? 1u : 0u;
+	}
+	if (w->steering->unsteered && !unsteered)
+		log_notice(NET, "all sockets are steered now");
+	w->steering->unsteered = unsteered;
+	tell(w); /* the guard may have ended */
+	counter_set(w->counters, steer_unsteered, unsteered);
+}
+
 static void late_open(struct worker *w)
 {
-	if (w->steering->ticks++ % TICKS_RETRY)
-		return;
 	w->steering->set = from_pins(w);
 	if (!w->steering->set)
 		return;
 	w->steering->heavy = heavy_new(&w->random);
 	log_notice(NET, "steering programs were loaded: used from now on");
-	for (size_t i = 0; i < w->listener_count; i++)
-		steering_join(w, &w->listeners[i]);
 }
 
 static void tell_news(struct worker *w, const struct shard_steer_news *news)
@@ -241,6 +262,18 @@ static void tell_news(struct worker *w, const struct shard_steer_news *news)
 	counter_add(w->counters, steer_out, news->out);
 	counter_add(w->counters, steer_back, news->back);
 	counter_add(w->counters, steer_bypassed, news->bypassed);
+	if (news->bypassed)
+		w->steering->alarm = TICKS_ALARM;
+	else
+		w->steering->alarm -= w->steering->alarm > 0;
+	counter_set(w->counters, steer_replaced, w->steering->alarm > 0);
+}
+
+void steering_against(struct worker *w, const struct listener *l, bool udp)
+{
+	struct shard_member *m = udp ? l->udp_member : l->tcp_member;
+	if (m && shard_member_attach(m) == 0)
+		counter_up(w->counters, steer_attached);
 }
 
 void steering_tick(struct worker *w)
@@ -248,10 +281,13 @@ void steering_tick(struct worker *w)
 	struct shard_steer_news news;
 	if (!w->steering || w->stopping)
 		return;
-	if (!w->steering->set) {
+	const bool retry = w->steering->ticks++ % TICKS_RETRY == 0;
+	if (!w->steering->set && retry)
 		late_open(w);
+	if (!w->steering->set)
 		return;
-	}
+	if (retry)
+		join_all(w);
 	shard_steer_tick(w->steering->set, &news);
 	tell_news(w, &news);
 	watch_siblings(w);

@@ -12,7 +12,7 @@ struct listener;
 struct leaver;
 struct addr;
 
-/* The pins, else what the supervisor passes on. While still privileged: the pins may not be the user's. */
+/* What the supervisor passes on, else the pins. While still privileged: the pins may not be the user's. */
 void steering_open(struct worker *w);
 /* The listener's sockets take new flows from now on. */
 void steering_join(struct worker *w, struct listener *l);
@@ -25,6 +25,8 @@ bool steering_leave_tcp(struct listener *l);
 bool steering_chooses(const struct listener *l);
 /* A socket that is not served any more. */
 void steering_drop(struct worker *w, int fd);
+/* A stranger is in the group of its UDP or TCP socket, and may have replaced the program. */
+void steering_against(struct worker *w, const struct listener *l, bool udp);
 /* Every half second. */
 void steering_tick(struct worker *w);
 void steering_gauges(struct worker *w);

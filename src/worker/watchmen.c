@@ -7,10 +7,13 @@
 
 #include "base/log.h"
 #include "shard.h"
+#include "worker/steering.h"
 #include "worker/worker.h"
 
 enum {
-	LOOK_S = 10,
+	LOOK_S = 2,      /* one instance for all */
+	LOOK_ALL_S = 10, /* each, for addresses that are its own */
+	TIMES_TOLD = 3,  /* a new instance shows its own when it is ready */
 	FOUND_MAX = 16,
 	KNOWN_MAX = STATS_INSTANCES_MAX * STATS_COOKIES,
 };
@@ -67,15 +70,18 @@ static void tell(
 		(unsigned long long)s->inode);
 }
 
-/* How many; those that were there at the last look too are told. */
-static unsigned look(struct worker *w, const struct listener *l, int fd,
-	const char *proto, const uint64_t *known, int known_count)
+/* How many; those that are still there at the third look are told. */
+static unsigned look(struct worker *w, const struct listener *l, bool udp,
+	const uint64_t *known, int known_count)
 {
 	struct shard_socket found[FOUND_MAX];
+	const int fd = udp ? udp_server_fd(l->udp) : stream_server_fd(l->stream);
 	unsigned count = 0;
+	bool inside = false;
 	const int n = shard_strangers(fd, known, known_count, found, FOUND_MAX);
 	for (int i = 0; i < n && i < FOUND_MAX; i++) {
 		struct stranger *s = NULL, *room = NULL;
+		inside |= found[i].relation == SHARD_SAME;
 		for (size_t k = 0; k < STRANGERS_MAX; k++) {
 			if (w->strangers[k].cookie == found[i].cookie)
 				s = &w->strangers[k];
@@ -89,17 +95,39 @@ static unsigned look(struct worker *w, const struct listener *l, int fd,
 		if (!s)
 			continue;
 		s->seen = 2;
-		/* a new instance shows its own a moment after it has opened them */
-		if (s->times < 3 && ++s->times == 2)
-			tell(l, proto, &found[i]);
-		count += s->times >= 2;
+		if (s->times < TIMES_TOLD && ++s->times == TIMES_TOLD)
+			tell(l, udp ? "udp" : "tcp", &found[i]);
+		count += s->times == TIMES_TOLD;
 	}
+	if (inside)
+		steering_against(w, l, udp);
 	return count;
+}
+
+/* Is this the first one that turns? */
+static bool is_first(const struct worker *w)
+{
+	static char names[STATS_INSTANCES_MAX][64];
+	const int64_t now_us = loop_now(w->loop)->mono_us;
+	struct stats_block *b = malloc(sizeof(*b));
+	const size_t count = stats_names(w->run_folder, names, STATS_INSTANCES_MAX);
+	bool other = false;
+	for (size_t i = 0; b && !other && i < count; i++) {
+		if (strcmp(names[i], w->name) == 0)
+			break;
+		other = stats_read(w->run_folder, names[i], b) &&
+			b->state == STATE_READY && stats_alive(b) &&
+			now_us - b->beat_mono_us < LOOK_S * 1000000;
+	}
+	free(b);
+	return !other;
 }
 
 void watchmen_tick(struct worker *w)
 {
 	if (w->stopping || ++w->watch_seconds % LOOK_S)
+		return;
+	if (!is_first(w) && w->watch_seconds % LOOK_ALL_S)
 		return;
 	uint64_t *known = calloc(KNOWN_MAX, sizeof(*known));
 	const int count = known ? known_read(w, known) : -1;
@@ -112,11 +140,9 @@ void watchmen_tick(struct worker *w)
 	for (size_t i = 0; count >= 0 && i < w->listener_count; i++) {
 		const struct listener *l = &w->listeners[i];
 		if (l->udp)
-			strangers +=
-				look(w, l, udp_server_fd(l->udp), "udp", known, count);
+			strangers += look(w, l, true, known, count);
 		if (l->stream)
-			strangers += look(
-				w, l, stream_server_fd(l->stream), "tcp", known, count);
+			strangers += look(w, l, false, known, count);
 	}
 	counter_set(w->counters, strangers, strangers);
 	free(known);

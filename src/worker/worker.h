@@ -64,7 +64,7 @@ struct leaver {
 /* A socket that is no instance's. */
 struct stranger {
 	uint64_t cookie;
-	unsigned times; /* seen, up to 3 */
+	unsigned times; /* seen, up to when it is told */
 	unsigned seen;  /* 2: at the last look; 0: free */
 };
 

@@ -60,7 +60,8 @@ struct steer_group {
 	__u64 spread;   /* datagrams of vouched flows */
 	__u64 migrated; /* handshakes and connections of a listener that closed */
 	__u64 seen;     /* sk_lookup: datagrams and connections that came for it */
-	__u64 reserved[5];
+	__u64 repairs;  /* times that the program was replaced and attached anew */
+	__u64 reserved[4];
 };
 
 /* Value of `records`: a cache line. */
