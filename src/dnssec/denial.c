@@ -197,12 +197,6 @@ struct closest {
 	unsigned labels; /* of the closest encloser */
 };
 
-/* What is below a delegation or a DNAME is not this zone's to deny. */
-static bool is_end(const struct nsec3 *n)
-{
-	return type_bitmap_is_cut(&n->types) || type_bitmap_has(&n->types, TYPE_DNAME);
-}
-
 static struct closest closest_find(
 	const struct denial *d, const uint8_t *name, struct dnssec_work *work)
 {
@@ -223,7 +217,9 @@ static struct closest closest_find(
 	if (!c.match)
 		return c;
 	if (c.labels < labels) {
-		if (is_end(c.match))
+		/* what is below a delegation or a DNAME is not this zone's to deny */
+		if (type_bitmap_is_cut(&c.match->types) ||
+			type_bitmap_has(&c.match->types, TYPE_DNAME))
 			return c;
 		c.covers = nsec3_cover(d, closer);
 		if (!c.covers)
@@ -305,12 +301,7 @@ static struct denial_result nsec3_wildcard(const struct denial *d, const uint8_t
 {
 	uint8_t hash[NSEC3_HASH_LEN];
 	const uint8_t *closer = name_strip(name, name_labels(name) - labels - 1);
-	/* the encloser need not be proven: the wildcard's signature says that it is there */
-	if (!nsec3_hash(&d->nsec3[0].params, name_parent(closer), work, hash))
-		return failed(DNSSEC_LIMIT);
-	const struct nsec3 *encloser = nsec3_match(d, hash);
-	if (encloser && is_end(encloser))
-		return unproven;
+	/* the encloser needs no proof: it is there if the zone signed a wildcard below it */
 	if (!nsec3_hash(&d->nsec3[0].params, closer, work, hash))
 		return failed(DNSSEC_LIMIT);
 	const struct closest c = { .covers = nsec3_cover(d, hash), .labels = labels };

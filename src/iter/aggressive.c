@@ -316,12 +316,12 @@ static struct nsec3_params params_of(const struct search *s)
 }
 
 /* All hashes that the search and the judgements after it (of the type, of the name, of the
- * wildcard's encloser and closer name) may take. */
+ * wildcard's closer name) may take. */
 static uint32_t price_of(const struct frame *f, const struct search *s)
 {
 	const struct nsec3_params params = params_of(s);
 	const unsigned names = name_labels(f->name) - name_labels(s->zone) + 2;
-	return (3 * names + 2) * nsec3_price(&params, name_len(f->name) + 2);
+	return (3 * names + 1) * nsec3_price(&params, name_len(f->name) + 2);
 }
 
 static bool affordable(struct iter *it, uint32_t price)
