@@ -33,13 +33,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.recursive = data[0] & 16,
 		.shared = true,
 		.tcp = data[0] & 32,
+		.denied_above = data[0] & 64,
 	};
 	struct reply r;
 	reply_read(&r, &q, data + 1, size - 1, arena, &counters);
 	for (size_t i = 0; i < r.count; i++) {
 		const struct rrset *rr = &r.rrsets[i].rr;
 		check(name_check(rr->name, NAME_MAX_LEN));
-		check(name_within(rr->name, q.zone));
+		check(name_within(rr->name, q.zone) ||
+			(q.denied_above && r.rrsets[i].section == SECTION_AUTHORITY));
 		check(rrset_valid(rr) && rr->count > 0 && rr->ttl <= INT32_MAX);
 	}
 	if (r.kind == REPLY_REFERRAL)
