@@ -102,7 +102,7 @@ def test_one_instance_is_restarted_by_its_name(shoals):
 	shoal = shoals(count=2)
 	before = shoal.pids()
 	done = shoal.tool('restart', '2')
-	assert done.returncode == 0 and done.stdout == '1 instances restarted\n', done.stderr
+	assert done.returncode == 0 and done.stdout == '1 instance restarted\n', done.stderr
 	after = shoal.pids()
 	assert after['1'] == before['1'] and after['2'] != before['2']
 	done = shoal.tool('restart', 'nobody')
@@ -371,7 +371,7 @@ def test_who_is_stopped_leaves_its_clients_to_its_siblings(shoals, monkeypatch, 
 		clients.more()
 		streams.more(20)
 		assert shoal.pids() == {'1': before['1']} and count_sockets(shoal.port) == (1, 1)
-		assert shoal.tool('restart').stdout == '1 instances restarted\n'    # of those that run
+		assert shoal.tool('restart').stdout == '1 instance restarted\n'    # of those that run
 		assert set(shoal.pids()) == {'1'}
 		assert shoal.tool('restart', '3', '2').stdout == '2 instances restarted\n'
 		clients.more()

@@ -276,7 +276,7 @@ def stop_and_start(host, name):
 		tcp.at_least(100)
 		assert host.show('shoald@' + name, 'ActiveState')['ActiveState'] == 'inactive'
 		assert host.status()[name]['state'] == 'stopped'
-		assert host.run('shoal', 'restart', name).stdout == '1 instances restarted\n'
+		assert host.run('shoal', 'restart', name).stdout == '1 instance restarted\n'
 		udp.at_least(20)
 	assert udp.rcodes == tcp.rcodes == {'NOERROR'}
 	assert host.who_answers() == set(NAMES)

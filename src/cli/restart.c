@@ -82,7 +82,7 @@ static int restart_units(const struct fleet *f, char *const *names, size_t count
 			return 1;
 		done++;
 	}
-	printf("%zu instances restarted\n", done);
+	printf("%zu instance%s restarted\n", done, done == 1 ? "" : "s");
 	return 0;
 }
 

@@ -130,7 +130,11 @@ static bool tell_unit(
 	const char *shoald, const char *conf, const char *folder, const char *name)
 {
 	static char text[TEXT_MAX];
-	if (!stats_name_valid(name) || !read_sockets(shoald, conf, name, text)) {
+	if (!stats_name_valid(name)) {
+		fprintf(stderr, "shoal: %s is no name of an instance\n", name);
+		return false;
+	}
+	if (!read_sockets(shoald, conf, name, text)) {
 		fprintf(stderr, "shoal: no sockets for instance %s\n", name);
 		return false;
 	}

@@ -86,7 +86,8 @@ int supervisor_restart(const struct supervisor *s, char *const *names, size_t co
 		if (code)
 			return code;
 		if (sscanf(text, "%lu %lu", &left, &done) == 2 && !left) {
-			printf("%lu instances restarted\n", done);
+			printf("%lu instance%s restarted\n", done,
+				done == 1 ? "" : "s");
 			free(text);
 			return 0;
 		}
