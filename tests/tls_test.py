@@ -31,7 +31,7 @@ def openssl(*arguments, **more):
 	return subprocess.run(['openssl', *arguments], capture_output=True, text=True, check=True, **more)
 
 
-def make_certificate(folder, name, stem=None, days=9):
+def make_certificate(folder, name, stem=None, days=9, rsa=False):
 	"""STEM.crt and STEM.key for NAME, signed by a CA of the folder's own; DAYS below 0: expired."""
 	path = os.path.join(folder, stem or name)
 	ca = os.path.join(folder, 'ca')
@@ -39,7 +39,8 @@ def make_certificate(folder, name, stem=None, days=9):
 	if not os.path.exists(ca + '.crt'):
 		openssl('req', '-x509', *curve, '-keyout', ca + '.key', '-out', ca + '.crt', '-days', '9',
 			'-subj', '/CN=lab CA', '-addext', 'keyUsage=critical,keyCertSign')
-	openssl('req', *curve, '-keyout', path + '.key', '-out', path + '.csr', '-subj', '/CN=' + name)
+	kind = ['-newkey', 'rsa:2048', '-nodes'] if rsa else curve
+	openssl('req', *kind, '-keyout', path + '.key', '-out', path + '.csr', '-subj', '/CN=' + name)
 	with open(path + '.ext', 'w') as out:
 		out.write('subjectAltName=DNS:%s\n' % name)
 	openssl('x509', '-req', '-in', path + '.csr', '-CA', ca + '.crt', '-CAkey', ca + '.key', '-days', str(days),
@@ -388,6 +389,26 @@ def test_sni_chooses_among_certificates(shoals, tmp_path):
 	assert peer_name(secure, 'other.lab')[0] == 'other.lab'
 	assert peer_name(secure, 'dns.lab')[0] == 'dns.lab'
 	assert peer_name(secure, 'third.lab')[0] == 'dns.lab'
+
+
+@pytest.mark.parametrize('version', ['-tls1_3', '-tls1_2'])
+def test_sni_has_no_case_and_finds_wildcards_and_what_the_client_can_check(shoals, tmp_path, version):
+	pairs = [make_certificate(str(tmp_path), name, stem, rsa=stem == 'rsa') for name, stem in [('first.lab', None),
+		('*.wild.lab', 'wild'), ('own.wild.lab', None), ('both.lab', 'curve'), ('both.lab', 'rsa')]]
+	secure = Secure(shoals, tmp_path, certificate=False,
+		extra='net.tls({ %s })\n' % ', '.join("{ '%s', '%s' }" % pair for pair in pairs))
+
+	def asked(name, signature='ECDSA+SHA256:RSA-PSS+SHA256'):
+		run = subprocess.run(['openssl', 's_client', '-connect', '127.0.0.1:%d' % secure.port, version,
+			'-servername', name, '-sigalgs', signature], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+			timeout=20)
+		return re.search(r'subject=CN = (\S+)', run.stdout)[1], re.search(r'Peer signature type: (\S+)', run.stdout)[1]
+	assert [asked(name)[0] for name in ('x.wild.lab', 'X.Wild.LAB', 'own.wild.lab', 'OWN.wild.lab', 'FIRST.lab')] == \
+		['*.wild.lab', '*.wild.lab', 'own.wild.lab', 'own.wild.lab', 'first.lab']
+	assert [asked(name)[0] for name in ('wild.lab', 'y.x.wild.lab', '.wild.lab', 'else.lab', 'n' * 200)] == \
+		['first.lab'] * 5
+	assert asked('Both.lab', 'RSA-PSS+SHA256') == ('both.lab', 'RSA-PSS')
+	assert asked('both.LAB', 'ECDSA+SHA256') == ('both.lab', 'ECDSA')
 
 
 def test_wrong_key_does_not_start(binaries, tmp_path):

@@ -90,6 +90,20 @@ static int hello(gnutls_session_t session, unsigned type, unsigned when,
 	return 0;
 }
 
+/* What the client asks for is known, the certificate is not chosen yet. */
+static int choose(gnutls_session_t session)
+{
+	const struct client_layer *y = gnutls_session_get_ptr(session);
+	char name[256];
+	size_t len = sizeof(name);
+	unsigned type;
+	if (gnutls_server_name_get(session, name, &len, &type, 0) < 0 ||
+		type != GNUTLS_NAME_DNS || strnlen(name, sizeof(name)) == sizeof(name))
+		return 0;
+	gnutls_certificate_credentials_t x509 = tls_names_find(y->cred->names, name);
+	return x509 ? gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, x509) : 0;
+}
+
 static int session_start(struct client_layer *y, int fd, const char *const *protocols)
 {
 	struct tls_server *t = y->server;
@@ -99,6 +113,8 @@ static int session_start(struct client_layer *y, int fd, const char *const *prot
 	gnutls_session_t session = y->tls.session;
 	gnutls_handshake_set_hook_function(
 		session, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_PRE, hello);
+	if (y->cred->names)
+		gnutls_handshake_set_post_client_hello_function(session, choose);
 	e = gnutls_priority_set(session, t->priority);
 	if (e >= 0)
 		e = gnutls_credentials_set(

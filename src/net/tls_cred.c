@@ -271,19 +271,22 @@ static void drop_text(gnutls_datum_t *text)
 	free(text->data);
 }
 
-/* Of the certificate that stands first. False: it cannot be read. */
-static bool read_dates(struct tls_cred *c, int number, struct tls_dates *dates)
+/* What is to be known of the certificate that stands first. False: it cannot be read. */
+static bool read_first(struct tls_cred *c, int number, const gnutls_datum_t *cert,
+	const gnutls_datum_t *key, struct tls_dates *dates)
 {
 	gnutls_datum_t der;
 	gnutls_x509_crt_t crt;
 	if (gnutls_x509_crt_init(&crt) < 0)
 		return false;
-	const bool fine = gnutls_certificate_get_crt_raw(
-				  c->x509, (unsigned)number, 0, &der) >= 0 &&
-			  gnutls_x509_crt_import(crt, &der, GNUTLS_X509_FMT_DER) >= 0;
-	if (fine)
+	bool fine = gnutls_certificate_get_crt_raw(
+			    c->x509, (unsigned)number, 0, &der) >= 0 &&
+		    gnutls_x509_crt_import(crt, &der, GNUTLS_X509_FMT_DER) >= 0;
+	if (fine) {
 		*dates = (struct tls_dates){ gnutls_x509_crt_get_activation_time(crt),
 			gnutls_x509_crt_get_expiration_time(crt) };
+		fine = !c->names || tls_names_add(c->names, crt, cert, key);
+	}
 	gnutls_x509_crt_deinit(crt);
 	return fine;
 }
@@ -297,7 +300,7 @@ static bool load_pair(struct tls_cred *c, const struct tls_pair *p,
 	if (fine) {
 		const int e = gnutls_certificate_set_x509_key_mem(
 			c->x509, &cert, &key, GNUTLS_X509_FMT_PEM);
-		fine = e >= 0 && read_dates(c, e, dates);
+		fine = e >= 0 && read_first(c, e, &cert, &key, dates);
 		if (!fine)
 			snprintf(error, TLS_ERROR_MAX, "%.200s, %.200s: %s", p->cert,
 				p->key,
@@ -312,6 +315,10 @@ static bool load_files(struct tls_cred *c, const struct tls_conf *conf,
 	char error[static TLS_ERROR_MAX])
 {
 	gnutls_certificate_set_flags(c->x509, GNUTLS_CERTIFICATE_API_V2);
+	if (conf->pair_count > 1 && !(c->names = tls_names_new(conf->pair_count))) {
+		snprintf(error, TLS_ERROR_MAX, "out of memory");
+		return false;
+	}
 	for (size_t i = 0; i < conf->pair_count; i++)
 		if (!load_pair(c, &conf->pairs[i], &c->dates[i], error))
 			return false;
@@ -412,6 +419,7 @@ void tls_cred_drop(struct tls_cred *c)
 {
 	if (!c || --c->refs)
 		return;
+	tls_names_free(c->names);
 	gnutls_certificate_free_credentials(c->x509);
 	free(c);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
 
 #include "net/tls.h"
 
@@ -62,7 +63,9 @@ int tls_offer(gnutls_session_t session, const char *const *protocols, unsigned f
 
 /* Certificates and keys; connections hold what they began with. */
 struct tls_cred {
-	gnutls_certificate_credentials_t x509;
+	gnutls_certificate_credentials_t
+		x509;            /* all; the first is for who names none */
+	struct tls_names *names; /* NULL: there is nothing to choose */
 	unsigned refs;
 	int64_t renew_s; /* an ephemeral one: a new one from then on; 0: files */
 	struct tls_dates {
@@ -83,6 +86,16 @@ unsigned tls_cred_warn(
 bool tls_cred_is_worse(const struct tls_cred *fresh, const struct tls_cred *old,
 	const struct tls_conf *conf, int64_t wall_s, int64_t *from_s,
 	char error[static TLS_ERROR_MAX]);
+/* Which of several certificates a client means by a name. NULL: out of memory. */
+struct tls_names *tls_names_new(size_t pairs);
+void tls_names_free(struct tls_names *n);
+/* One of the pairs, as PEM; `crt` is its first certificate. False: out of memory, or they
+ * do not fit. */
+bool tls_names_add(struct tls_names *n, gnutls_x509_crt_t crt,
+	const gnutls_datum_t *cert, const gnutls_datum_t *key);
+/* NULL: nobody has that name. Lives as long as `n`. */
+gnutls_certificate_credentials_t tls_names_find(
+	const struct tls_names *n, const char *name);
 /* A file of certificates or keys, malloc'ed, not empty. False and `error`, at once: who
  * serves does not wait for a pipe. */
 bool tls_file_read(
