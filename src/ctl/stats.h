@@ -50,8 +50,9 @@ struct stats_block {
 	char name[64];
 	int32_t pid;
 	uint32_t state;    /* enum stats_state */
-	uint32_t restarts; /* starts after an end that was not in order, as far as the
-			      run folder remembers */
+	uint32_t restarts; /* starts after a process of this name that had not stopped
+			      before (killed, or its successor came first), as far as
+			      the run folder remembers */
 	uint32_t quick_deaths; /* predecessors in a row that died within 10 s of their
 				  start */
 	int64_t started_wall_ms;
