@@ -275,13 +275,6 @@ void policy_decide(const struct conf *conf, const struct policy_query *q,
 	finish(conf, q, LIFTED_NONE, arena, out);
 }
 
-bool policy_local(const struct conf *conf, const struct policy_query *q,
-	struct arena *arena, struct policy_verdict *out)
-{
-	verdict_begin(conf, out);
-	return local_answer(conf, q, LIFTED_NONE, arena, out);
-}
-
 bool policy_allows(const struct conf *conf, const struct addr *client)
 {
 	if (client->family == 0 || addr_is_local_net(client))

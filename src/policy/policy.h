@@ -83,9 +83,6 @@ bool policy_is_plain(
 /* Where a name met on the way (CNAME target, name server) is resolved: forward and stub rules by suffix apply to it,
  * answering rules do not ("not on CNAME targets"). */
 void policy_route(const struct conf *conf, const uint8_t *name, struct route *out);
-/* CHAOS names, ANY (RFC 8482), special names, hints: true when answered locally. Part of policy_decide. */
-bool policy_local(const struct conf *conf, const struct policy_query *q,
-	struct arena *arena, struct policy_verdict *out);
 /* One rule alone, as a callback gave it. False: it does not match, or it chains (flags are in `out` then). `out` comes from
  * policy_decide. */
 bool policy_apply(const struct conf *conf, const struct policy_rule *rule,
