@@ -31,6 +31,7 @@ import time
 import coldworld
 import load
 import peers
+import plot
 
 PORT = 5391
 RESOLVERS = ('shoal', 'unbound', 'pdns', 'named', 'kresd')
@@ -238,6 +239,7 @@ def parse(argv):
 	parser.add_argument('--kinds', type=listed(coldworld.KINDS), metavar='KIND[,...]',
 		default=list(coldworld.KINDS), help='of names: ' + ', '.join(coldworld.KINDS))
 	parser.add_argument('--json', action='store_true', help='instead of the tables')
+	parser.add_argument('--svg', metavar='FILE', help='write a plot')
 	options = parser.parse_args(argv)
 	if not coldworld.HOSTS <= options.names <= 20000 or options.rate < 1 or options.rounds < 1:
 		parser.error('--names is from %d to 20000, --rate and --rounds at least 1' %
@@ -274,6 +276,9 @@ def main(argv):
 			running.stop()
 	results = {kind: {names: summary(rows) for names, rows in row.items()}
 		for kind, row in found.items()}
+	if options.svg:
+		plot.write_bars(options.svg, [('CPU for a cold name, us: ' + names,
+			[(kind, row[names]['cpu']) for kind, row in results.items()]) for names in options.kinds])
 	if options.json:
 		print(json.dumps({'rounds': options.rounds, 'names': options.names,
 			'rate': options.rate, 'load': [before, os.getloadavg()[0]],

@@ -30,9 +30,13 @@ import traceback
 import sides
 import world
 
+sys.path.insert(0, os.path.join(world.HERE, '..'))
+
+import plot  # noqa: E402 (needs the path above)
+
 AFTER_SECONDS = 1.0
 PAUSE_SECONDS = 1.6
-KINDS = ('udp', *world.STREAMS)
+KINDS = {'udp': 'UDP queries', 'tcp': 'TCP connections', 'path': 'TCP connections over the path'}
 
 
 def roll(side, number):
@@ -233,6 +237,14 @@ def cells(result):
 			number(load['control_p99']), number(load['worst'], '%.0f')]
 
 
+def panel(results, kind):
+	"""What was lost of KIND, of a million, by resolver and event."""
+	found = [(result, result['loads'][kind]) for result in results if result['loads'].get(kind)]
+	return ('Lost of a million: ' + KINDS[kind], [('%s: %s%s' % (result['resolver'], result['event'],
+		'' if result['keeper'] == '-' else ' (%s)' % result['keeper']),
+		1e6 * sum(load['bad'].values()) / max(load['sent'], 1)) for result, load in found])
+
+
 HEAD = ['resolver', 'event', 'keeper', 'n', 'ms', 'load', 'queries', 'lost', 'overflow',
 	'cut', 'p99', 'control', 'max']
 LEFT = {0, 1, 2, 5, 7}
@@ -275,6 +287,7 @@ def parse(argv):
 	parser.add_argument('--keep', metavar='FOLDER',
 		help="leave the resolver's log and every query that went wrong there")
 	parser.add_argument('--json', action='store_true', help='instead of the table')
+	parser.add_argument('--svg', metavar='FILE', help='write a plot')
 	options = parser.parse_args(argv)
 	known = {row[0] for row in ROWS}
 	unknown = [name for name in options.rows if name not in known]
@@ -306,6 +319,9 @@ def main(argv):
 		results += [result] if result else []
 	tell('')
 	busy.append(os.getloadavg()[0])
+	if options.svg and results:
+		plot.write_bars(options.svg, [panel(results, kind) for kind in KINDS if kind in results[0]['loads']],
+			columns=1, width=760)
 	if options.json:
 		print(json.dumps({'load_average': busy, 'results': results}, indent=1))
 	else:

@@ -25,6 +25,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '..'))
 
 import peers  # noqa: E402 (needs the path above)
+import plot  # noqa: E402
 
 LAB = os.path.join(HERE, '..', '..', 'tests', 'lab', 'lab.py')
 LOAD = os.path.join(peers.BUILD, 'bench', 'tls', 'bench-tls')
@@ -201,14 +202,19 @@ def parse(argv):
 	parser.add_argument('--seconds', type=int, default=2, help='of each run')
 	parser.add_argument('--only', metavar='KIND[,KIND]', help='of: ' + ', '.join(peers.KINDS))
 	parser.add_argument('--rows', metavar='ROW[,ROW]', help='of: ' + ', '.join('-'.join(row) for row in ROWS))
+	parser.add_argument('--svg', metavar='FILE', help='write a plot')
 	return parser.parse_args(argv)
+
+
+def medians(results, kinds, row):
+	return {kind: statistics.median(results[kind][row]) for kind in ['bare'] + kinds
+		if row in results.get(kind, {})}
 
 
 def table(results, kinds, rows):
 	print('%-12s %8s' % ('us a query', 'bare') + ''.join(' %9s' % kind for kind in kinds) + '   shoal / best resolver')
 	for row in rows:
-		values = {kind: statistics.median(results[kind][row]) for kind in ['bare'] + kinds
-			if row in results.get(kind, {})}
+		values = medians(results, kinds, row)
 		line = '%-12s ' % '-'.join(row)
 		line += ''.join((' %9.1f' if kind != 'bare' else '%8.1f') % values[kind] if kind in values
 			else ' %9s' % '-' if kind != 'bare' else '%8s' % '-' for kind in ['bare'] + kinds)
@@ -241,6 +247,9 @@ def main(argv):
 	print('Medians of %d rounds of %d s; load average before and after: %.1f, %.1f' % (options.rounds, options.seconds,
 		load_before, os.getloadavg()[0]))
 	table(results, kinds, rows)
+	if options.svg:
+		plot.write_bars(options.svg, [('CPU a query, us: ' + '-'.join(row),
+			list(medians(results, kinds, row).items())) for row in rows])
 	return 0
 
 
