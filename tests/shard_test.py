@@ -4,6 +4,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -29,12 +30,12 @@ def free_port():
 
 
 class Run:
-	def __init__(self, folder, *arguments):
+	def __init__(self, folder, *arguments, under=()):
 		self.port = free_port()
 		self.env = dict(os.environ, SHARD_RUN=str(folder))
 		self.log = open(folder / 'log', 'w+b')
 		words = [word.replace('%PORT%', str(self.port)) for word in arguments]
-		self.process = subprocess.Popen([SHARD, 'exec', *words], env=self.env,
+		self.process = subprocess.Popen([*under, SHARD, 'exec', *words], env=self.env,
 			stdout=self.log, stderr=subprocess.STDOUT)
 		deadline = time.monotonic() + 40
 		while 'ready' not in self.text():
@@ -64,10 +65,10 @@ class Run:
 def start(tmp_path):
 	runs = []
 
-	def begin(*arguments):
+	def begin(*arguments, **more):
 		folder = tmp_path / str(len(runs))
 		folder.mkdir()
-		runs.append(Run(folder, *arguments))
+		runs.append(Run(folder, *arguments, **more))
 		return runs[-1]
 
 	yield begin
@@ -262,6 +263,30 @@ def test_stop_ends_all_and_returns_when_they_are_gone(start):
 	for pid in pids:
 		with pytest.raises(ProcessLookupError):
 			os.kill(pid, 0)
+
+
+STOPPED = r'''
+import os, signal, sys, time
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+signal.sigwait([signal.SIGTERM])
+if not os.fork():    # as a leak checker does at the end
+	time.sleep(3)
+	os.kill(os.getppid(), signal.SIGCONT)
+	os._exit(0)
+began = time.monotonic()
+os.kill(os.getpid(), signal.SIGSTOP)
+print('stood still for %d s' % (time.monotonic() - began), flush=True)
+'''
+
+
+def test_who_is_asked_to_stop_is_woken_before_not_after(start, tmp_path):
+	"""Whoever stops a process that is about to end, to look at it, is not interfered with."""
+	(tmp_path / 'stopped.py').write_text(STOPPED)
+	slow = ['strace', '-D', '-o', '/dev/null', '-e', 'trace=kill', '-e', 'inject=kill:delay_exit=1000000']
+	run = start('-n', '1', '--udp', '127.0.0.1:%PORT%', '--', sys.executable, str(tmp_path / 'stopped.py'), under=slow)
+	run.process.terminate()
+	run.process.wait(40)
+	assert re.search(r'stood still for [^012]', run.text()), run.text()
 
 
 @pytest.mark.parametrize('arguments,words', [

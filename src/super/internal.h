@@ -107,8 +107,8 @@ struct super {
 struct pulse *pulse_of(const struct instance *i);
 int64_t now_us(const struct super *s);
 size_t count_state(const struct super *s, enum instance_state state);
-/* Asked to go: its signal. */
-void instance_tell_to_stop(const struct super *s, pid_t pid);
+/* Asked to go: its signal. `wake`: also where it is stopped, and would not see it. */
+void instance_tell_to_stop(const struct super *s, pid_t pid, bool wake);
 /* Stuck: SIGABRT shows what it was at work on. */
 void instance_abort(pid_t pid);
 /* A process of this instance: pid, its output in `source`, watched; or -errno. */

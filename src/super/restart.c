@@ -220,14 +220,12 @@ void restart_ready(struct instance *i)
 		return;
 	swap(i);
 	i->other.role = PREDECESSOR;
-	instance_tell_to_stop(s, i->other.pid);
+	instance_tell_to_stop(s, i->other.pid, !i->other.stands_in);
 	int64_t patience_us = s->plan->stop_ms ? s->plan->stop_ms * 1000LL : GONE_US;
 	if (i->other.stands_in) {
 		/* what it had read is the successor's work already */
 		patience_us = (PULSE_STUCK_MS - pulse_of(i)->silent_ms) * 1000;
 		say(s, "instance %s: pid %d serves its clients", i->name, (int)i->pid);
-	} else {
-		kill(i->other.pid, SIGCONT); /* a stopped process sees no SIGTERM */
 	}
 	loop_timer_set(s->loop, &i->other.timer,
 		now_us(s) + (patience_us > 0 ? patience_us : 0), other_kill, i);

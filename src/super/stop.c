@@ -34,8 +34,7 @@ static void begin(struct instance *i)
 	i->state = LEAVING;
 	pulse_of(i)->dead = true; /* it beats no more */
 	keep_close_listeners(&i->keep);
-	instance_tell_to_stop(s, i->pid);
-	kill(i->pid, SIGCONT); /* a stopped process sees no SIGTERM */
+	instance_tell_to_stop(s, i->pid, true);
 	loop_timer_set(s->loop, &i->timer, now_us(s) + STOP_US, kill_late, i);
 }
 

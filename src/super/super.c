@@ -96,8 +96,12 @@ static void wait_to_start(struct instance *i, int64_t delay_us)
 
 const char super_name_here[] = "";
 
-void instance_tell_to_stop(const struct super *s, pid_t pid)
+void instance_tell_to_stop(const struct super *s, pid_t pid, bool wake)
 {
+	/* before the signal: at its end a process may be stopped for a moment by what looks at it (a
+	 * leak checker, a debugger), which a SIGCONT that comes then leaves waiting for ever */
+	if (wake)
+		kill(pid, SIGCONT);
 	kill(pid, s->plan->stop_signal ? s->plan->stop_signal : SIGTERM);
 }
 
@@ -468,8 +472,7 @@ static void stop_all(struct super *s)
 		}
 		if (i->state == LEAVING)
 			continue; /* asked twice it would lose what it has begun */
-		instance_tell_to_stop(s, i->pid);
-		kill(i->pid, SIGCONT); /* a stopped process sees no SIGTERM */
+		instance_tell_to_stop(s, i->pid, true);
 	}
 	loop_timer_set(s->loop, &s->stop,
 		now_us(s) + (s->plan->stop_ms ? s->plan->stop_ms * 1000LL : STOP_US),
