@@ -85,6 +85,18 @@ def until(what, seconds=20, step=0.05):
 		time.sleep(step)
 
 
+def send_signal(pid, sig):
+	"""To a process that may have ended by then: the supervisor replaces who stands still for ten seconds."""
+	try:
+		os.kill(pid, sig)
+	except ProcessLookupError:
+		pass
+
+
+def go_on(pid):
+	send_signal(pid, signal.SIGCONT)
+
+
 def make_query(name, rtype='A', rclass='IN', rd=True, do=False, cd=False, edns=0,
 		payload=1232, options=None, nsid=False):
 	"""A query as dnspython makes it; EDNS: version, or None for no EDNS at all."""

@@ -233,7 +233,7 @@ def test_clients_of_an_instance_that_stands_still_are_served_in_time(shoals, req
 		clients.more()
 		streams.more(20)
 		assert shoal.pids()['2'] == before['2']
-		os.kill(before['1'], signal.SIGCONT)
+		helpers.go_on(before['1'])
 		wait_until_it_left(shoal, before['1'])
 	clients.check()
 	streams.check()
@@ -255,7 +255,7 @@ def test_who_stands_still_again_is_passed_by_and_goes_on(shoals, monkeypatch, di
 	os.kill(first, signal.SIGSTOP)
 	wait_for_log(shoal, 'serves its clients')
 	wait_for_another(shoal, '1', first)
-	os.kill(first, signal.SIGCONT)
+	helpers.go_on(first)
 	wait_until_it_left(shoal, first)
 	wait_for_beats(shoal)
 	pid = shoal.pids()['1']
@@ -266,8 +266,7 @@ def test_who_stands_still_again_is_passed_by_and_goes_on(shoals, monkeypatch, di
 			pass
 		clients.check()
 	finally:
-		if not was_replaced(shoal, pid):
-			os.kill(pid, signal.SIGCONT)
+		helpers.go_on(pid)
 	again = 'it takes queries again' if steered else 'a fresh socket takes its place'
 	assert helpers.until(lambda: again in shoal.log() or was_replaced(shoal, pid), 50), shoal.log()
 	if not was_replaced(shoal, pid):

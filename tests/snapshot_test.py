@@ -19,7 +19,7 @@ def end_and_forget(shoal):
 	deadline = time.monotonic() + 5
 	while shoal.pids() and time.monotonic() < deadline:
 		for pid in shoal.pids().values():
-			os.kill(pid, signal.SIGKILL)
+			helpers.send_signal(pid, signal.SIGKILL)
 		time.sleep(0.1)
 	shutil.rmtree(os.path.join(shoal.run_folder, 'shm'))
 

@@ -51,10 +51,7 @@ def test_killed_at_any_moment_of_a_restart(shoals, monkeypatch, disabled, victim
 			new = (set(processes(shoal)) - before).pop()
 			threading.Event().wait(dice.random() * STEPS_MS / 1000)
 			for pid in {'successor': [new], 'predecessor': [old], 'both': [old, new]}[victim]:
-				try:
-					os.kill(pid, signal.SIGKILL)
-				except ProcessLookupError:
-					pass
+				helpers.send_signal(pid, signal.SIGKILL)
 			restart.join()
 			wait_ready(shoal, 2)
 		clients.more(10)
@@ -100,24 +97,18 @@ def test_a_long_row_of_troubles_loses_nothing(shoals, monkeypatch, request, disa
 		if hasattr(factory, 'crashes_allowed'):
 			factory.crashes_allowed = True
 	dice = random.Random(8)
-
-	def send(pid, sig):
-		try:
-			os.kill(pid, sig)
-		except ProcessLookupError:
-			pass
 	with Clients(shoal) as clients:
 		for _ in range(10):
 			pids = list(shoal.pids().values())
 			restart = threading.Thread(target=lambda: shoal.tool('restart', timeout=100))
 			restart.start()
 			stopped = dice.choice(pids)
-			send(stopped, signal.SIGSTOP)
+			helpers.send_signal(stopped, signal.SIGSTOP)
 			for pid in dice.sample(pids, 2):
 				threading.Event().wait(dice.random() / 5)
-				send(pid, signal.SIGKILL)
+				helpers.send_signal(pid, signal.SIGKILL)
 			threading.Event().wait(dice.random() * 2)
-			send(stopped, signal.SIGCONT)
+			helpers.send_signal(stopped, signal.SIGCONT)
 			restart.join()
 			wait_ready(shoal, 4)
 		clients.more(10)
