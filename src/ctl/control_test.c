@@ -18,6 +18,17 @@
 
 #include "base/limits.h"
 #include "ctl/sockpath.h"
+#include "loop/until.h"
+
+/* The clock stands but for what a test lets pass. */
+static int64_t clock_us;
+static int64_t reading_us; /* with each look at it */
+
+struct now clock_read(void)
+{
+	clock_us += reading_us;
+	return (struct now){ .mono_us = clock_us, .wall_ms = clock_us / 1000 };
+}
 
 static char run[256];
 static char folder[300]; /* of the sockets */
@@ -43,6 +54,8 @@ static int set_up(void **state)
 {
 	(void)state;
 	memset(&counters, 0, sizeof(counters));
+	clock_us = INT64_C(1000) * 1000 * 1000;
+	reading_us = 0;
 	strcpy(run, "/tmp/shoal-control-XXXXXX");
 	loop = loop_new();
 	if (!loop || !mkdtemp(run))
@@ -79,7 +92,8 @@ static void expect_bytes(int fd, const char *want, size_t len)
 	char got[512];
 	size_t have = 0;
 	assert_true(len <= sizeof(got));
-	for (int turn = 0; turn < 50 && have < len; turn++) {
+	const time_t end = until_end();
+	while (have < len && until_left(end)) {
 		loop_turn(loop, 10);
 		const ssize_t n = recv(fd, got + have, len - have, MSG_DONTWAIT);
 		have += n > 0 ? (size_t)n : 0;
@@ -96,7 +110,8 @@ static void expect(int fd, const char *want)
 static bool is_closed(int fd)
 {
 	char byte[4096];
-	for (int turn = 0; turn < 50; turn++) {
+	const time_t end = until_end();
+	while (until_left(end)) {
 		loop_turn(loop, 10);
 		const ssize_t n = recv(fd, byte, sizeof(byte), MSG_DONTWAIT);
 		if (n == 0 || (n < 0 && errno == ECONNRESET))
@@ -199,7 +214,8 @@ static void control_waits_for_a_slow_reader_without_more_work(void **state)
 	assert_int_equal(counters.control_commands, 1);
 	char sink[65536];
 	size_t got = 0;
-	for (int i = 0; i < 5000 && got < 2 * 3000003 + 2; i++) {
+	const time_t end = until_end();
+	while (got < 2 * 3000003 + 2 && until_left(end)) {
 		loop_turn(loop, 1);
 		for (ssize_t n; (n = recv(fd, sink, sizeof(sink), MSG_DONTWAIT)) > 0;)
 			got += (size_t)n;
@@ -217,8 +233,8 @@ static void control_sheds_the_client_longest_idle(void **state)
 	for (int i = 0; i <= LIMIT_CONTROL_CLIENTS; i++) {
 		fds[i] = connect_to("1");
 		expect(fds[i], "> ");
+		clock_us += 1000;
 		if (i == LIMIT_CONTROL_CLIENTS - 1) {
-			usleep(2000);
 			say(fds[0], "awake\n");
 			expect(fds[0], "[awake]\n> ");
 		}
@@ -244,8 +260,13 @@ static void control_rests_while_no_descriptor_is_left(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	for (int i = 0; i < 20; i++)
 		loop_turn(loop, 1);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &normal), 0);
 	assert_int_equal(counters.fd_exhausted, 1);
+	clock_us += 100 * 1000;
+	for (int i = 0; i < 20; i++)
+		loop_turn(loop, 1);
+	assert_int_equal(counters.fd_exhausted, 2);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &normal), 0);
+	clock_us += 100 * 1000;
 	expect(fd, "> ");
 	close(fd);
 	control_close(c);
@@ -313,6 +334,7 @@ static void control_ask_gives_up_in_time(void **state)
 	struct control *c = open_control();
 	char *text;
 	bool ok;
+	reading_us = 10 * 1000;
 	/* nobody turns the loop */
 	assert_int_equal(control_ask(run, "1", "x", 50, &text, &ok), -ETIMEDOUT);
 	control_close(c);

@@ -17,13 +17,13 @@
 
 #include "base/fd.h"
 #include "base/limits.h"
+#include "loop/until.h"
 #include "net/tls_client.h"
 
 enum {
 	ASKS_MAX = 600,
 	HEAD_LEN = 12,
 	QUESTION_LEN = HEAD_LEN + 12,
-	TURNS_MAX = 5000,
 	SECOND_US = 1000 * 1000,
 };
 
@@ -137,13 +137,6 @@ struct world {
 	unsigned asked;
 };
 
-#define UNTIL(w, condition)                                                            \
-	do {                                                                           \
-		for (int tries_ = 0; tries_ < TURNS_MAX && !(condition); tries_++)     \
-			loop_turn((w)->loop, 1);                                       \
-		assert_true(condition);                                                \
-	} while (0)
-
 static void turns(struct world *w, unsigned count)
 {
 	while (count--)
@@ -256,11 +249,7 @@ static void answered(struct world *w, struct note *n)
 static int server_accept(struct world *w)
 {
 	int fd = -1;
-	for (int i = 0; i < TURNS_MAX && fd < 0; i++) {
-		loop_turn(w->loop, 1);
-		fd = accept4(w->server, NULL, NULL, SOCK_CLOEXEC);
-	}
-	assert_true(fd >= 0);
+	UNTIL(w, fd >= 0 || (fd = accept4(w->server, NULL, NULL, SOCK_CLOEXEC)) >= 0);
 	return fd;
 }
 
@@ -280,7 +269,8 @@ static struct question server_hear(struct world *w, int fd)
 {
 	struct question q;
 	size_t got = 0;
-	for (int i = 0; i < TURNS_MAX && got < sizeof(q.bytes); i++) {
+	const time_t end = until_end();
+	while (got < sizeof(q.bytes) && until_left(end)) {
 		const ssize_t n =
 			recv(fd, q.bytes + got, sizeof(q.bytes) - got, MSG_DONTWAIT);
 		assert_int_not_equal(n, 0);
@@ -305,7 +295,8 @@ static bool server_is_left(struct world *w, int fd)
 {
 	uint8_t byte;
 	ssize_t n = -1;
-	for (int i = 0; i < 100 && n < 0; i++) {
+	const time_t end = until_end();
+	while (n < 0 && until_left(end)) {
 		turns(w, 1);
 		n = recv(fd, &byte, 1, MSG_DONTWAIT);
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* net/stream_drain_test.c - a server that stops. */
+#include "net/stream_internal.h"
 #include "net/stream_world.h"
 
 #include <netinet/in.h>
@@ -29,9 +30,8 @@ static void draining_takes_who_waits_answers_and_then_tells(void **state)
 	const int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(late, (struct sockaddr *)&to, sizeof(to)), -1);
 	/* its query may take a while: a long path, a slow client */
-	const int64_t end_us = loop_refresh(w->loop)->mono_us + 800 * 1000;
-	while (loop_refresh(w->loop)->mono_us < end_us)
-		loop_turn(w->loop, 5);
+	for (int ms = 0; ms < 800; ms += 5)
+		pass(w, 5);
 	assert_int_equal(stream_server_clients(w->server), 2);
 	client_ask(waiting, 2, 20);
 	UNTIL(w, w->held_count == 2);
@@ -39,24 +39,25 @@ static void draining_takes_who_waits_answers_and_then_tells(void **state)
 		assert_true(stream_reply(w->server, w->held[i], answer, 9));
 	assert_int_equal(client_wait(w, old, NULL), 9);
 	assert_int_equal(client_wait(w, waiting, NULL), 9);
-	assert_int_equal(w->drained, 0);
+	pass(w, 500);
 	assert_int_equal(client_wait(w, old, NULL), -3);
+	pass(w, 200);
+	assert_int_equal(client_wait(w, waiting, NULL), -3);
+	turns(w, 5);
+	assert_int_equal(w->drained, 0);
+	pass(w, 500);
 	UNTIL(w, w->drained == 1);
 	close(old);
 	close(waiting);
 	close(late);
 }
 
-static int64_t ms_since(struct world *w, int64_t from_us)
-{
-	return (loop_refresh(w->loop)->mono_us - from_us) / 1000;
-}
-
-/* Asks all the time, as fast as it is answered, until the end of the stream. Answers heard. */
+/* Asks a millisecond after each answer until the end of the stream. Answers heard. */
 static int ask_until_the_end(struct world *w, int fd, int *asked)
 {
 	int heard = 0, got = 20;
 	for (; got == 20; ++*asked) {
+		pass(w, 1);
 		client_ask(fd, 1, 20);
 		got = client_wait(w, fd, NULL);
 		heard += got == 20;
@@ -83,21 +84,21 @@ static void who_never_pauses_leaves_right_after_an_answer(void **state)
 static void who_pauses_leaves_in_a_pause_and_is_not_reset(void **state)
 {
 	struct world *w = *state;
-	int got = -1, asked = 0;
+	int asked = 0;
 	server_start(w);
 	const int fd = client_from(w, 1);
+	const struct conn *c = w->server->conns; /* the only one */
+	assert_true(c->open);
 	stream_server_drain(w->server, world_drained, w);
-	while (got != -3) { /* a burst, then a pause longer than the server's */
+	while (!c->left) { /* a burst, then a pause longer than the server's */
 		for (int i = 0; i < 3; i++, asked++)
 			client_ask(fd, 1, 20);
 		for (int i = 0; i < 3; i++)
 			assert_int_equal(client_wait(w, fd, NULL), 20);
-		const int64_t pause_us = loop_refresh(w->loop)->mono_us;
-		while (got != -3 && ms_since(w, pause_us) < 30) {
-			loop_turn(w->loop, 1);
-			got = client_hear(fd, NULL);
-		}
+		for (int ms = 0; ms < 30; ms++)
+			pass(w, 1);
 	}
+	assert_int_equal(client_wait(w, fd, NULL), -3);
 	assert_int_equal(w->queries, asked);
 	/* too late: it is neither answered nor a reset */
 	client_ask(fd, 1, 20);
@@ -121,8 +122,11 @@ static void who_does_not_say_goodbye_is_not_waited_for(void **state)
 	client_ask(fd, 1, 20);
 	assert_int_equal(client_wait(w, fd, NULL), 20);
 	stream_server_drain(w->server, world_drained, w);
+	pass(w, 500);
 	assert_int_equal(client_wait(w, fd, NULL), -3);
+	turns(w, 5);
 	assert_int_equal(w->drained, 0);
+	pass(w, 500);
 	UNTIL(w, w->drained == 1);
 	close(fd);
 }

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "loop/until.h"
 #include "net/stream.h"
 
 enum { HELD_MAX = 256 };
@@ -44,14 +45,8 @@ struct stream_hooks world_hooks(struct world *w);
 void server_start(struct world *w); /* at w->at, as w->conf says */
 /* A little while: to see that nothing more happens. */
 void turns(struct world *w, int count);
-
-/* The machine may be busy: wait for what must come. */
-#define UNTIL(w, condition)                                                            \
-	do {                                                                           \
-		for (int tries_ = 0; tries_ < 3000 && !(condition); tries_++)          \
-			loop_turn((w)->loop, 1);                                       \
-		assert_true(condition);                                                \
-	} while (0)
+/* So much later: the clock of these tests stands but for this. */
+void pass(struct world *w, int ms);
 
 /* A client at 127.0.0.`host`. */
 int client_from(struct world *w, uint8_t host);

@@ -7,13 +7,24 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/limits.h"
+#include "loop/until.h"
 #include "wire/codes.h"
 #include "worker/resolution.h"
+
+/* --- a clock that goes when the test says so --------------------------------------- */
+
+static int64_t fake_us;
+static int64_t reading_us; /* what each look at it costs: a slow machine */
+
+struct now clock_read(void)
+{
+	fake_us += reading_us;
+	return (struct now){ .mono_us = fake_us, .wall_ms = fake_us / 1000 };
+}
 
 /* --- a resolver core that does as the test says ----------------------------------- */
 
@@ -209,6 +220,8 @@ static int set_up(void **state)
 	stale_found = (struct iter_answer){ .ede = EDE_STALE_ANSWER };
 	stale_wants = ITER_DONE;
 	stale_steps = 0;
+	fake_us = INT64_C(1000) * 1000 * 1000;
+	reading_us = 0;
 	random_init(&t.random);
 	t.loop = loop_new();
 	const struct cache_conf conf = { .run_folder = "/nonexistent/run",
@@ -234,6 +247,13 @@ static int tear_down(void **state)
 	cache_close(t.cache);
 	loop_free(t.loop);
 	return iters_alive ? -1 : 0;
+}
+
+/* So much later. */
+static void pass(int64_t us)
+{
+	fake_us += us;
+	loop_turn(t.loop, 0);
 }
 
 static enum resolve_outcome ask_as(uint8_t letter, uint8_t client, bool cache_only)
@@ -297,8 +317,7 @@ static void equal_fetches_are_asked_once_and_shared(void **state)
 	assert_int_equal(t.counters.upstream_joined, 1);
 	upstream_says(&asks[0], ASK_MESSAGE);
 	assert_int_equal(t.answers, 1); /* the other in a turn of its own */
-	loop_turn(t.loop, 0);
-	assert_int_equal(t.answers, 2);
+	UNTIL(&t, t.answers == 2);
 	/* a late comer has the result at once */
 	assert_int_equal(ask('c'), RESOLVE_DONE);
 	assert_int_equal(asked, 1);
@@ -336,11 +355,26 @@ static void who_waits_gets_a_reply_when_it_is_judged(void **state)
 	assert_int_equal(asked, 2);
 	upstream_says(&asks[1], ASK_MESSAGE);
 	assert_int_equal(t.answers, 1);
-	loop_turn(t.loop, 0);
-	assert_int_equal(t.answers, 3);
+	UNTIL(&t, t.answers == 3);
 	assert_int_equal(asked, 2);
 	ask('d');
 	assert_int_equal(t.answers, 4);
+}
+
+static void a_turn_of_steps_ends_by_the_clock(void **state)
+{
+	(void)state;
+	ask('a');
+	ask('b');
+	ask('c');
+	upstream_says(&asks[0], ASK_MESSAGE);
+	reading_us = 1000; /* one step takes longer than all of a turn's may */
+	for (unsigned told = 1; told < 3; told++) {
+		assert_int_equal(t.answers, told);
+		loop_turn(t.loop, 0);
+	}
+	assert_int_equal(t.answers, 3);
+	assert_int_equal(asked, 1);
 }
 
 static void who_waits_gets_a_reply_whose_judgement_fails(void **state)
@@ -352,8 +386,7 @@ static void who_waits_gets_a_reply_whose_judgement_fails(void **state)
 	upstream_says(&asks[0], ASK_MESSAGE);
 	upstream_says(&asks[1], ASK_TIMEOUT);
 	assert_int_equal(t.answers, 1);
-	loop_turn(t.loop, 0);
-	assert_int_equal(t.answers, 2);
+	UNTIL(&t, t.answers == 2);
 	assert_int_equal(asked, 2);
 }
 
@@ -364,9 +397,10 @@ static void who_waits_does_not_wait_long_for_a_judgement(void **state)
 	ask('a');
 	ask('b');
 	upstream_says(&asks[0], ASK_MESSAGE);
-	for (unsigned turns = 0; turns < 1000 && !t.answers; turns++)
-		loop_turn(t.loop, 100);
-	assert_int_equal(t.answers, 1); /* the other one's own judgement goes on */
+	pass(700 * 1000);
+	assert_int_equal(t.answers, 0);
+	pass(200 * 1000);
+	UNTIL(&t, t.answers == 1); /* the other one's own judgement goes on */
 	assert_int_equal(asked, 2);
 	upstream_says(&asks[1], ASK_MESSAGE);
 	assert_int_equal(t.answers, 2);
@@ -379,8 +413,7 @@ static void a_waiter_takes_over_when_the_owner_gives_up(void **state)
 	ask('b');
 	upstream_says(&asks[0], ASK_TIMEOUT);
 	assert_int_equal(t.answers, 1);
-	loop_turn(t.loop, 0);
-	assert_int_equal(asked, 2);
+	UNTIL(&t, asked == 2);
 	upstream_says(&asks[1], ASK_MESSAGE);
 	assert_int_equal(t.answers, 2);
 }
@@ -406,10 +439,11 @@ static void a_waiter_has_no_more_patience_than_time(void **state)
 	script = script_ask_late;
 	ask('b');
 	t.r->newest->begun_us -= (LIMIT_QUERY_TIME_MS - 30) * INT64_C(1000);
-	for (unsigned i = 0; i < 10 && t.answers == 0; i++)
-		loop_turn(t.loop, 10);
-	assert_int_equal(t.counters.upstream_joined, 1);
-	assert_int_equal(t.answers, 1);
+	UNTIL(&t, t.counters.upstream_joined == 1);
+	pass(29 * 1000);
+	assert_int_equal(t.answers, 0);
+	pass(2 * 1000);
+	UNTIL(&t, t.answers == 1);
 	assert_int_equal(asked, 1);
 }
 
@@ -437,8 +471,7 @@ static void owner_keeps_the_fetch_for_its_next_server(void **state)
 	assert_int_equal(asked, 2); /* by the owner, not by the waiter */
 	assert_int_equal(t.answers, 0);
 	upstream_says(&asks[1], ASK_MESSAGE);
-	loop_turn(t.loop, 0);
-	assert_int_equal(t.answers, 2);
+	UNTIL(&t, t.answers == 2);
 	assert_int_equal(asked, 2);
 }
 
@@ -476,9 +509,7 @@ static void failing_at_once_gives_others_a_turn(void **state)
 	upstream_full = true;
 	script = script_never_content;
 	assert_int_equal(ask('a'), RESOLVE_LATER);
-	for (unsigned i = 0; i < 20; i++)
-		loop_turn(t.loop, 0);
-	assert_int_equal(t.answers, 1);
+	UNTIL(&t, t.answers == 1);
 }
 
 static void script_long_work(
@@ -615,19 +646,15 @@ static int set_up_stale(void **state)
 	return t.r ? 0 : -1;
 }
 
-static void wait_for_stale(void)
-{
-	for (unsigned i = 0; i < 50 && t.answers == 0; i++)
-		loop_turn(t.loop, 10);
-}
-
 static void a_slow_resolution_goes_on_after_its_stale_answer(void **state)
 {
 	(void)state;
 	assert_int_equal(ask('a'), RESOLVE_LATER);
 	assert_int_equal(ask('a'), RESOLVE_LATER);
-	wait_for_stale();
-	assert_int_equal(t.answers, 2);
+	pass(STALE_AFTER_US - 1000);
+	assert_int_equal(t.answers, 0);
+	pass(1000);
+	UNTIL(&t, t.answers == 2);
 	assert_int_equal(t.ede, EDE_STALE_ANSWER);
 	assert_int_equal(resolve_waiting(t.r), 0);
 	assert_int_equal(resolve_in_flight(t.r), 1);
@@ -646,7 +673,7 @@ static void a_crowd_that_is_told_by_and_by_gets_the_fresh_answer(void **state)
 	(void)state;
 	for (uint8_t i = 0; i < 30; i++)
 		assert_int_equal(ask_as('a', i, false), RESOLVE_LATER);
-	usleep(2 * STALE_AFTER_US); /* both are due in the same turn */
+	fake_us += 2 * STALE_AFTER_US; /* both are due in the same turn */
 	loop_refresh(t.loop);
 	upstream_says(&asks[0], ASK_MESSAGE);
 	assert_true(t.answers < 30);
@@ -663,7 +690,7 @@ static void without_stale_data_clients_wait_on(void **state)
 	stale_found.rcode = RCODE_SERVFAIL;
 	ask('a');
 	for (unsigned i = 0; i < 5; i++)
-		loop_turn(t.loop, 10);
+		pass(STALE_AFTER_US / 2);
 	assert_int_equal(t.answers, 0);
 	upstream_says(&asks[0], ASK_MESSAGE);
 	assert_int_equal(t.answers, 1);
@@ -731,6 +758,7 @@ int main(void)
 		STORY(equal_questions_share_one_resolution),
 		STORY(equal_fetches_are_asked_once_and_shared),
 		STORY(who_waits_gets_a_reply_when_it_is_judged),
+		STORY(a_turn_of_steps_ends_by_the_clock),
 		STORY(who_waits_gets_a_reply_whose_judgement_fails),
 		STORY(who_waits_does_not_wait_long_for_a_judgement),
 		STORY(a_waiter_takes_over_when_the_owner_gives_up),
