@@ -28,7 +28,8 @@ local function suggestion(word, known)
 	for name in pairs(known) do
 		if type(name) == 'string' then names[#names + 1] = name end
 	end
-	table.sort(names)
+	-- of equals the longest: letters are forgotten more often than added
+	table.sort(names, function(a, b) return #a > #b or #a == #b and a < b end)
 	for _, name in ipairs(names) do
 		local d = distance(word:lower(), name:lower())
 		if d < least then best, least = name, d end

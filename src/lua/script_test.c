@@ -237,7 +237,9 @@ static void errors_name_file_and_line(void **state)
 		"module 'hints' is not loaded: modules.load('hints')");
 	bad("nothing.at_all()", "attempt to index global 'nothing' (a nil value)");
 	bad_line("\n\nnet.lisen('::1')", 3,
-		"unknown field 'lisen' of net (did you mean");
+		"unknown field 'lisen' of net (did you mean 'listen'?)");
+	bad("net.listn('::1')",
+		"unknown field 'listn' of net (did you mean 'listen'?)");
 	bad("x = = 1", "unexpected symbol near '='");
 	bad_line("\nlocal function f()\n", 3, "'end' expected");
 	bad("undefined_global.x = 1", "attempt to index global 'undefined_global'");
