@@ -110,6 +110,68 @@ def test_each_socket_has_its_numbers(three):
 	assert len(found) == 6 and sum(int(n) for _, kind, n in found if kind == 'tcp') == 5
 
 
+PER_INSTANCE = """
+dofile('%s')
+local instance = env.SYSTEMD_INSTANCE
+if instance:match('^tls') then
+	net.listen('127.0.0.1', %d, { kind = 'tls' })
+elseif instance:match('^doh') then
+	net.listen('127.0.0.1', %d, { kind = 'doh2' })
+elseif not instance:match('^dns') then
+	panic('Use dns*, tls* or doh* instance names')
+end
+"""
+
+
+def test_one_file_for_different_instances_is_one_configuration(shoals, tmp_path):
+	"""It may branch on the instance; who read an older version of it is named."""
+	more = tmp_path / 'more.lua'
+	more.write_text('cache.max_ttl(3000)\n')
+	shoal = shoals(PER_INSTANCE % (more, next(helpers.PORTS), next(helpers.PORTS)), start=False)
+	shoal.names = ['dns1', 'dns2', 'tls', 'doh']
+	shoal.start()
+
+	def outdated():
+		return sorted(name for name, row in status(shoal).items() if row['outdated'])
+	rows = status(shoal)
+	assert len({rows[name]['configuration'] for name in ('dns1', 'tls', 'doh')}) == 3
+	assert rows['dns1']['configuration'] == rows['dns2']['configuration']
+	shown = shoal.tool('status').stdout
+	assert 'different' not in shown and 'older' not in shown and outdated() == []
+	more.write_text('cache.max_ttl(4000)\n')
+	assert shoal.tool('restart', 'dns1', timeout=50).returncode == 0
+	assert outdated() == ['dns2', 'doh', 'tls']
+	shown = shoal.tool('status').stdout
+	assert re.search(r'^older configuration: dns2, doh, tls \(', shown, re.M), shown
+	assert shoal.tool('restart', timeout=50).returncode == 0
+	assert outdated() == [] and 'older' not in shoal.tool('status').stdout
+	with open(shoal.conf, 'a') as out:
+		out.write('cache.min_ttl(3)\n')
+	assert shoal.tool('restart', 'tls', timeout=50).returncode == 0
+	assert outdated() == ['dns1', 'dns2', 'doh']
+
+
+READS = {
+	'dofile': ("dofile('{0}')", 'cache.max_ttl({1})'),
+	'loadfile': ("loadfile('{0}')()", 'cache.max_ttl({1})'),
+	'require': ("package.path = '{0}'\nrequire('more')", 'cache.max_ttl({1})'),
+	'io.open': ("local f = io.open('{0}')\ncache.max_ttl(tonumber(f:read('*a')))\nf:close()", '{1}'),
+	'io.lines': ("for line in io.lines('{0}') do cache.max_ttl(tonumber(line)) end", '{1}'),
+	'hosts': ("modules.load('hints > iterate')\nhints.add_hosts('{0}')", '192.0.2.{2} x.test\n'),
+}
+
+
+@pytest.mark.parametrize('how', READS)
+def test_each_way_to_read_a_file_counts(shoals, tmp_path, how):
+	line, content = READS[how]
+	path = tmp_path / 'more.lua'
+	path.write_text(content.format(path, 3000, 1))
+	shoal = shoals(line.format(path) + '\n', count=2)
+	path.write_text(content.format(path, 4000, 2))
+	assert shoal.tool('restart', '2', timeout=50).returncode == 0
+	assert [row['outdated'] for _, row in sorted(status(shoal).items())] == [True, False]
+
+
 def test_the_dead_are_named_and_the_stopped_are_no_shoal(three):
 	three.crashes_allowed = True
 	pids = three.pids()

@@ -71,6 +71,41 @@ static void amount(char out[static 32], uint64_t bytes)
 	snprintf(out, 32, value < 10 ? "%.1f%c" : "%.0f%c", value, units[unit]);
 }
 
+/* What this one read of a file, if it did. */
+static const struct stats_source *source_find(
+	const struct stats_block *b, uint64_t path)
+{
+	for (size_t i = 0; i < STATS_SOURCES && b->sources[i].path; i++)
+		if (b->sources[i].path == path)
+			return &b->sources[i];
+	return NULL;
+}
+
+static bool read_otherwise(const struct stats_block *a, const struct stats_block *b)
+{
+	for (size_t i = 0; i < STATS_SOURCES && a->sources[i].path; i++) {
+		const struct stats_source *s = source_find(b, a->sources[i].path);
+		if (s && s->content != a->sources[i].content)
+			return true;
+	}
+	return false;
+}
+
+/* A file of its configuration was changed before another one read it. That two differ says
+ * nothing by itself: one file may say different things to different instances. */
+static bool is_outdated(const struct fleet *f, const struct member *m)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		const struct member *other = &f->members[i];
+		if (m->alive && other->alive &&
+			other->b.started_mono_us > m->b.started_mono_us &&
+			other->b.conf_hash != m->b.conf_hash &&
+			read_otherwise(&m->b, &other->b))
+			return true;
+	}
+	return false;
+}
+
 static void json_sockets(struct json *j, const char *text)
 {
 	json_open(j, "sockets", '[');
@@ -216,6 +251,7 @@ static void print_json(
 		json_u64(&j, "in_flight", m->b.counters.resolutions_in_flight);
 		json_u64(&j, "memory", m->b.counters.memory_rss);
 		json_text(&j, "configuration", hash);
+		json_bool(&j, "outdated", is_outdated(f, m));
 		json_close(&j, '}');
 	}
 	json_close(&j, '}');
@@ -377,6 +413,18 @@ static void print_sockets(const struct fleet *f)
 	putchar('\n');
 }
 
+static void print_outdated(const struct fleet *f)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < f->count; i++)
+		if (is_outdated(f, &f->members[i]))
+			printf("%s%s", count++ ? ", " : "older configuration: ",
+				f->members[i].name);
+	if (count)
+		printf(" (%s was changed since; shoal restart brings the newest)\n",
+			count == 1 ? "a file of it" : "a file of theirs");
+}
+
 static void print_notes(const struct fleet *f)
 {
 	const struct member *first = NULL;
@@ -395,11 +443,15 @@ static void print_notes(const struct fleet *f)
 			at += len;
 		}
 		first = first ? first : m;
-		differ = differ || m->b.conf_hash != first->b.conf_hash;
+		differ = differ ||
+			 (m->b.conf_hash != first->b.conf_hash &&
+				 m->b.sources[0].path != first->b.sources[0].path);
 	}
 	if (differ)
-		puts("The instances run different configurations (see the last "
+		puts("The instances run from different configuration files (see the "
+		     "last "
 		     "column).");
+	print_outdated(f);
 }
 
 static bool print_text(

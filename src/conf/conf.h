@@ -201,6 +201,12 @@ enum policy_filter {
 	FILTER_CALL
 };
 
+enum { CONF_SOURCES = 64 }; /* further ones are not told apart */
+
+struct conf_source {
+	uint64_t path, content; /* hashes */
+};
+
 /* A server that is asked over TLS: policy.TLS_FORWARD, net.tls_client. */
 struct conf_tls_peer {
 	struct addr addr;
@@ -360,6 +366,10 @@ struct conf {
 	enum log_target log_target;
 	uint64_t log_groups; /* 1 << enum log_group */
 
+	/* The files that it was read from, the configuration file itself first. */
+	struct conf_source sources[CONF_SOURCES];
+	size_t source_count;
+
 	uint64_t
 		hash; /* of the effective configuration: the same text on all instances and restarts */
 	uint64_t
@@ -405,6 +415,10 @@ struct conf_option_row {
 extern const struct conf_option_row conf_option_rows[];
 extern const size_t conf_option_count;
 
+/* A file that the configuration was read from; a second time counts for nothing. */
+void conf_source_add(struct conf *c, const char *path, const char *text, size_t len);
+/* The same of a file that somebody else reads. Nothing if it is no ordinary one. */
+void conf_source_file(struct conf *c, const char *path);
 uint64_t conf_hash(const struct conf *c);
 uint64_t conf_domain_hash(const struct conf *c);
 /* The domain of what is resolved by another way than conf's own: flags, forwarders for a zone. */

@@ -17,10 +17,11 @@
 
 #define STATS_MAGIC UINT64_C(0x7374617473686f61)
 enum {
-	STATS_LAYOUT = 3,
+	STATS_LAYOUT = 4,
 	STATS_INSTANCES_MAX = 256,
 	STATS_COOKIES = 128,
 	STATS_SOCKETS = 64,
+	STATS_SOURCES = 64,
 };
 
 enum stats_state { STATE_STARTING, STATE_READY, STATE_STOPPING, STATE_STOPPED };
@@ -61,6 +62,9 @@ struct stats_block {
 				 stuck from idle */
 	uint64_t pid_start;   /* starttime of /proc/<pid>/stat: tells a reused pid */
 	uint64_t conf_hash;
+	struct stats_source {
+		uint64_t path, content; /* hashes; 0 after the last */
+	} sources[STATS_SOURCES];       /* files of the configuration, its own first */
 	char version[32];
 	char keeper[24];   /* who keeps the sockets: "none", "shoal run", "socket unit",
 			      "descriptor store" */

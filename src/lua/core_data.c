@@ -195,7 +195,9 @@ static int core_hints_clear(lua_State *L)
 static int core_hosts_file(lua_State *L)
 {
 	char error[256];
-	if (!conf_hosts_file(script_of(L)->conf, luaL_checkstring(L, 1), error))
+	struct conf *c = script_of(L)->conf;
+	conf_source_file(c, luaL_checkstring(L, 1));
+	if (!conf_hosts_file(c, luaL_checkstring(L, 1), error))
 		return script_raise(L, "hints: %s", error);
 	return 0;
 }
@@ -203,7 +205,9 @@ static int core_hosts_file(lua_State *L)
 static int core_root_file(lua_State *L)
 {
 	char error[256];
-	if (!conf_root_file(script_of(L)->conf, luaL_checkstring(L, 1), error))
+	struct conf *c = script_of(L)->conf;
+	conf_source_file(c, luaL_checkstring(L, 1));
+	if (!conf_root_file(c, luaL_checkstring(L, 1), error))
 		return script_raise(L, "hints.root_file: %s", error);
 	return 0;
 }

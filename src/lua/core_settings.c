@@ -55,6 +55,15 @@ static int core_setting(lua_State *L)
 	return 0;
 }
 
+/* source(path): the script reads this file; anything else is no matter */
+static int core_source(lua_State *L)
+{
+	struct script *s = script_of(L);
+	if (!s->running && lua_type(L, 1) == LUA_TSTRING)
+		conf_source_file(s->conf, lua_tostring(L, 1));
+	return 0;
+}
+
 static int option_push(lua_State *L, const struct conf_option_row *row)
 {
 	const double value = conf_option_get(script_of(L)->conf, row);
@@ -338,6 +347,7 @@ const luaL_Reg core_settings[] = {
 	{ "warn", core_warn },
 	{ "where", core_where },
 	{ "setting", core_setting },
+	{ "source", core_source },
 	{ "option", core_option },
 	{ "text", core_text },
 	{ "flag", core_flag },

@@ -1195,6 +1195,28 @@ function G.user(name, group)
 	return wrong == nil
 end
 
+--- Files that the configuration reads
+
+-- Noted, so that `shoal status` can tell who read an older version of them.
+local function note_reads(library, name, reads)
+	local call = library[name]
+	library[name] = function(path, ...)
+		if reads(...) then core.source(path) end
+		return call(path, ...)
+	end
+end
+local function always() return true end
+note_reads(_G, 'dofile', always)
+note_reads(_G, 'loadfile', always)
+note_reads(io, 'lines', always)
+note_reads(io, 'open', function(mode) return mode == nil or mode == 'r' or mode == 'rb' end)
+
+local load_module = package.loaders[2]
+package.loaders[2] = function(name)
+	core.source(package.searchpath(name, package.path))
+	return load_module(name)
+end
+
 --- The rest
 
 function G.panic(format, ...) fail(formatted('panic', format, ...)) end

@@ -295,8 +295,10 @@ static char *file_take(struct script *s, size_t *len, char error[static 1024])
 	char *text = NULL;
 	char why[128];
 	const int err = fd_read_pipe(s->conf->file, LIMIT_CONFIG_BYTES, &text, len);
-	if (err == 0 && !memchr(text, 0, *len) && (*len == 0 || text[0] != '\033'))
+	if (err == 0 && !memchr(text, 0, *len) && (*len == 0 || text[0] != '\033')) {
+		conf_source_add(s->conf, s->conf->file, text, *len);
 		return text;
+	}
 	if (err == 0)
 		snprintf(why, sizeof(why), "not a text file");
 	else if (err == -EFBIG)

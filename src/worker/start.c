@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "worker/start.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -168,6 +169,10 @@ static bool open_stats(
 		return say(error, "out of memory");
 	w->counters = &w->stats->counters;
 	w->stats->conf_hash = w->conf->hash;
+	static_assert((int)CONF_SOURCES <= (int)STATS_SOURCES, "all have a place");
+	for (size_t i = 0; i < w->conf->source_count; i++)
+		w->stats->sources[i] = (struct stats_source){ w->conf->sources[i].path,
+			w->conf->sources[i].content };
 	snprintf(w->stats->version, sizeof(w->stats->version), "%s", SHOAL_VERSION);
 	snprintf(w->stats->engine, sizeof(w->stats->engine), "recvmmsg");
 	snprintf(w->stats->keeper, sizeof(w->stats->keeper), "%s",
