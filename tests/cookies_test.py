@@ -5,6 +5,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -168,6 +169,48 @@ def test_restarted_instances_know_them_still(many):
 	for _ in range(20):
 		assert cookie_of(ask(many, first)) == first
 	assert grown(many, before, 'cookies_bad') == [0]
+
+
+def test_a_secret_file_that_was_removed_comes_back(many):
+	"""Who starts then still makes the same."""
+	path = os.path.join(many.run_folder, 'shm', 'secrets-v1')
+	first = cookie_of(ask(many, MINE))
+	os.unlink(path)
+	assert helpers.until(lambda: os.path.exists(path))
+	assert many.tool('restart', '1', timeout=50).returncode == 0
+	before = counted(many, 'cookies_bad')
+	for _ in range(20):
+		assert cookie_of(ask(many, first)) == first
+	assert grown(many, before, 'cookies_bad') == [0]
+
+
+def test_instances_follow_another_secret(many):
+	"""As one makes it that starts when nobody has looked yet."""
+	path = os.path.join(many.run_folder, 'shm', 'secrets-v1')
+	first = cookie_of(ask(many, MINE))
+	pids = list(many.pids().values())
+	for pid in pids:
+		os.kill(pid, signal.SIGSTOP)
+	with open(path, 'rb') as source:
+		had = source.read()
+	os.unlink(path)
+	other = subprocess.Popen([helpers.program('shoald'), '-c', many.conf, '-i', '9'], env=many.env(),
+		stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+	try:
+		assert helpers.until(lambda: os.path.exists(path))
+		with open(path, 'rb') as source:
+			assert source.read() != had
+	finally:
+		for pid in pids:
+			os.kill(pid, signal.SIGCONT)
+		other.terminate()
+		other.wait()
+
+	def agree():
+		return len({cookie_of(ask(many, first)) for _ in range(20)}) == 1
+	assert helpers.until(lambda: cookie_of(ask(many, first)) != first and agree())
+	made = cookie_of(ask(many, first))
+	assert all(cookie_of(ask(many, made)) == made for _ in range(20))
 
 
 OLD_SECRET, NEW_SECRET = '00112233445566778899aabbccddeeff', 'e5e973e5a6b2a43f48e7dc849e37bfcf'

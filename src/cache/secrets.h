@@ -26,6 +26,9 @@ struct secrets;
 /* NULL only for lack of memory. */
 struct secrets *secrets_open(const char *run_folder, struct random *rnd);
 void secrets_close(struct secrets *s); /* wipes our copy */
+/* Once a second. A file that was removed comes back as it was, by whoever of us is first; one
+ * that is another's is taken. True: the secret is another now, and so is what follows from it. */
+bool secrets_tick(struct secrets *s);
 /* The secret for one use in one epoch (a count of hours or days, say): from it neither the
  * host's secret nor another epoch's follows. */
 void secrets_get(const struct secrets *s, enum secret_use use, uint64_t epoch,

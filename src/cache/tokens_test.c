@@ -137,6 +137,60 @@ static void all_instances_have_one_secret_for_each_use_and_epoch(void **state)
 	assert_true(shared && equal && use && epoch);
 }
 
+static bool equal_secrets(const struct secrets *one, const struct secrets *two)
+{
+	uint8_t a[SECRET_LEN], b[SECRET_LEN];
+	secrets_get(one, SECRET_TICKETS, 5, a);
+	secrets_get(two, SECRET_TICKETS, 5, b);
+	return memcmp(a, b, sizeof(a)) == 0;
+}
+
+static void a_secret_whose_file_was_removed_comes_back(void **state)
+{
+	struct help *h = *state;
+	char path[300];
+	uint8_t was[SECRET_LEN], is[SECRET_LEN];
+	if (mount("none", h->folder, "tmpfs", 0, "size=1m") < 0)
+		skip();
+	snprintf(path, sizeof(path), "%s/shm/secrets-v%d", h->folder, SECRETS_LAYOUT);
+	struct secrets *one = secrets_open(h->folder, &h->rnd);
+	struct secrets *two = secrets_open(h->folder, &h->rnd);
+	secrets_get(one, SECRET_COOKIES, 5, was);
+	bool removed = unlink(path) == 0;
+	bool kept = !secrets_tick(one) && !secrets_tick(two);
+	struct secrets *third = secrets_open(h->folder, &h->rnd);
+	secrets_get(third, SECRET_COOKIES, 5, is);
+	const bool same = memcmp(was, is, sizeof(was)) == 0;
+	/* one that starts before the others look makes another, which they take */
+	removed = removed && unlink(path) == 0;
+	struct secrets *early = secrets_open(h->folder, &h->rnd);
+	const bool differ = !equal_secrets(one, early);
+	const bool told = secrets_tick(one) && secrets_tick(two) &&
+			  secrets_tick(third) && !secrets_tick(early) &&
+			  !secrets_tick(one);
+	const bool agree = equal_secrets(one, early) && equal_secrets(two, early) &&
+			   equal_secrets(third, early);
+	/* damaged, or readable by others: it is made anew, and all agree again */
+	FILE *f = fopen(path, "w");
+	const bool damaged = f && fputs("something else", f) > 0 && fclose(f) == 0 &&
+			     !secrets_tick(one); /* the same file: nobody looks in */
+	removed = removed && unlink(path) == 0;
+	f = fopen(path, "w");
+	const bool foreign = f && fputs("something else", f) > 0 && fclose(f) == 0 &&
+			     chmod(path, 0644) == 0;
+	kept = kept && !secrets_tick(one) && !secrets_tick(two);
+	const bool mended = !secrets_tick(early) && equal_secrets(two, early);
+	struct secrets *last = secrets_open(h->folder, &h->rnd);
+	const bool followed = equal_secrets(last, one);
+	struct secrets *all[] = { one, two, third, early, last };
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		secrets_close(all[i]);
+	umount(h->folder);
+	assert_true(removed && kept && same);
+	assert_true(differ && told && agree);
+	assert_true(damaged && foreign && mended && followed);
+}
+
 static void on_a_disk_each_has_its_own_and_nothing_is_written(void **state)
 {
 	struct help *h = *state;
@@ -180,6 +234,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			all_instances_have_one_secret_for_each_use_and_epoch,
 			setup_alone, help_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_secret_whose_file_was_removed_comes_back, setup_alone,
+			help_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

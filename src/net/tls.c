@@ -236,7 +236,12 @@ static void reload(struct tls_server *t)
 	counter_up(t->counters, tls_reloads);
 	if (t->conf.pair_count)
 		log_notice(TLS, "new certificate: %s", t->conf.pairs[0].cert);
-	tls_cred_warn(fresh, &t->conf, t->wall_s);
+}
+
+void tls_server_secret_changed(struct tls_server *t)
+{
+	t->tickets.epoch = 0; /* no hour that is */
+	tls_tickets_renew(&t->tickets, &t->conf, t->wall_s);
 }
 
 void tls_server_tick(struct tls_server *t, int64_t wall_s)

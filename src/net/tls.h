@@ -46,6 +46,8 @@ struct tls_server *tls_server_new(const struct tls_conf *conf,
 void tls_server_free(struct tls_server *t);
 /* Once a second: have the files changed, has another hour begun? */
 void tls_server_tick(struct tls_server *t, int64_t wall_s);
+/* conf.secret gives others from now on. */
+void tls_server_secret_changed(struct tls_server *t);
 /* Do these files hold certificates and their keys? *warnings: how many of them are not valid
  * now, or not for long, which the log says. */
 bool tls_check(const struct tls_conf *conf, unsigned *warnings,

@@ -57,6 +57,12 @@ void cookies_tick(struct worker *w)
 		renew(w, day);
 }
 
+void cookies_renew(struct worker *w)
+{
+	if (w->cookies.on)
+		renew(w, now_wall_s(loop_now(w->loop)) / DAY_S);
+}
+
 enum cookie_verdict cookies_judge(
 	struct worker *w, struct query *q, const struct addr *client)
 {

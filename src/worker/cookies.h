@@ -27,6 +27,8 @@ struct cookies {
 /* Before the resolver is opened. False: no memory. */
 bool cookies_open(struct worker *w);
 void cookies_tick(struct worker *w);
+/* The host's secret is another now. */
+void cookies_renew(struct worker *w);
 /* Judges q->cookie, counts it, and notes what the answer will hold. */
 enum cookie_verdict cookies_judge(
 	struct worker *w, struct query *q, const struct addr *client);

@@ -148,6 +148,12 @@ void secure_tick(struct worker *w)
 		tls_server_tick(w->tls, now_wall_s(loop_now(w->loop)));
 }
 
+void secure_renew(struct worker *w)
+{
+	if (w->tls && !w->conf->tls_secret_len)
+		tls_server_secret_changed(w->tls);
+}
+
 void secure_close(struct worker *w)
 {
 	tls_server_free(w->tls);

@@ -13,4 +13,6 @@ bool secure_need(struct worker *w, char error[static 1024]);
 bool secure_check(const struct conf *conf, int *warnings, char error[static 1024]);
 /* Once a second. */
 void secure_tick(struct worker *w);
+/* The host's secret is another now. */
+void secure_renew(struct worker *w);
 void secure_close(struct worker *w);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "cache/secrets.h"
 #include "ctl/notify.h"
 #include "worker/anchor_files.h"
 #include "worker/clock.h"
@@ -60,6 +61,14 @@ static void gauges(struct worker *w)
 	steering_gauges(w);
 }
 
+static void follow_secret(struct worker *w)
+{
+	if (!w->secrets || !secrets_tick(w->secrets))
+		return;
+	secure_renew(w);
+	cookies_renew(w);
+}
+
 static void tick(void *ctx)
 {
 	struct worker *w = ctx;
@@ -78,6 +87,7 @@ static void tick(void *ctx)
 			pages_tick(w->pages);
 		if (w->snapshot)
 			snapshot_tick(w->snapshot, now);
+		follow_secret(w);
 		secure_tick(w);
 		cookies_tick(w);
 		lines_tick(w);
