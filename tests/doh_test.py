@@ -169,13 +169,59 @@ ERRORS = {
 	'a response': (400, dict(method='POST', body=QUERY[:2] + b'\x81' + QUERY[3:])),
 	'an empty body': (400, dict(method='POST', body=b'')),
 	'another method': (405, dict(method='PUT', body=QUERY)),
-	'head': (405, dict(method='HEAD')),
+	'head without a query': (400, dict(method='HEAD')),
 	'another type': (415, dict(method='POST', body=QUERY, kind='text/plain')),
 	'no type': (415, dict(method='POST', body=QUERY, kind=None)),
 	'a long path': (414, dict(path='/dns-query?dns=' + 'A' * 3000)),
 	'a long body': (413, dict(method='POST', body=b'', more=[('content-length', '70000')])),
 	'many fields': (431, dict(more=[('x-%d' % i, 'y') for i in range(100)])),
 }
+
+
+def test_head_is_get_without_the_body(secure):
+	"""RFC 9110 section 9.1; an error has no body either."""
+	path = get_path(helpers.make_query(KNOWN))
+	with H2(secure) as http:
+		told, body = http.wait(http.request(path))
+		headers, nothing = http.wait(http.request(path, method='HEAD'))
+		assert nothing == b'' and len(body) > 12
+		for field in (':status', 'content-type', 'content-length'):
+			assert headers[field] == told[field]
+		assert re.match(r'max-age=\d+$', headers['cache-control'])
+		headers, nothing = http.wait(http.request('/', method='HEAD'))
+		assert headers[':status'] == '404' and nothing == b'' and headers['content-length'] != '0'
+		assert http.wait(http.request(path))[0][':status'] == '200'
+	run = subprocess.run(['curl', '-sS', '--head', '--http2', '--cacert', secure.ca, '--resolve',
+		'dns.lab:%d:127.0.0.1' % secure.port, 'https://dns.lab:%d%s' % (secure.port, path)], capture_output=True,
+		text=True, timeout=30)
+	assert run.stdout.startswith('HTTP/2 200') and 'application/dns-message' in run.stdout, run.stdout + run.stderr
+
+
+def test_who_waits_for_a_100_gets_one(secure):
+	"""Or the error that its body would get: RFC 9110 section 10.1.1."""
+	def begin(http, *more, kind=TYPE, path='/dns-query', method='POST'):
+		stream = http.conn.get_next_available_stream_id()
+		http.conn.send_headers(stream, [(':method', method), (':path', path), (':scheme', 'https'), (':authority', 'x'),
+			('content-type', kind), ('expect', '100-Continue'), *more])
+		http.flush()
+		return stream
+	with H2(secure) as http:
+		stream = begin(http)
+		while not any(isinstance(e, h2.events.InformationalResponseReceived) for e in http.events):
+			assert http.step()
+		assert dict(http.events[-1].headers)[':status'] == '100'
+		http.conn.send_data(stream, QUERY, end_stream=True)
+		http.flush()
+		headers, body = http.wait(stream)
+		assert headers[':status'] == '200' and helpers.rcode_of(dns.message.from_wire(body)) == 'NOERROR'
+		for status, arguments in ((415, dict(kind='text/plain')), (404, dict(path='/x')), (405, dict(method='PUT'))):
+			assert http.wait(begin(http, **arguments))[0][':status'] == str(status)
+		assert http.wait(begin(http, ('content-length', '70000')))[0][':status'] == '413'
+		assert len([e for e in http.events if isinstance(e, h2.events.InformationalResponseReceived)]) == 1
+	run = subprocess.run(['curl', '-sS', '--http2', '--cacert', secure.ca, '--resolve', 'dns.lab:%d:127.0.0.1' % secure.port,
+		'-H', 'Expect: 100-continue', '-H', 'Content-Type: ' + TYPE, '--data-binary', '@-', '-v',
+		'https://dns.lab:%d/dns-query' % secure.port], input=QUERY, capture_output=True, timeout=30)
+	assert b'HTTP/2 200' in run.stderr, run.stderr
 
 
 @pytest.mark.parametrize('name', ERRORS)

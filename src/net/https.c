@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -39,6 +40,7 @@ struct exchange {
 	unsigned status; /* 0: fine so far */
 	unsigned fields;
 	bool has_path, is_message, has_dns;
+	bool expects;  /* "expect: 100-continue" */
 	uint8_t *body; /* the query, then the answer or the error's text */
 	size_t len, cap;
 	size_t sent;
@@ -80,7 +82,7 @@ static const struct {
 	{ 400, "400 Bad Request: no DNS query\n" },
 	{ 403, "403 Forbidden\n" },
 	{ 404, "404 Not Found: try /dns-query\n" },
-	{ 405, "405 Method Not Allowed: GET or POST\n" },
+	{ 405, "405 Method Not Allowed: GET, HEAD or POST\n" },
 	{ 413, "413 Content Too Large\n" },
 	{ 414, "414 URI Too Long\n" },
 	{ 415, "415 Unsupported Media Type: application/dns-message\n" },
@@ -180,7 +182,7 @@ static void respond_error(struct https *h, struct exchange *x, unsigned status)
 		field("content-type", "text/plain", NGHTTP2_NV_FLAG_NO_COPY_VALUE),
 		field("content-length", length, 0),
 		field("cache-control", "no-store", NGHTTP2_NV_FLAG_NO_COPY_VALUE),
-		field("allow", "GET, POST", NGHTTP2_NV_FLAG_NO_COPY_VALUE),
+		field("allow", "GET, HEAD, POST", NGHTTP2_NV_FLAG_NO_COPY_VALUE),
 	};
 	respond(h, x, fields, status == 405 ? 5 : 4);
 }
@@ -300,6 +302,14 @@ static bool field_keep(struct exchange *x, const uint8_t *name, size_t name_len,
 	return true;
 }
 
+/* RFC 9110 section 10.1.1: without regard to case. */
+static bool is_continue(const uint8_t *value, size_t len)
+{
+	static const char own[] = "100-continue";
+	return len == sizeof(own) - 1 &&
+	       strncasecmp((const char *)value, own, len) == 0;
+}
+
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
 	const uint8_t *name, size_t name_len, const uint8_t *value, size_t value_len,
 	uint8_t flags, void *ctx)
@@ -324,6 +334,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
 		take_path(x, value, value_len);
 	else if (is("content-type", name, name_len))
 		x->is_message = doh_is_message(value, value_len);
+	else if (is("expect", name, name_len))
+		x->expects = is_continue(value, value_len);
 	else if (is("content-length", name, name_len) &&
 		 (value_len > 5 || strtoul((const char *)value, NULL, 10) > BODY_MAX) &&
 		 !x->status)
@@ -380,17 +392,26 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id,
 	return 0;
 }
 
-/* Status of a request that has come whole: 0: its query can be asked. */
-static unsigned judge(struct exchange *x)
+/* Status of a request by its fields alone; 0: fine so far. */
+static unsigned judge_fields(const struct exchange *x)
 {
 	if (x->status)
 		return x->status;
 	if (!x->has_path)
 		return 400;
-	if (x->method != METHOD_GET && x->method != METHOD_POST)
+	if (x->method == METHOD_OTHER)
 		return 405;
 	if (x->method == METHOD_POST && !x->is_message)
 		return 415;
+	return 0;
+}
+
+/* Of one that has come whole. 0: its query can be asked. */
+static unsigned judge(const struct exchange *x)
+{
+	const unsigned status = judge_fields(x);
+	if (status)
+		return status;
 	if (x->method == METHOD_POST && x->has_dns) /* an empty body */
 		return 400;
 	if (x->len < MESSAGE_MIN || x->body[AT_QR] & 0x80)
@@ -427,6 +448,19 @@ static void complete(struct https *h, struct exchange *x)
 	h->told_len = 0;
 	free(kept);
 	free(msg);
+}
+
+/* The client waits to hear whether its body is wanted. */
+static void answer_expectation(struct https *h, struct exchange *x)
+{
+	const unsigned status = judge_fields(x);
+	const nghttp2_nv go_on = field(":status", "100", NGHTTP2_NV_FLAG_NO_COPY_VALUE);
+	x->expects = false;
+	if (status)
+		respond_error(h, x, status);
+	else if (nghttp2_submit_headers(h->session, NGHTTP2_FLAG_NONE, x->id, NULL,
+			 &go_on, 1, NULL) != 0)
+		h->failed = true;
 }
 
 /* --- frames ----------------------------------------------------------------------- */
@@ -496,6 +530,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 		complete(h, x);
 	else if (x && x->status)
 		respond_error(h, x, x->status); /* without waiting for its body */
+	else if (x && x->expects)
+		answer_expectation(h, x);
 	return 0;
 }
 
