@@ -444,6 +444,30 @@ def test_slow_reader_is_closed(shoals, tmp_path):
 	assert secure.counter('doh_slow_readers') == 1
 
 
+@pytest.mark.parametrize('nothing', ['a ping', 'an error'])
+def test_what_is_no_request_keeps_no_connection_open(shoals, tmp_path, nothing):
+	"""Its ACK, or the error's text, is written, and yet the connection is idle."""
+	secure = Secure(shoals, tmp_path, kind='doh2', extra='net.tcp_in_idle(2000)\n')
+	with H2(secure) as http:
+		http.wait(http.request(get_path(helpers.make_query(KNOWN))))
+		sent = 0
+		while not http.terminated() and sent < 100:    # fewer than are a flood
+			if nothing == 'a ping':
+				http.conn.ping(bytes(8))
+			else:
+				http.request('/nothing', flush=False)
+			try:
+				http.flush()
+			except OSError:
+				break
+			sent += 1
+			if not http.step():
+				break
+			time.sleep(0.2)
+		assert sent < 100
+	assert secure.counter('doh_timeouts') == 1 and secure.counter('doh_floods') == 0
+
+
 def test_idle_connection_is_told_goodbye(shoals, tmp_path):
 	secure = Secure(shoals, tmp_path, kind='doh2', extra='net.tcp_in_idle(1000)\n')
 	with H2(secure) as http:

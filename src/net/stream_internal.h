@@ -18,8 +18,9 @@
  *   ordered by last activity, but for who sent last what gets no answer: first in `idle`.
  * - While a message is handed out its buffer lives: closing is put off (dying) until
  *   the hook returns.
- * - Activity is an answer, or progress in writing. Single bytes of a message that never
- *   ends are none, nor are messages that get no answer. */
+ * - Activity is an answer, or progress in writing answers. Single bytes of a message that
+ *   never ends are none, nor are messages that get no answer, nor is what a codec says of
+ *   its own: who sends PINGs is idle. */
 #pragma once
 
 #include "base/hash.h"
@@ -79,6 +80,7 @@ struct conn {
 	struct outbox out;
 	size_t counted; /* of server->unsent */
 	bool dirty;
+	bool telling;   /* of an answer something is unsent */
 	bool left; /* the goodbye is said */
 
 	int64_t active_us;

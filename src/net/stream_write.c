@@ -70,6 +70,7 @@ bool conn_answer(struct conn *c, uint32_t request, const uint8_t *msg, size_t le
 	}
 	if (c->codec)
 		c->codec->ops->answer(c->codec, request, msg, len);
+	c->telling = true;
 	conn_count_owed(c);
 	conn_is_done(c);
 	conn_touch(c);
@@ -88,17 +89,19 @@ void conn_skip(struct conn *c, uint32_t request)
 
 bool conn_write(struct conn *c)
 {
+	const size_t before = conn_owed(c);
 	if (c->codec)
 		c->codec->ops->output(c->codec);
-	const size_t before = outbox_len(&c->out);
 	c->write_wants = outbox_write(&c->out, c->layer);
 	if (c->write_wants == LAYER_BROKEN) {
 		conn_close(c);
 		return false;
 	}
 	conn_count_owed(c);
-	if (outbox_len(&c->out) != before)
+	const size_t owed = conn_owed(c);
+	if (c->telling && owed < before)
 		conn_touch(c);
+	c->telling = c->telling && owed;
 	if (!outbox_len(&c->out) && !c->pending)
 		outbox_fini(&c->out); /* idle connections cost no buffers */
 	return true;
