@@ -15,7 +15,8 @@
  *   closing raises the generation, so a late answer finds nothing.
  * - An open connection stands in exactly one of three lists: `young` until its handshake
  *   is over, `busy` while a query of it is unanswered, else `idle`. `young` and `idle` are
- *   ordered by last activity, but for who sent last what gets no answer: first in `idle`.
+ *   ordered by last activity, but for who sent last what gets no answer (slighted): first
+ *   in `idle`.
  * - While a message is handed out its buffer lives: closing is put off (dying) until
  *   the hook returns.
  * - Activity is an answer, or progress in writing answers. Single bytes of a message that
@@ -84,6 +85,7 @@ struct conn {
 	bool left; /* the goodbye is said */
 
 	int64_t active_us;
+	bool slighted;
 	struct conn_list *list;
 	struct conn *prev, *next;
 	struct conn *next_same_hash;

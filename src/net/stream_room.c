@@ -48,6 +48,7 @@ void conn_touch(struct conn *c)
 {
 	struct stream_server *s = c->server;
 	c->active_us = loop_now(s->loop)->mono_us;
+	c->slighted = false;
 	list_remove(c);
 	list_append(c->pending ? &s->busy : &s->idle, c);
 }
@@ -62,6 +63,7 @@ void conn_slight(struct conn *c)
 {
 	if (c->pending)
 		return;
+	c->slighted = true;
 	list_remove(c);
 	list_prepend(&c->server->idle, c);
 }
@@ -132,15 +134,29 @@ void room_rename(struct conn *c, const struct addr *from)
 
 /* --- making room ----------------------------------------------------------- */
 
-/* The longest idle of this address. */
+/* As in the lists. */
+static bool goes_before(const struct conn *a, const struct conn *b)
+{
+	return a->slighted != b->slighted ? a->slighted : a->active_us < b->active_us;
+}
+
+/* The longest idle of this address; one in its handshake, which may wait for us, only where there
+ * is no idle one, or too many shake hands. */
 static struct conn *oldest_from(struct stream_server *s, const struct addr *from)
 {
-	struct conn *oldest = NULL;
-	for (struct conn *c = *bucket_of(s, from); c; c = c->next_same_hash)
-		if (c->list != &s->busy && addr_same_ip(&c->from, from) &&
-			(!oldest || c->active_us < oldest->active_us))
-			oldest = c;
-	return oldest;
+	struct conn *young = NULL, *idle = NULL;
+	unsigned young_count = 0;
+	for (struct conn *c = *bucket_of(s, from); c; c = c->next_same_hash) {
+		if (c->list == &s->busy || !addr_same_ip(&c->from, from))
+			continue;
+		struct conn **oldest = c->list == &s->young ? &young : &idle;
+		young_count += c->list == &s->young;
+		if (!*oldest || goes_before(c, *oldest))
+			*oldest = c;
+	}
+	const bool crowded =
+		young_count > s->conf.max_clients_per_address / YOUNG_SHARE;
+	return crowded || !idle ? young : idle;
 }
 
 static struct conn *oldest_of_all(struct stream_server *s)

@@ -167,6 +167,77 @@ static void the_longest_idle_client_makes_room(void **state)
 		close(fd[i]);
 }
 
+/* A layer whose handshake is over when the client has sent something. */
+static int shake(struct stream_layer *y)
+{
+	uint8_t byte;
+	return recv(y->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1 ? LAYER_DONE
+								   : LAYER_WANT_READ;
+}
+
+static struct stream_layer *layer_shy_new(void *ctx, int fd)
+{
+	static struct layer_ops ops;
+	struct stream_layer *y = layer_plain_new(ctx, fd);
+	ops = *y->ops;
+	ops.handshake = shake;
+	y->ops = &ops;
+	return y;
+}
+
+static int client_heard(struct world *w, uint8_t host)
+{
+	const int fd = client_from(w, host);
+	client_ask(fd, 1, 20);
+	assert_int_equal(client_wait(w, fd, NULL), 20);
+	return fd;
+}
+
+static void of_one_address_the_idle_go_before_handshakes_unless_these_are_many(
+	void **state)
+{
+	struct world *w = *state;
+	w->conf.max_clients_per_address = 8;
+	w->conf.layer_new = layer_shy_new;
+	server_start(w);
+	int fd[11];
+	fd[0] = client_from(
+		w, 1); /* shakes hands for longer than all others are idle */
+	for (int i = 1; i < 8; i++)
+		fd[i] = client_heard(w, 1);
+	fd[8] = client_from(w, 1);
+	assert_int_equal(client_wait(w, fd[1], NULL), -3);
+	fd[9] = client_from(w, 1);
+	assert_int_equal(client_wait(w, fd[2], NULL), -3);
+	assert_int_equal(client_hear(fd[0], NULL), -1);
+	fd[10] = client_from(
+		w, 1); /* three of eight shake hands: more than their share */
+	assert_int_equal(client_wait(w, fd[0], NULL), -3);
+	assert_int_equal(w->counters.tcp_clients_shed, 3);
+	assert_int_equal(client_hear(fd[3], NULL), -1);
+	for (int i = 0; i < 11; i++)
+		close(fd[i]);
+}
+
+static void of_one_address_too_who_sent_what_gets_no_answer_goes_first(void **state)
+{
+	struct world *w = *state;
+	w->conf.max_clients_per_address = 3;
+	server_start(w);
+	int fd[4];
+	for (int i = 0; i < 3; i++)
+		fd[i] = client_heard(w, 1);
+	w->mode = ANSWER_SKIP;
+	client_ask(fd[2], 1, 20);
+	UNTIL(w, w->queries == 4);
+	fd[3] = client_from(w, 1);
+	assert_int_equal(client_wait(w, fd[2], NULL), -3);
+	assert_int_equal(client_hear(fd[0], NULL), -1);
+	assert_int_equal(w->counters.tcp_clients_shed, 1);
+	for (int i = 0; i < 4; i++)
+		close(fd[i]);
+}
+
 /* --- others of the host ---------------------------------------------------------- */
 
 static void others_count(
@@ -260,6 +331,8 @@ int main(void)
 		STORY(who_does_not_read_for_the_idle_time_is_closed),
 		STORY(a_query_under_way_is_not_idle),
 		STORY(the_longest_idle_client_makes_room),
+		STORY(of_one_address_the_idle_go_before_handshakes_unless_these_are_many),
+		STORY(of_one_address_too_who_sent_what_gets_no_answer_goes_first),
 		STORY(a_full_host_keeps_nobody_out_where_nobody_is),
 		STORY(out_of_descriptors_pauses_accepting_and_recovers),
 	};
