@@ -31,8 +31,22 @@ def openssl(*arguments, **more):
 	return subprocess.run(['openssl', *arguments], capture_output=True, text=True, check=True, **more)
 
 
-def make_certificate(folder, name, stem=None, days=9, rsa=False):
-	"""STEM.crt and STEM.key for NAME, signed by a CA of the folder's own; DAYS below 0: expired."""
+CA_CONF = """
+[ca]
+default_ca = it
+[it]
+database = {0}.index
+new_certs_dir = {1}
+rand_serial = yes
+default_md = sha256
+policy = any
+[any]
+commonName = supplied
+"""
+
+
+def make_certificate(folder, name, stem=None, days=9, rsa=False, age=0):
+	"""STEM.crt and STEM.key for NAME, signed by a CA of the folder's own, good since AGE days and for DAYS; these below 0: expired."""
 	path = os.path.join(folder, stem or name)
 	ca = os.path.join(folder, 'ca')
 	curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
@@ -43,8 +57,16 @@ def make_certificate(folder, name, stem=None, days=9, rsa=False):
 	openssl('req', *kind, '-keyout', path + '.key', '-out', path + '.csr', '-subj', '/CN=' + name)
 	with open(path + '.ext', 'w') as out:
 		out.write('subjectAltName=DNS:%s\n' % name)
-	openssl('x509', '-req', '-in', path + '.csr', '-CA', ca + '.crt', '-CAkey', ca + '.key', '-days', str(days),
-		'-extfile', path + '.ext', '-out', path + '.crt.new')
+	if age:
+		with open(ca + '.conf', 'w') as out:
+			out.write(CA_CONF.format(ca, folder))
+		open(ca + '.index', 'w').close()
+		begin, end = [time.strftime('%Y%m%d%H%M%SZ', time.gmtime(time.time() + 86400 * n)) for n in (-age, days)]
+		openssl('ca', '-batch', '-notext', '-config', ca + '.conf', '-in', path + '.csr', '-cert', ca + '.crt', '-keyfile',
+			ca + '.key', '-startdate', begin, '-enddate', end, '-extfile', path + '.ext', '-out', path + '.crt.new')
+	else:
+		openssl('x509', '-req', '-in', path + '.csr', '-CA', ca + '.crt', '-CAkey', ca + '.key', '-days', str(days),
+			'-extfile', path + '.ext', '-out', path + '.crt.new')
 	os.rename(path + '.crt.new', path + '.crt')
 	return path + '.crt', path + '.key'
 
@@ -348,14 +370,15 @@ def test_an_expired_certificate_does_not_replace_a_valid_one(shoals, tmp_path):
 	assert until(lambda: 'the new one is unusable' in secure.shoal.log())
 	assert re.search(r'stays, .*dns\.lab\.crt: expired on \d{4}-', secure.shoal.log())
 	assert peer_name(secure) == old and secure.counter('tls_reloads_failed') == 1
-	make_certificate(secure.folder, 'dns.lab', days=3)
+	make_certificate(secure.folder, 'dns.lab', days=3, age=80)
 	assert until(lambda: peer_name(secure) != old)
 	assert re.search(r'dns\.lab\.crt: expires soon, on \d{4}-', secure.shoal.log())
 
 
-@pytest.mark.parametrize('days, words', [(-1, 'expired on 2'), (3, 'expires soon, on 2'), (9, None)])
-def test_a_certificate_that_ends_is_warned_of(shoals, tmp_path, days, words):
-	pair = make_certificate(str(tmp_path), 'dns.lab', days=days)
+@pytest.mark.parametrize('days, age, words', [(-1, 0, 'expired on 2'), (3, 80, 'expires soon, on 2'), (13, 80, 'expires soon, on 2'),
+	(9, 0, None), (15, 80, None)])
+def test_a_certificate_that_ends_is_warned_of(shoals, tmp_path, days, age, words):
+	pair = make_certificate(str(tmp_path), 'dns.lab', days=days, age=age)
 	secure = Secure(shoals, tmp_path, certificate=False, extra="net.tls('%s', '%s')\n" % pair)
 	check = subprocess.run([helpers.program('shoald'), '--check', '-c', secure.shoal.conf, '-i', '1'],
 		env=secure.shoal.env(), capture_output=True, text=True, timeout=20)
@@ -363,6 +386,20 @@ def test_a_certificate_that_ends_is_warned_of(shoals, tmp_path, days, words):
 	for text in (check.stderr, secure.shoal.log()):
 		assert (words in text) if words else ('expire' not in text)
 	assert ('1 warning' in check.stdout) == bool(words)
+	end = subprocess.run(['openssl', 'x509', '-noout', '-enddate', '-in', pair[0]], capture_output=True, text=True, check=True)
+	end = ssl.cert_time_to_seconds(end.stdout.strip().partition('=')[2])
+	text = secure.shoal.tool('stats', '--prometheus').stdout
+	assert 'shoal_tls_certificate_not_after_seconds{instance="1"} %d\n' % end in text
+
+
+def test_without_a_certificate_none_ends(shoals, tmp_path):
+	pair = make_certificate(str(tmp_path), 'dns.lab')
+	shoal = shoals("if env.SYSTEMD_INSTANCE == '2' then net.listen('127.0.0.1', %d, { kind = 'tls' }) end\nnet.tls('%s', '%s')\n" %
+		(next(PORTS), *pair), count=2)
+	text = shoal.tool('stats', '--prometheus').stdout
+	assert re.findall(r'shoal_tls_certificate_not_after_seconds\{instance="(\d)"\}', text) == ['2']
+	stats, name = shoal.stats(), 'tls_certificate_not_after_seconds'
+	assert stats['total'][name] == stats['instances']['2'][name] > time.time()
 
 
 def test_a_pipe_or_nothing_in_place_of_a_certificate_holds_nobody_up(shoals, tmp_path):

@@ -102,6 +102,8 @@
 		"Steps of TLS handshakes left for the next turn: too many in one")     \
 	X(tls_reloads, COUNTER, "Certificates renewed while serving")                  \
 	X(tls_reloads_failed, COUNTER, "New certificates that could not be used")      \
+	X(tls_certificate_not_after_seconds, GAUGE,                                    \
+		"When the first of the certificates ends, seconds since 1970")         \
 	X(udp_send_drops, GAUGE, "UDP answers that could not be sent")                 \
 	/* resolver */                                                                 \
 	X(resolutions, COUNTER, "Resolutions begun")                                   \

@@ -59,7 +59,14 @@ const struct member *fleet_find(const struct fleet *f, const char *name)
 	return NULL;
 }
 
-/* A longest of several is no sum. */
+bool fleet_has(unsigned row, uint64_t value)
+{
+	return value ||
+	       row != offsetof(struct counters, tls_certificate_not_after_seconds) /
+			       sizeof(uint64_t);
+}
+
+/* A longest of several is no sum, nor is the first of several times. */
 static uint64_t total_of(unsigned row, uint64_t a, uint64_t b)
 {
 	static const size_t longest[] = {
@@ -69,6 +76,8 @@ static uint64_t total_of(unsigned row, uint64_t a, uint64_t b)
 		offsetof(struct counters, dnssec_step_checks),
 		offsetof(struct counters, dnssec_step_blocks),
 	};
+	if (!fleet_has(row, 0))
+		return !fleet_has(row, a) || (fleet_has(row, b) && b < a) ? b : a;
 	for (size_t i = 0; i < sizeof(longest) / sizeof(*longest); i++)
 		if (row == longest[i] / sizeof(uint64_t))
 			return a > b ? a : b;

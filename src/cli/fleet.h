@@ -25,6 +25,8 @@ struct fleet {
 bool fleet_read(struct fleet *f);
 void fleet_free(struct fleet *f);
 const struct member *fleet_find(const struct fleet *f, const char *name);
+/* False: it is none, like the end of a certificate where there is no certificate. */
+bool fleet_has(unsigned row, uint64_t value);
 /* Sum over the readable ones that are alive. */
 void fleet_total(const struct fleet *f, struct counters *out);
 /* "state" as a word, dead and unreadable included. */

@@ -63,7 +63,7 @@ static void print_prometheus(const struct fleet *f)
 			counter ? "counter" : "gauge");
 		for (size_t i = 0; i < f->count; i++) {
 			const struct member *m = &f->members[i];
-			if (!m->alive)
+			if (!m->alive || !fleet_has(k, counter_get(&m->b.counters, k)))
 				continue;
 			printf("shoal_%s%s{instance=\"", row->name, end);
 			print_label(m->name);

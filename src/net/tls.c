@@ -143,6 +143,14 @@ struct stream_layer *layer_tls_new(void *ctx, int fd)
 	return NULL;
 }
 
+/* What the log says once may be missed; what is measured may have an alarm. */
+static void look_at_end(struct tls_server *t)
+{
+	tls_cred_warn(t->cred, &t->conf, t->wall_s);
+	counter_set(t->counters, tls_certificate_not_after_seconds,
+		tls_cred_end(t->cred, t->conf.pair_count));
+}
+
 /* --- what all of them share ------------------------------------------------------- */
 
 struct tls_server *tls_server_new(const struct tls_conf *conf,
@@ -168,7 +176,7 @@ struct tls_server *tls_server_new(const struct tls_conf *conf,
 		tls_server_free(t);
 		return NULL;
 	}
-	tls_cred_warn(t->cred, conf, t->wall_s);
+	look_at_end(t);
 	tls_tickets_renew(&t->tickets, conf, t->wall_s);
 	return t;
 }
@@ -247,6 +255,7 @@ void tls_server_secret_changed(struct tls_server *t)
 void tls_server_tick(struct tls_server *t, int64_t wall_s)
 {
 	t->wall_s = wall_s;
+	look_at_end(t);
 	tls_tickets_renew(&t->tickets, &t->conf, wall_s);
 	reload(t);
 }

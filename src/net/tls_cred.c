@@ -23,7 +23,6 @@ enum {
 	EPHEMERAL_LEFT_S = 7 * DAY_S, /* then there is a new one */
 	PEM_MAX = 64 * 1024,
 	FILE_MAX = 1024 * 1024, /* all authorities of a system are a quarter of it */
-	SOON_S = 7 * DAY_S,     /* a certificate that ends is warned of */
 	DATE_LEN = 32,
 	SERIAL_LEN = 16,
 	PATH_LEN = 256,
@@ -284,7 +283,7 @@ static bool read_first(struct tls_cred *c, int number, const gnutls_datum_t *cer
 		    gnutls_x509_crt_import(crt, &der, GNUTLS_X509_FMT_DER) >= 0;
 	if (fine) {
 		*dates = (struct tls_dates){ gnutls_x509_crt_get_activation_time(crt),
-			gnutls_x509_crt_get_expiration_time(crt) };
+			gnutls_x509_crt_get_expiration_time(crt), TLS_STEP_NONE };
 		fine = !c->names || tls_names_add(c->names, crt, cert, key);
 	}
 	gnutls_x509_crt_deinit(crt);
@@ -339,25 +338,54 @@ static bool is_good(const struct tls_dates *d, int64_t wall_s)
 	return d->begin_s <= wall_s && wall_s < d->end_s;
 }
 
-unsigned tls_cred_warn(
-	const struct tls_cred *c, const struct tls_conf *conf, int64_t wall_s)
+int64_t tls_dates_step(const struct tls_dates *d, int64_t wall_s)
+{
+	static const int64_t days[] = { 14, 7, 3, 1 };
+	const int64_t left_s = d->end_s - wall_s;
+	int64_t step = TLS_STEP_NONE;
+	if (d->begin_s > wall_s)
+		return TLS_STEP_EARLY;
+	/* one that is made for a week is no news in its first days */
+	if (left_s > (d->end_s - d->begin_s) / 3)
+		return TLS_STEP_NONE;
+	for (size_t i = 0; i < sizeof(days) / sizeof(days[0]); i++)
+		if (left_s <= days[i] * DAY_S)
+			step = days[i];
+	/* then each day, also behind the end */
+	return step == 1 ? 1 - (2 * DAY_S - 1 - left_s) / DAY_S : step;
+}
+
+int64_t tls_cred_end(const struct tls_cred *c, size_t pair_count)
+{
+	int64_t end_s = 0;
+	for (size_t i = 0; i < pair_count; i++)
+		if (!i || c->dates[i].end_s < end_s)
+			end_s = c->dates[i].end_s;
+	return end_s;
+}
+
+unsigned tls_cred_warn(struct tls_cred *c, const struct tls_conf *conf, int64_t wall_s)
 {
 	unsigned warned = 0;
 	char text[DATE_LEN];
 	for (size_t i = 0; i < conf->pair_count; i++) {
-		const struct tls_dates *d = &c->dates[i];
+		struct tls_dates *d = &c->dates[i];
 		const char *path = conf->pairs[i].cert;
+		const int64_t step = tls_dates_step(d, wall_s);
+		if (step == d->told)
+			continue;
+		d->told = step;
+		if (step == TLS_STEP_NONE)
+			continue;
 		if (d->begin_s > wall_s)
 			log_warning(TLS, "%s: not valid before %s", path,
 				date(d->begin_s, text));
 		else if (d->end_s <= wall_s)
 			log_warning(
 				TLS, "%s: expired on %s", path, date(d->end_s, text));
-		else if (d->end_s <= wall_s + SOON_S)
+		else
 			log_warning(TLS, "%s: expires soon, on %s", path,
 				date(d->end_s, text));
-		else
-			continue;
 		warned++;
 	}
 	return warned;

@@ -69,8 +69,9 @@ struct tls_cred {
 	unsigned refs;
 	int64_t renew_s; /* an ephemeral one: a new one from then on; 0: files */
 	struct tls_dates {
-		int64_t begin_s, end_s;
-	} dates[]; /* of each pair, seconds since 1970 */
+		int64_t begin_s, end_s; /* since 1970 */
+		int64_t told;           /* the step that the log was told of */
+	} dates[];                      /* of each pair */
 };
 
 /* One reference; NULL and `error`. */
@@ -78,9 +79,15 @@ struct tls_cred *tls_cred_load(
 	const struct tls_conf *conf, int64_t wall_s, char error[static TLS_ERROR_MAX]);
 struct tls_cred *tls_cred_hold(struct tls_cred *c);
 void tls_cred_drop(struct tls_cred *c);
-/* Who ended, did not begin, or ends within a week is said in the log. How many. */
-unsigned tls_cred_warn(
-	const struct tls_cred *c, const struct tls_conf *conf, int64_t wall_s);
+/* How near the end is: 14, 7 and 3 days before, then each day another number, also when it is
+ * over; nothing before the last third of its life. */
+#define TLS_STEP_NONE INT64_MAX
+#define TLS_STEP_EARLY INT64_MIN /* not valid yet */
+int64_t tls_dates_step(const struct tls_dates *d, int64_t wall_s);
+/* Who ended, did not begin, or ends soon is said in the log, at each step once. How many. */
+unsigned tls_cred_warn(struct tls_cred *c, const struct tls_conf *conf, int64_t wall_s);
+/* When the first of the pairs ends, 0 without one. */
+int64_t tls_cred_end(const struct tls_cred *c, size_t pair_count);
 /* Of `fresh` one is not valid now, of `old` it is: then `error` says which. *from_s: when
  * it will be, 0: never. */
 bool tls_cred_is_worse(const struct tls_cred *fresh, const struct tls_cred *old,

@@ -17,6 +17,7 @@
 #include "base/limits.h"
 #include "net/stream.h"
 #include "net/tls_client.h"
+#include "net/tls_internal.h"
 #include "net/upstream.h"
 
 enum { TURNS_MAX = 1000, START_S = 1800000000 };
@@ -359,9 +360,42 @@ static void a_crowd_of_servers_is_connected_to_in_several_turns(void **state)
 	tls_client_free(client);
 }
 
+static void the_end_of_a_certificate_is_told_in_steps(void **state)
+{
+	(void)state;
+	enum { DAY = 86400 };
+	const int64_t end = START_S;
+	const struct tls_dates quarter = { end - 90 * DAY, end, 0 },
+			       week = { end - 6 * DAY, end, 0 };
+	static const struct {
+		int64_t left_s, step;
+	} rows[] = {
+		{ 91 * DAY, TLS_STEP_EARLY },
+		{ 90 * DAY, TLS_STEP_NONE },
+		{ 14 * DAY + 1, TLS_STEP_NONE },
+		{ 14 * DAY, 14 },
+		{ 7 * DAY + 1, 14 },
+		{ 7 * DAY, 7 },
+		{ 3 * DAY, 3 },
+		{ DAY + 1, 3 },
+		{ DAY, 1 },
+		{ DAY - 1, 0 },
+		{ 0, 0 },
+		{ -1, -1 },
+		{ -DAY, -1 },
+		{ -DAY - 1, -2 },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_true(
+			tls_dates_step(&quarter, end - rows[i].left_s) == rows[i].step);
+	assert_true(tls_dates_step(&week, end - 6 * DAY) == TLS_STEP_NONE);
+	assert_true(tls_dates_step(&week, end - 2 * DAY) == 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_end_of_a_certificate_is_told_in_steps),
 		cmocka_unit_test_setup_teardown(
 			messages_of_all_sizes_come_back, world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(
