@@ -144,6 +144,29 @@ def test_by_default_nobody_may(shoals):
 	assert count(shoal, 'tls_handshakes_failed') + count(shoal, 'doh_handshakes_failed') == 0
 
 
+@pytest.mark.parametrize('kind', ['dns', 'tls', 'doh2', 'clear'])
+@pytest.mark.parametrize('allowed', [False, True])
+def test_a_refused_header_on_a_connection_is_logged(shoals, kind, allowed):
+	port = next(helpers.PORTS)
+	options = {'clear': "{ kind = 'doh2', tls = false }"}.get(kind, "{ kind = '%s' }" % kind)
+	shoal = shoals("net.listen('127.0.0.1', %d, %s)\n" % (port, options) +
+		("net.proxy_allowed('127.0.0.7')\n" if allowed else ''))
+	for _ in range(3):
+		with helpers.Stream(port, source='127.0.0.9') as stream:
+			stream.sock.sendall(header())
+			assert stream.is_closed()
+	assert until(lambda: '127.0.0.9 sends PROXY headers, and net.proxy_allowed does not name it' in shoal.log())
+	assert count(shoal, 'proxy_refused') == 3 and shoal.log().count('sends PROXY headers') == 1
+	if not allowed:
+		return
+	for bad in (header(kind=3), header()[:13] + b'\x31' + header()[14:]):
+		with helpers.Stream(port, source=PROXY) as stream:
+			stream.sock.sendall(bad)
+			assert stream.is_closed()
+	assert until(lambda: PROXY + ', a proxy by net.proxy_allowed, sent a PROXY header that is malformed' in shoal.log())
+	assert shoal.log().count('that is malformed') == 1
+
+
 MALFORMED = [header()[:12] + b'\x11' + header()[13:], header()[:12] + b'\x22' + header()[13:], header(kind=3), header(kind=0),
 	header()[:13] + b'\x31' + header()[14:], header()[:13] + b'\x21' + header()[14:],
 	header(more=b'\1'), header(more=b'\1\0\2h'), header(more=b'\1\xff\xff'), SIGNATURE + b'\x20\0\xff\xff' + bytes(3000)]

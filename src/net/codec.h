@@ -27,6 +27,8 @@ struct codec_owner {
 	struct counters *counters;
 	unsigned max_requests; /* at a time */
 	const char *fields;    /* names in lower case, by spaces, that fields() tells */
+	/* What came first is a PROXY header. */
+	void (*stray_header)(void *ctx);
 };
 
 struct codec_ops {

@@ -600,7 +600,7 @@ static void refuse(struct https *h, const uint8_t *data, size_t len)
 	static_assert(sizeof(ONLY_HTTP2) - 1 == 43, "the length told");
 	h->refused = true;
 	if (proxy_is_header(data, len))
-		counter_up(h->owner.counters, proxy_refused);
+		h->owner.stray_header(h->owner.ctx);
 	if (len && data[0] >= 'A' && data[0] <= 'Z') {
 		counter_up(h->owner.counters, doh_errors);
 		h->owner.send(h->owner.ctx, text, sizeof(text) - 1, NULL, 0);

@@ -59,6 +59,11 @@ static void play_mark(void *ctx)
 	must(p->sent > 0);
 }
 
+static void play_stray(void *ctx)
+{
+	(void)ctx;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct counters counters;
@@ -68,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size)
 		return 0;
 	const struct codec_owner owner = { play_message, play_send, play_mark, &p,
-		&counters, 10, ":path cookie" };
+		&counters, 10, ":path cookie", play_stray };
 	p.codec = codec_https_new(&owner);
 	must(p.codec);
 	const size_t cut = 1 + (size_t)data[0] * 4;

@@ -36,6 +36,7 @@ struct layer_ops {
 struct stream_layer {
 	const struct layer_ops *ops;
 	int fd;
+	bool stray_header; /* a PROXY header came instead of a handshake */
 	/* Where records should end in what is written next, offsets from its first byte, in
 	 * order; a layer without records takes no notice. */
 	const size_t *ends;

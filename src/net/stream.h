@@ -71,6 +71,9 @@ struct stream_hooks {
 	/* Does this connection's sender say by a PROXY header (net/proxy.h), before TLS, who the
 	 * client is? From then on that is `from`. NULL: nobody's header is taken. */
 	enum stream_trust (*trust)(void *ctx, const struct addr *peer);
+	/* A PROXY header of this peer was not taken, and the connection ends: it may send none,
+	 * or what it sent is none (malformed). Counted already; may be NULL. */
+	void (*refused)(void *ctx, const struct addr *peer, bool malformed);
 	/* May be NULL. Not from in here either: stream_server_free(). */
 	void (*closed)(void *ctx, struct stream_id id);
 	void *ctx;

@@ -6,6 +6,22 @@
 #include "base/limits.h"
 #include "net/stream_internal.h"
 
+void conn_refuse_header(struct conn *c, bool malformed)
+{
+	const struct stream_server *s = c->server;
+	if (malformed)
+		counter_up(s->counters, proxy_malformed);
+	else
+		counter_up(s->counters, proxy_refused);
+	if (s->hooks.refused && !c->proxied) /* else `from` is not who sent it */
+		s->hooks.refused(s->hooks.ctx, &c->from, malformed);
+}
+
+void conn_stray_header(void *ctx)
+{
+	conn_refuse_header(ctx, false);
+}
+
 /* False: c is closed, for this client has too many. */
 static bool conn_is_of(struct conn *c, const struct proxy_header *h)
 {
@@ -29,13 +45,8 @@ static bool conn_take_header(struct conn *c)
 	const enum proxy_verdict verdict = proxy_reader_step(c->proxy, c->fd, &h);
 	if (verdict == PROXY_MORE)
 		return false;
-	if (verdict != PROXY_NONE && !c->believed) {
-		counter_up(counters, proxy_refused);
-		conn_close(c);
-		return false;
-	}
-	if (verdict == PROXY_BAD) {
-		counter_up(counters, proxy_malformed);
+	if (verdict == PROXY_BAD || (verdict != PROXY_NONE && !c->believed)) {
+		conn_refuse_header(c, c->believed);
 		conn_close(c);
 		return false;
 	}
@@ -81,6 +92,8 @@ bool conn_begin(struct conn *c)
 		return true;
 	}
 	if (result == LAYER_BROKEN) {
+		if (c->layer->stray_header)
+			conn_refuse_header(c, false);
 		conn_close(c);
 		return false;
 	}

@@ -41,6 +41,7 @@ static struct stream_codec *codec_of(struct conn *c)
 		.counters = s->counters,
 		.max_requests = s->conf.pipeline,
 		.fields = s->conf.fields,
+		.stray_header = conn_stray_header,
 	};
 	return s->conf.codec_new(&owner);
 }

@@ -80,8 +80,8 @@ struct conn {
 	int write_wants;
 	struct outbox out;
 	size_t counted; /* of server->unsent */
-	bool dirty;
 	bool telling;   /* of an answer something is unsent */
+	bool dirty;
 	bool left; /* the goodbye is said */
 
 	int64_t active_us;
@@ -181,6 +181,10 @@ void conn_settle(struct conn *c);
 
 /* True: messages may flow. False: not yet, or c is closed. */
 bool conn_begin(struct conn *c);
+/* A PROXY header came that is not taken. */
+void conn_refuse_header(struct conn *c, bool malformed);
+/* codec_owner.stray_header. */
+void conn_stray_header(void *ctx);
 
 /* --- stream_read.c --- */
 

@@ -118,7 +118,7 @@ static int read_frames(struct conn *c)
 	const ssize_t n = to ? c->layer->ops->read(c->layer, to, room) : LAYER_BROKEN;
 	const bool stray = n > 0 && is_stray_header(c, to, (size_t)n);
 	if (stray)
-		counter_up(c->server->counters, proxy_refused);
+		conn_refuse_header(c, false);
 	if (n == LAYER_BROKEN || stray) {
 		conn_close(c);
 		return READ_CLOSED;

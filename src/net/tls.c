@@ -64,9 +64,7 @@ static void shook(struct tls_layer *y)
 static void failed(struct tls_layer *y, int result)
 {
 	const struct client_layer *c = client_of(y);
-	if (y->proxied)
-		counter_up(c->server->counters, proxy_refused);
-	else
+	if (!y->base.stray_header) /* else it is no handshake that failed */
 		COUNT(c, handshakes_failed);
 	log_debug(TLS, "handshake: %s", gnutls_strerror(result));
 }
@@ -143,6 +141,8 @@ struct stream_layer *layer_tls_new(void *ctx, int fd)
 	return NULL;
 }
 
+/* --- what all of them share ------------------------------------------------------- */
+
 /* What the log says once may be missed; what is measured may have an alarm. */
 static void look_at_end(struct tls_server *t)
 {
@@ -150,8 +150,6 @@ static void look_at_end(struct tls_server *t)
 	counter_set(t->counters, tls_certificate_not_after_seconds,
 		tls_cred_end(t->cred, t->conf.pair_count));
 }
-
-/* --- what all of them share ------------------------------------------------------- */
 
 struct tls_server *tls_server_new(const struct tls_conf *conf,
 	struct counters *counters, char error[static TLS_ERROR_MAX])
@@ -255,7 +253,7 @@ void tls_server_secret_changed(struct tls_server *t)
 void tls_server_tick(struct tls_server *t, int64_t wall_s)
 {
 	t->wall_s = wall_s;
-	look_at_end(t);
 	tls_tickets_renew(&t->tickets, &t->conf, wall_s);
 	reload(t);
+	look_at_end(t);
 }

@@ -49,7 +49,6 @@ struct tls_layer {
 	bool ended;      /* and will give no more */
 	bool ticket_due; /* with the first thing written */
 	bool shook;      /* the handshake is over */
-	bool proxied;    /* a PROXY header came, which nobody took */
 };
 
 bool tls_shared_init(struct tls_shared *t);

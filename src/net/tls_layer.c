@@ -57,7 +57,7 @@ static bool receive(struct tls_layer *y)
 	}
 	y->ended = n == 0;
 	y->drained = (size_t)n < sizeof(t->in);
-	y->proxied |= !y->shook && proxy_is_header(t->in, (size_t)n);
+	y->base.stray_header |= !y->shook && proxy_is_header(t->in, (size_t)n);
 	y->in = t->in;
 	y->in_len = (size_t)n;
 	return true;

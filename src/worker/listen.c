@@ -85,6 +85,12 @@ static enum stream_trust stream_trusts(void *ctx, const struct addr *peer)
 	return proxied_allows(l->w, peer) ? STREAM_BELIEVE : STREAM_REFUSE;
 }
 
+static void stream_refused(void *ctx, const struct addr *peer, bool malformed)
+{
+	const struct listener *l = ctx;
+	proxied_tell_refused(l->w, peer, malformed);
+}
+
 static uint64_t udp_ahead(void *ctx, const uint8_t *data, size_t len)
 {
 	const struct listener *l = ctx;
@@ -122,6 +128,14 @@ static void stream_query(void *ctx, struct stream_server *s, struct stream_id id
 	case SERVER_LATER:
 		break;
 	}
+}
+
+static struct stream_hooks stream_hooks_of(struct listener *l)
+{
+	return (struct stream_hooks){ .query = stream_query,
+		.trust = stream_trusts,
+		.refused = stream_refused,
+		.ctx = l };
 }
 
 /* --- sockets ---------------------------------------------------------------------- */
@@ -317,9 +331,7 @@ static bool listener_serve(struct listener *l, int udp, int tcp)
 {
 	struct worker *w = l->w;
 	const struct stream_conf conf = stream_conf_of(w, l->conf);
-	const struct stream_hooks hooks = {
-		.query = stream_query, .trust = stream_trusts, .ctx = l
-	};
+	const struct stream_hooks hooks = stream_hooks_of(l);
 	if (udp >= 0 && !serve_udp(l, udp))
 		return false;
 	l->stream = stream_server_new(w->loop, tcp, &conf, &hooks, w->counters);
@@ -459,9 +471,7 @@ static void stored_drain(
 		return;
 	}
 	const struct stream_conf conf = stream_conf_of(w, as);
-	const struct stream_hooks hooks = {
-		.query = stream_query, .trust = stream_trusts, .ctx = l
-	};
+	const struct stream_hooks hooks = stream_hooks_of(l);
 	l->transport = transport_of(as);
 	struct stream_server *stream =
 		stream_server_new(w->loop, fd, &conf, &hooks, w->counters);

@@ -14,19 +14,30 @@ bool proxied_allows(const struct worker *w, const struct addr *peer)
 	return false;
 }
 
-/* Most often a proxy that was forgotten in the configuration. */
-static void refuse(struct worker *w, const struct addr *peer)
+/* Anybody can send as many as he likes. */
+static bool may_tell(const struct worker *w, int64_t *told_s)
+{
+	const int64_t now_s = loop_now(w->loop)->mono_us / 1000000;
+	if (*told_s && now_s < *told_s + TELL_EVERY_S)
+		return false;
+	*told_s = now_s;
+	return true;
+}
+
+/* The first is most often a proxy that was forgotten in the configuration. */
+void proxied_tell_refused(struct worker *w, const struct addr *peer, bool malformed)
 {
 	char text[ADDR_TEXT_MAX];
-	const int64_t now_s = loop_now(w->loop)->mono_us / 1000000;
-	counter_up(w->counters, proxy_refused);
-	if (w->proxy_told_s && now_s < w->proxy_told_s + TELL_EVERY_S)
-		return;
-	w->proxy_told_s = now_s;
-	log_notice(NET,
-		"%s sends PROXY headers, and net.proxy_allowed does not name it: "
-		"dropped",
-		addr_ip_text(peer, text));
+	if (!malformed && may_tell(w, &w->proxy_told_s))
+		log_notice(NET,
+			"%s sends PROXY headers, and net.proxy_allowed does not name "
+			"it: dropped",
+			addr_ip_text(peer, text));
+	if (malformed && may_tell(w, &w->proxy_malformed_told_s))
+		log_notice(NET,
+			"%s, a proxy by net.proxy_allowed, sent a PROXY header that is "
+			"malformed or broke off: dropped",
+			addr_ip_text(peer, text));
 }
 
 bool proxied_take(
@@ -36,12 +47,14 @@ bool proxied_take(
 	if (!proxy_is_header(*data, *len))
 		return true;
 	if (!proxied_allows(w, &client->peer.from)) {
-		refuse(w, &client->peer.from);
+		counter_up(w->counters, proxy_refused);
+		proxied_tell_refused(w, &client->peer.from, false);
 		return false;
 	}
 	const enum proxy_verdict verdict = proxy_read(&h, *data, *len);
 	if (verdict != PROXY_LOCAL && verdict != PROXY_CLIENT) {
 		counter_up(w->counters, proxy_malformed);
+		proxied_tell_refused(w, &client->peer.from, true);
 		return false;
 	}
 	counter_up(w->counters, proxy_accepted);

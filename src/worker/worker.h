@@ -98,7 +98,8 @@ struct worker {
 	struct quota handshakes; /* of clients */
 	struct tokens *tokens;   /* NULL: clients are not limited */
 	uint32_t over_rate;      /* of these some get TC */
-	int64_t proxy_told_s;    /* when the log said that a PROXY header was refused */
+	/* when the log said that a PROXY header was refused, that one was malformed */
+	int64_t proxy_told_s, proxy_malformed_told_s;
 	struct verifier verifier;
 	struct poison *poison;
 	struct upstream *upstream;
