@@ -34,8 +34,10 @@ def frame(kind, flags=0, stream=0, payload=b''):
 class H2:
 	"""One HTTP/2 connection; h2 judges what the server sends."""
 
-	def __init__(self, secure, plain_port=None, window=None):
-		if plain_port:
+	def __init__(self, secure, plain_port=None, window=None, sock=None):
+		if sock:
+			self.sock = sock
+		elif plain_port:
 			self.sock = socket.create_connection(('127.0.0.1', plain_port), 10)
 		else:
 			self.sock = secure.connect(context=secure.context('dns.lab', alpn=('h2',)))

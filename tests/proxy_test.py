@@ -309,6 +309,65 @@ def test_dot_refuses_a_header_of_others(secure):
 	assert secure.counter('proxy_refused') == before + 1
 
 
+def inside(secure, *pieces, alpn='dot', before=b'', source=PROXY):
+	"""A TLS connection with PIECES as the first things in it, each in a record of its own."""
+	raw = socket.create_connection(('127.0.0.1', secure.port), 20, (source, 0))
+	raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+	raw.sendall(before)
+	sock = secure.context('dns.lab', alpn=(alpn,)).wrap_socket(raw, server_hostname='dns.lab')
+	for piece in pieces:
+		sock.sendall(piece)
+	return sock
+
+
+def test_the_header_may_be_the_first_thing_in_tls(secure):
+	"""As dnsdist sends it to a DoT server."""
+	wire = query_wire()
+	framed = struct.pack('!H', len(wire)) + wire
+	before = secure.counter('proxy_accepted')
+	for client, rcode in ((INSIDE, 'NOERROR'), (DENIED, 'NXDOMAIN'), (OUTSIDE, 'REFUSED')):
+		data = header(client, more=b'\1\0\2h2') + framed
+		for pieces in ([data], [data[:20], data[20:]], [data[i:i + 1] for i in range(len(data))]):
+			with inside(secure, *pieces) as sock:
+				stream = tls_test.Framed(sock)
+				assert helpers.rcode_of(stream.receive()) == rcode
+				stream.send(helpers.make_query(KNOWN))
+				assert helpers.rcode_of(stream.receive()) == rcode
+	assert secure.counter('proxy_accepted') == before + 9
+	for pieces in ([local() + framed], [framed], [framed[:1], framed[1:]], [framed[:15], framed[15:]], [framed[:17], framed[17:]]):
+		with inside(secure, *pieces) as sock:
+			assert helpers.rcode_of(tls_test.Framed(sock).receive()) == 'NOERROR'
+	assert secure.counter('proxy_accepted') == before + 10
+
+
+def test_a_header_in_tls_is_a_proxys_own_or_refused(secure):
+	names = ('proxy_accepted', 'proxy_refused', 'proxy_malformed')
+	before = [secure.counter(name) for name in names]
+	ends = [inside(secure, header(), before=header(DENIED)),    # a client that it lets through says so
+		inside(secure, header(), before=local()), inside(secure, header(), header(DENIED)),
+		inside(secure, header(), source='127.0.0.1'), inside(secure, header(kind=3)),
+		inside(secure, SIGNATURE + b'\x20\0\xff\xff' + bytes(3000))]
+	for sock in ends:
+		with sock:
+			assert tls_test.Framed(sock).is_closed()
+	assert [secure.counter(name) - then for name, then in zip(names, before)] == [3, 4, 2]
+	with inside(secure) as sock:    # nothing at all
+		sock.settimeout(20)
+	with inside(secure, header()[:20]) as sock:
+		sock.settimeout(20)
+	with secure.connect() as sock:
+		stream = tls_test.Framed(sock)
+		stream.send(helpers.make_query(KNOWN))
+		assert helpers.rcode_of(stream.receive()) == 'NOERROR'
+
+
+def test_a_header_in_tls_before_http2(https):
+	for client, rcode in ((INSIDE, 'NOERROR'), (DENIED, 'NXDOMAIN'), (None, 'NOERROR')):
+		with doh_test.H2(https, sock=inside(https, header(client) if client else b'', alpn='h2')) as http:
+			reply = http.wait(http.request(doh_test.get_path(helpers.make_query(KNOWN))))
+			assert reply[0][':status'] == '200' and helpers.rcode_of(dns.message.from_wire(reply[1])) == rcode
+
+
 def test_doh_behind_the_header(https):
 	for client, rcode in ((INSIDE, 'NOERROR'), (DENIED, 'NXDOMAIN')):
 		relay = Relay(https.port, header(client))
@@ -384,6 +443,42 @@ def test_dnsdist_in_front(shoals, tmp_path):
 				reply = helpers.ask(KNOWN, port=port, tcp=tcp_too, source=source)
 				assert helpers.rcode_of(reply) == rcode, (source, tcp_too)
 		assert count(shoal, 'proxy_accepted') >= 6 and count(shoal, 'proxy_malformed') == 0
+	finally:
+		process.terminate()
+		process.wait()
+
+
+@pytest.mark.parametrize('kind', ['tls', 'doh2'])
+def test_dnsdist_in_front_of_encrypted_kinds(shoals, tmp_path, kind):
+	"""It sends its header inside TLS."""
+	dnsdist = shutil.which('dnsdist')
+	if not dnsdist or 'outgoing-dns-over-https' not in subprocess.run([dnsdist, '--version'], capture_output=True,
+			text=True).stdout:
+		pytest.skip('no dnsdist that asks over TLS and HTTPS')
+	secure = tls_test.Secure(shoals, tmp_path, kind=kind, extra="net.proxy_allowed('127.0.0.0/8')\nmodules.load('view')\n"
+		"view:addr('127.0.0.66', policy.all(policy.DENY))\n")
+	port = next(helpers.PORTS)
+	conf = tmp_path / 'dnsdist.conf'
+	conf.write_text("setLocal('127.0.0.1:%d')\nsetACL('0.0.0.0/0')\nsetSecurityPollSuffix('')\n"
+		"newServer({address='127.0.0.1:%d', tls='openssl', subjectName='dns.lab', caStore='%s', useProxyProtocol=true, "
+		"checkName='localhost.', checkInterval=1, checkTimeout=20000%s})\n" % (port, secure.port, secure.ca,
+		", dohPath='/dns-query'" if kind == 'doh2' else ''))
+	with open(tmp_path / 'log', 'w') as log:
+		process = subprocess.Popen([dnsdist, '-C', str(conf), '--supervised', '--disable-syslog'],
+			stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+	try:
+		def answers():
+			try:
+				return helpers.rcode_of(helpers.ask(KNOWN, port=port, timeout=1)) == 'NOERROR'
+			except (dns.exception.Timeout, OSError):
+				return False
+		assert until(answers, 30), (tmp_path / 'log').read_text()
+		for _ in range(3):
+			for source, rcode in (('127.0.0.1', 'NOERROR'), ('127.0.0.66', 'NXDOMAIN'), ('127.0.0.5', 'NOERROR')):
+				reply = helpers.ask(KNOWN, port=port, source=source)
+				assert helpers.rcode_of(reply) == rcode, source
+		assert secure.counter('proxy_accepted') >= 3
+		assert secure.counter('proxy_malformed') + secure.counter('proxy_refused') == 0
 	finally:
 		process.terminate()
 		process.wait()

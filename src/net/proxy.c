@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "base/limits.h"
+#include "net/layer.h"
 #include "wire/cursor.h"
 
 enum {
@@ -161,4 +162,27 @@ enum proxy_verdict proxy_reader_step(
 		if (verdict != PROXY_MORE) /* NONE: bytes that were taken */
 			return verdict == PROXY_NONE ? PROXY_BAD : verdict;
 	}
+}
+
+enum proxy_verdict proxy_reader_step_inside(
+	struct proxy_reader *r, struct stream_layer *y, struct proxy_header *out)
+{
+	for (;;) {
+		const ssize_t n =
+			y->ops->read(y, r->data + r->have, wanted(r) - r->have);
+		if (n == LAYER_WANT_READ || n == LAYER_WANT_WRITE)
+			return PROXY_MORE;
+		if (n <= 0) /* who reads next finds out why */
+			return r->have ? PROXY_BAD : PROXY_NONE;
+		r->have += (size_t)n;
+		const enum proxy_verdict verdict = proxy_read(out, r->data, r->have);
+		if (verdict != PROXY_MORE)
+			return verdict;
+	}
+}
+
+const uint8_t *proxy_reader_taken(const struct proxy_reader *r, size_t *len)
+{
+	*len = r->have;
+	return r->data;
 }

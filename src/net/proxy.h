@@ -38,10 +38,16 @@ static inline bool proxy_is_header(const uint8_t *data, size_t len)
 	       memcmp(data, proxy_signature, PROXY_SIGNATURE_LEN) == 0;
 }
 
-/* The header of a connection: taken from the socket to the byte, so that TLS finds its own. */
+/* The header of a connection: taken from the socket to the byte, so that TLS finds its own; or
+ * the first thing inside TLS. */
 struct proxy_reader;
+struct stream_layer;
 struct proxy_reader *proxy_reader_new(void); /* NULL: out of memory */
 void proxy_reader_free(struct proxy_reader *r);
 /* `fd` is readable. NONE: nothing was taken. BAD: also when the connection broke. */
 enum proxy_verdict proxy_reader_step(
 	struct proxy_reader *r, int fd, struct proxy_header *out);
+/* The same of what `y` gives. NONE: what was taken all the same is proxy_reader_taken(). */
+enum proxy_verdict proxy_reader_step_inside(
+	struct proxy_reader *r, struct stream_layer *y, struct proxy_header *out);
+const uint8_t *proxy_reader_taken(const struct proxy_reader *r, size_t *len);

@@ -68,8 +68,8 @@ struct stream_hooks {
 	void (*query)(void *ctx, struct stream_server *s, struct stream_id id,
 		const struct addr *from, const struct addr *to, const uint8_t *data,
 		size_t len);
-	/* Does this connection's sender say by a PROXY header (net/proxy.h), before TLS, who the
-	 * client is? From then on that is `from`. NULL: nobody's header is taken. */
+	/* Does this connection's sender say by a PROXY header (net/proxy.h), before TLS or as the
+	 * first thing in it, who the client is? From then on that is `from`. NULL: nobody's header is taken. */
 	enum stream_trust (*trust)(void *ctx, const struct addr *peer);
 	/* A PROXY header of this peer was not taken, and the connection ends: it may send none,
 	 * or what it sent is none (malformed). Counted already; may be NULL. */

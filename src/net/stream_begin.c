@@ -2,7 +2,8 @@
 /* net/stream_begin.c - what comes before the first message: a PROXY header, then the
  * layer's handshake.
  *
- * A connection is young until both are over. */
+ * A connection is young until both are over. A header that did not come before the handshake
+ * may be the first thing inside TLS, as dnsdist sends it. */
 #include "base/limits.h"
 #include "net/stream_internal.h"
 
@@ -37,25 +38,56 @@ static bool conn_is_of(struct conn *c, const struct proxy_header *h)
 	return true;
 }
 
-/* False: the header is not complete, or c is closed. */
-static bool conn_take_header(struct conn *c)
+/* What it turned out to be, but for MORE. False: c is closed. */
+static bool conn_judge_header(
+	struct conn *c, enum proxy_verdict verdict, const struct proxy_header *h)
 {
-	struct counters *counters = c->server->counters;
-	struct proxy_header h;
-	const enum proxy_verdict verdict = proxy_reader_step(c->proxy, c->fd, &h);
-	if (verdict == PROXY_MORE)
-		return false;
 	if (verdict == PROXY_BAD || (verdict != PROXY_NONE && !c->believed)) {
 		conn_refuse_header(c, c->believed);
 		conn_close(c);
 		return false;
 	}
+	if (verdict != PROXY_NONE)
+		counter_up(c->server->counters, proxy_accepted);
+	return verdict != PROXY_CLIENT || conn_is_of(c, h);
+}
+
+static void conn_forget_header(struct conn *c)
+{
 	proxy_reader_free(c->proxy);
 	c->proxy = NULL;
-	if (verdict == PROXY_NONE)
-		return true;
-	counter_up(counters, proxy_accepted);
-	return verdict == PROXY_LOCAL || conn_is_of(c, &h);
+	c->inside = false;
+}
+
+/* False: the header is not complete, or c is closed. */
+static bool conn_take_header(struct conn *c)
+{
+	struct proxy_header h;
+	const enum proxy_verdict verdict = proxy_reader_step(c->proxy, c->fd, &h);
+	if (verdict == PROXY_MORE || !conn_judge_header(c, verdict, &h))
+		return false;
+	c->inside = verdict == PROXY_NONE && c->believed && c->layer->ops->handshake;
+	if (!c->inside)
+		conn_forget_header(c);
+	return true;
+}
+
+int conn_take_inside(struct conn *c)
+{
+	struct proxy_header h;
+	size_t len = 0;
+	const enum proxy_verdict verdict =
+		proxy_reader_step_inside(c->proxy, c->layer, &h);
+	if (verdict == PROXY_MORE)
+		return LAYER_WANT_READ;
+	if (!conn_judge_header(c, verdict, &h))
+		return LAYER_BROKEN;
+	c->inside = false;
+	const uint8_t *taken = proxy_reader_taken(c->proxy, &len);
+	if (verdict == PROXY_NONE && !conn_feed(c, taken, len))
+		return LAYER_BROKEN;
+	conn_forget_header(c);
+	return LAYER_DONE;
 }
 
 /* False: so many had theirs in this turn that others must come between. */
@@ -78,7 +110,7 @@ static void conn_began(struct conn *c)
 
 bool conn_begin(struct conn *c)
 {
-	if (c->proxy && !conn_take_header(c))
+	if (c->proxy && !c->inside && !conn_take_header(c))
 		return false;
 	if (!c->layer->ops->handshake) {
 		conn_began(c);

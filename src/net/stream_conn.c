@@ -169,7 +169,7 @@ static void conn_timeout(void *ctx)
 	}
 	if (drain_leave(c))
 		return;
-	if (c->proxy)
+	if (c->proxy && c->handshaking && !c->inside)
 		counter_up(s->counters, proxy_timeouts);
 	else if (c->handshaking && s->conf.kind == STREAM_HTTPS)
 		counter_up(s->counters, doh_handshake_timeouts);

@@ -58,7 +58,8 @@ struct conn {
 	bool handshaking;
 	bool believed;              /* the sender may name its client */
 	struct proxy_reader *proxy; /* a PROXY header may come */
-	bool proxied;               /* `from` and `to` are of one */
+	bool inside;  /* none came in front of TLS: the first thing in it */
+	bool proxied; /* `from` and `to` are of one */
 
 	int fd;
 	struct watch watch;
@@ -181,6 +182,9 @@ void conn_settle(struct conn *c);
 
 /* True: messages may flow. False: not yet, or c is closed. */
 bool conn_begin(struct conn *c);
+/* From the beginning of what TLS brings. LAYER_DONE: messages may flow; LAYER_WANT_READ: it is not
+ * complete; LAYER_BROKEN: c is closed. */
+int conn_take_inside(struct conn *c);
 /* A PROXY header came that is not taken. */
 void conn_refuse_header(struct conn *c, bool malformed);
 /* codec_owner.stray_header. */
@@ -198,6 +202,8 @@ bool conn_may_go_on(const struct conn *c);
 bool conn_buffered(const struct conn *c);
 /* False: c is closed. */
 bool conn_read(struct conn *c);
+/* Bytes that were read by somebody else. False: c is closed. */
+bool conn_feed(struct conn *c, const uint8_t *data, size_t len);
 /* codec_owner.message. */
 void conn_message(void *ctx, uint32_t request, const uint8_t *msg, size_t len);
 /* A fresh share of messages: others have had their turn. */

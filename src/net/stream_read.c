@@ -4,6 +4,8 @@
  * Reading stops at three limits: the pipeline's, the share of this turn, unsent answers. A
  * connection that may hold whole messages then is stalled: no event will tell of them, so
  * it goes on when answers have left. */
+#include <string.h>
+
 #include "base/limits.h"
 #include "net/stream_internal.h"
 
@@ -84,20 +86,31 @@ static bool conn_deliver(struct conn *c)
 
 /* --- one read -------------------------------------------------------------- */
 
+/* False: c is closed. */
+static bool codec_take(struct conn *c, const uint8_t *data, size_t len)
+{
+	c->delivering = true;
+	c->codec->ops->input(c->codec, data, len);
+	c->delivering = false;
+	if (c->dying) {
+		conn_close(c);
+		return false;
+	}
+	conn_mark_dirty(c); /* it may have something to say of its own */
+	return true;
+}
+
 static int read_codec(struct conn *c)
 {
 	uint8_t *scratch = c->server->scratch;
 	const ssize_t n = c->layer->ops->read(c->layer, scratch, CODEC_READ);
-	if (n > 0) {
-		c->delivering = true;
-		c->codec->ops->input(c->codec, scratch, (size_t)n);
-		c->delivering = false;
-	}
-	if (n == LAYER_BROKEN || c->dying) {
+	if (n == LAYER_BROKEN) {
 		conn_close(c);
 		return READ_CLOSED;
 	}
-	conn_mark_dirty(c); /* it may have something to say of its own */
+	if (n > 0 && !codec_take(c, scratch, (size_t)n))
+		return READ_CLOSED;
+	conn_mark_dirty(c);
 	if (n == LAYER_DONE || c->codec->ops->over(c->codec))
 		c->read_closed = true;
 	if (n > 0 && n < CODEC_READ && !conn_buffered(c))
@@ -135,10 +148,35 @@ static int read_frames(struct conn *c)
 	return n > 0 ? READ_MORE : (int)n;
 }
 
+static bool frames_take(struct conn *c, const uint8_t *data, size_t len)
+{
+	size_t room = 0;
+	uint8_t *to = frame_room(&c->in, c->server->scratch, &room);
+	if (!to || room < len) {
+		conn_close(c);
+		return false;
+	}
+	memcpy(to, data, len);
+	frame_added(&c->in, len);
+	return conn_deliver(c);
+}
+
+bool conn_feed(struct conn *c, const uint8_t *data, size_t len)
+{
+	if (!len)
+		return true;
+	return c->codec ? codec_take(c, data, len) : frames_take(c, data, len);
+}
+
 /* --- a connection's reading ------------------------------------------------ */
 
 bool conn_read(struct conn *c)
 {
+	if (c->inside) {
+		const int result = conn_take_inside(c);
+		if (result != LAYER_DONE)
+			return result != LAYER_BROKEN;
+	}
 	if (frame_held(&c->in) && !conn_deliver(c))
 		return false;
 	int more = READ_MORE;
