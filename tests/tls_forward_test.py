@@ -192,6 +192,36 @@ def expired(folder):
 	return path + '.crt', path + '.key'
 
 
+def append(path, *more):
+	with open(path, 'a') as out:
+		for name in more:
+			with open(name) as source:
+				out.write(source.read())
+
+
+@pytest.mark.parametrize('shown', ['whole', 'without the authority', 'of another name', "of another's signature",
+	'behind the pinned one'])
+def test_a_pinned_authority_counts_where_it_signed_for_the_name(shoals, dots, tmp_path, shown):
+	"""RFC 7858 section 4.2; who only shows it has not been signed by it."""
+	folder = str(tmp_path)
+	(tmp_path / 'other').mkdir()
+	known, _ = tls_test.make_certificate(folder, 'known.lab')
+	cert, key = tls_test.make_certificate(str(tmp_path / 'other') if shown in ("of another's signature", 'behind the pinned one')
+		else folder, 'else.lab' if shown == 'of another name' else 'up.lab')
+	pin = tls_test.pin_of(folder + '/ca.crt')
+	if shown == 'behind the pinned one':
+		pin = tls_test.pin_of(known)
+		append(cert, known)
+	elif shown != 'without the authority':
+		append(cert, folder + '/ca.crt')
+	dot = dots(tmp_path, certificate=(cert, key))
+	shoal = shoals(forward(target(dot, "hostname = 'up.lab', pin_sha256 = '%s'" % pin)))
+	reply = shoal.ask('a.' + NAME)
+	assert helpers.rcode_of(reply) == ('NOERROR' if shown == 'whole' else 'SERVFAIL')
+	assert bool(dot.queries) == (shown == 'whole')
+	assert ('is not authenticated' in shoal.log()) == (shown != 'whole')
+
+
 def write_ca(folder):
 	for name, text in (('index.txt', ''), ('serial', '01\n')):
 		with open(os.path.join(folder, name), 'w') as out:

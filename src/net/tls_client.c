@@ -22,6 +22,7 @@
 enum {
 	SESSION_S = 3600, /* so long it is resumed */
 	NAME_MAX_TEXT = 255,
+	SHOWN_MAX = 8, /* certificates of a server that are looked at for pins */
 };
 
 static const char priorities[] = TLS_PRIORITIES;
@@ -227,32 +228,97 @@ static int refuse(struct server_layer *y)
 	return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
 }
 
-/* RFC 7858 section 4.2: the pin is of the server's own key, since the rest of the chain is only what
- * it says; whoever is in the way can show another's certificate, too. */
+/* The first certificates of a chain as they were shown. */
+struct shown {
+	gnutls_x509_crt_t crts[SHOWN_MAX];
+	unsigned count;
+};
+
+static void shown_fini(struct shown *s)
+{
+	while (s->count)
+		gnutls_x509_crt_deinit(s->crts[--s->count]);
+}
+
+/* False: there is none that can be read. */
+static bool shown_init(struct shown *s, gnutls_session_t session)
+{
+	unsigned count = 0;
+	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
+	s->count = 0;
+	for (unsigned i = 0; chain && i < count && i < SHOWN_MAX; i++) {
+		gnutls_x509_crt_t *crt = &s->crts[i];
+		if (gnutls_x509_crt_init(crt) < 0)
+			break;
+		if (gnutls_x509_crt_import(*crt, &chain[i], GNUTLS_X509_FMT_DER) < 0) {
+			gnutls_x509_crt_deinit(*crt);
+			break;
+		}
+		s->count++;
+	}
+	return s->count > 0;
+}
+
+static bool is_pinned(const struct tls_peer *p, gnutls_x509_crt_t crt,
+	uint8_t pin[static TLS_PIN_LEN])
+{
+	size_t len = TLS_PIN_LEN;
+	memset(pin, 0, TLS_PIN_LEN);
+	if (gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA256, pin, &len) < 0 ||
+		len != TLS_PIN_LEN)
+		return false;
+	for (size_t i = 0; i < p->pin_count; i++)
+		if (memcmp(p->pins + i * TLS_PIN_LEN, pin, TLS_PIN_LEN) == 0)
+			return true;
+	return false;
+}
+
+/* Signatures, times and purpose from the first to the one at `at`, which is trusted; and the
+ * name, since it may sign for others too. */
+static bool is_signed_for(const struct shown *s, unsigned at, const char *hostname)
+{
+	gnutls_x509_trust_list_t list;
+	gnutls_x509_crt_t chain[SHOWN_MAX];
+	unsigned status = 0;
+	char purpose[] = GNUTLS_KP_TLS_WWW_SERVER, name[NAME_MAX_TEXT + 1];
+	snprintf(name, sizeof(name), "%s", hostname);
+	gnutls_typed_vdata_st want[] = {
+		{ GNUTLS_DT_DNS_HOSTNAME, (unsigned char *)name, 0 },
+		{ GNUTLS_DT_KEY_PURPOSE_OID, (unsigned char *)purpose, 0 },
+	};
+	if (gnutls_x509_trust_list_init(&list, 1) < 0)
+		return false;
+	memcpy(chain, s->crts, at * sizeof(chain[0]));
+	const bool fine =
+		gnutls_x509_trust_list_add_cas(list, &s->crts[at], 1, 0) == 1 &&
+		gnutls_x509_trust_list_verify_crt2(
+			list, chain, at, want, 2, 0, &status, NULL) >= 0 &&
+		status == 0;
+	gnutls_x509_trust_list_deinit(list, 0);
+	return fine;
+}
+
+/* RFC 7858 section 4.2: the server's own key, or one that signed it. Whoever is in the way can show
+ * another's certificate too, so that one must have signed indeed, and for this name: without a
+ * hostname everybody who has its signature could stand in. */
 static int verify_pin(gnutls_session_t session)
 {
 	struct server_layer *y = gnutls_session_get_ptr(session);
 	const struct tls_peer *p = y->peer;
-	unsigned count = 0;
-	const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
-	gnutls_x509_crt_t crt;
-	uint8_t pin[TLS_PIN_LEN];
-	size_t len = sizeof(pin);
-	snprintf(y->why, sizeof(y->why), "it shows no certificate");
-	if (!chain || !count || gnutls_x509_crt_init(&crt) < 0)
+	struct shown s;
+	uint8_t own[TLS_PIN_LEN], other[TLS_PIN_LEN];
+	snprintf(y->why, sizeof(y->why), "it shows no certificate that can be read");
+	if (!shown_init(&s, session))
 		return refuse(y);
-	int e = gnutls_x509_crt_import(crt, &chain[0], GNUTLS_X509_FMT_DER);
-	if (e >= 0)
-		e = gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA256, pin, &len);
-	gnutls_x509_crt_deinit(crt);
-	snprintf(y->why, sizeof(y->why), "its certificate cannot be read");
-	if (e < 0 || len != sizeof(pin))
-		return refuse(y);
-	for (size_t i = 0; i < p->pin_count; i++)
-		if (memcmp(p->pins + i * TLS_PIN_LEN, pin, sizeof(pin)) == 0)
-			return 0;
+	bool fine = is_pinned(p, s.crts[0], own);
+	for (unsigned i = 1; p->hostname && i < s.count && !fine; i++)
+		fine = is_pinned(p, s.crts[i], other) &&
+		       is_signed_for(&s, i, p->hostname);
+	shown_fini(&s);
+	if (fine)
+		return 0;
 	gnutls_datum_t text = { 0 };
-	const gnutls_datum_t bytes = { pin, sizeof(pin) };
+	const gnutls_datum_t bytes = { own, sizeof(own) };
 	gnutls_base64_encode2(&bytes, &text);
 	snprintf(y->why, sizeof(y->why),
 		"its key has pin_sha256 '%.*s', which is not configured",
