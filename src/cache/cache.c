@@ -75,6 +75,7 @@ const union entry *cache_get_entry(
 	struct cache *c, const struct cache_key *key, const struct now *now)
 {
 	const union entry *e = get_entry(c, key, now);
+	assert(c);
 	if (e)
 		counter_up(c->counters, cache_hits);
 	else

@@ -50,6 +50,7 @@
  * so that nobody who chooses names and values can make two halves that fit. */
 #include "cache/shared.h"
 
+#include <assert.h>
 #include <stdalign.h>
 #include <string.h>
 #if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
@@ -96,7 +97,6 @@ struct clear_slot {
 	uint64_t meta; /* type 16, labels 8, flags 8, check 32 */
 };
 
-/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): cache lines of their own */
 struct shared_segment {
 	struct shm_head head;
 	struct shared_secrets secrets;
@@ -262,7 +262,9 @@ void shared_format_after(void *base, size_t size, const struct shared *old,
 {
 	struct shared s;
 	shared_format(base, size, &old->seg->secrets);
-	shared_attach(&s, base, size);
+	const bool fine = shared_attach(&s, base, size);
+	assert(fine);
+	(void)fine;
 	set_generation(&s, (generation + INHERIT_AHEAD) & GENERATION_MAX);
 	s.seg->epoch = (uint64_t)epoch << 32 | word_check(&s, epoch) >> 32;
 }

@@ -172,7 +172,7 @@ static bool measured(const struct report *r)
 int main(int argc, char **argv)
 {
 	static struct report r;
-	struct options o = {
+	static struct options o = {
 		.workers = 4, .seconds = 2, .rounds = 3, .work_us = -1, .skew = 50
 	};
 	bool known = false;

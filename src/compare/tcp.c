@@ -276,7 +276,7 @@ static int open_socket(uint16_t port, bool shared)
 
 static uint16_t port_of(int fd)
 {
-	struct sockaddr_in a;
+	struct sockaddr_in a = { 0 };
 	socklen_t len = sizeof(a);
 	return getsockname(fd, (struct sockaddr *)&a, &len) == 0 ? ntohs(a.sin_port)
 								 : 0;

@@ -138,8 +138,10 @@ void udp_load_run(struct crew *c, unsigned index, void *load)
 	g->draw = 2463534242u;
 	g->epoll = epoll_create1(EPOLL_CLOEXEC);
 	pin_to_last_cpu();
-	if (!flows_open(g))
+	if (!flows_open(g)) {
+		free(g);
 		return;
+	}
 	double next_us = (double)now_us();
 	for (;;) {
 		int64_t now = now_us();

@@ -103,8 +103,10 @@ static void peers_take(
 	const size_t count = lua_objlen(L, -1);
 	struct addr *targets = arena_alloc(arena, count * sizeof(*targets));
 	const struct conf_tls_peer **tls = arena_alloc(arena, count * sizeof(*tls));
-	if (!targets || !tls)
+	if (!targets || !tls) {
 		script_raise(L, "policy.TLS_FORWARD: out of memory");
+		return;
+	}
 	for (size_t i = 0; i < count; i++) {
 		lua_rawgeti(L, -1, (int)i + 1);
 		tls[i] = c->tls_peers[lua_tointeger(L, -1)]; /* the prelude's */

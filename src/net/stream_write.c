@@ -3,6 +3,8 @@
  *
  * What is ready in one turn leaves in one write a connection. Who does not read has so many
  * bytes wait and then goes. */
+#include <assert.h>
+
 #include "base/limits.h"
 #include "net/stream_internal.h"
 
@@ -164,6 +166,7 @@ void server_flush(void *ctx)
 	s->flushing = true;
 	while (more) {
 		struct conn *c = s->dirty_first;
+		assert(c); /* `last` is not reached yet */
 		more = c != last;
 		s->dirty_first = c->next_dirty;
 		if (!s->dirty_first)

@@ -312,6 +312,7 @@ static bool udp_flush_batch(struct udp_server *s)
 			spans[count++] = walked; /* with what was skipped before it */
 	}
 	const unsigned done = udp_send_batch(s, count);
+	assert(done <= count);
 	for (unsigned i = 0; i < done; i++)
 		udp_server_forget(s, to[i]);
 	const size_t gone = done == count ? walked : done ? spans[done - 1] : 0;
@@ -348,6 +349,7 @@ static void udp_answer_batch(struct udp_server *s, unsigned received)
 	unsigned done = 0;
 	if (!(s->watch.events & LOOP_WRITE)) /* else the kernel's queue is full */
 		done = udp_send_batch(s, count);
+	assert(done <= count);
 	for (unsigned i = 0; i < done; i++)
 		udp_server_forget(s, &s->peer[from[i]]);
 	for (unsigned i = done; i < count; i++) {
@@ -448,8 +450,8 @@ static void udp_look_ahead(struct udp_server *s, unsigned count)
 			s->next(s->ctx, ahead[i]);
 }
 
-/* Returns how many came. */
-static unsigned udp_batch(struct udp_server *s)
+/* Returns how many came; -1: s was freed meanwhile. */
+static int udp_batch(struct udp_server *s)
 {
 	int n = -1;
 	const bool steered = s->member && s->from == s->fd;
@@ -479,9 +481,9 @@ static unsigned udp_batch(struct udp_server *s)
 	s->busy = false;
 	if (s->dying) {
 		udp_server_free(s);
-		return 0;
+		return -1;
 	}
-	return (unsigned)n;
+	return n;
 }
 
 /* --- what a dead process held ---------------------------------------------- */
@@ -543,20 +545,35 @@ static void udp_ready(void *ctx, unsigned events)
 			return; /* s may be gone */
 }
 
+/* False: s was freed meanwhile. */
+static bool udp_drain(struct udp_server *s)
+{
+	int n = 1;
+	for (int i = 0; i < BATCHES_A_DRAIN && n > 0; i++)
+		n = udp_batch(s);
+	return n >= 0;
+}
+
 void udp_server_drain(struct udp_server *s)
 {
-	for (int i = 0; i < BATCHES_A_DRAIN; i++)
-		if (!udp_batch(s))
-			return;
+	udp_drain(s);
+}
+
+/* False: s was freed meanwhile. */
+static bool udp_drain_from(struct udp_server *s, int fd)
+{
+	assert(!s->busy);
+	s->from = fd;
+	const bool there = udp_drain(s);
+	if (there)
+		s->from = s->fd;
+	fd_close(&fd);
+	return there;
 }
 
 void udp_server_drain_from(struct udp_server *s, int fd)
 {
-	assert(!s->busy);
-	s->from = fd;
-	udp_server_drain(s);
-	s->from = s->fd;
-	fd_close(&fd);
+	udp_drain_from(s, fd);
 }
 
 int udp_server_move(struct udp_server *s, int fd)
@@ -570,8 +587,8 @@ int udp_server_move(struct udp_server *s, int fd)
 		return e;
 	}
 	s->fd = fd;
-	udp_server_drain_from(s, old);
-	udp_want(s);
+	if (udp_drain_from(s, old))
+		udp_want(s);
 	return 0;
 }
 

@@ -250,7 +250,7 @@ static int place_take(struct shard_steer *s, uint32_t number, int fd, uint64_t c
 static int join(struct shard_member *m, int wanted)
 {
 	struct shard_steer *s = m->s;
-	struct steer_key key;
+	struct steer_key key = { 0 };
 	uint64_t cookie = 0;
 	socklen_t len = sizeof(cookie);
 	bool has = false;
