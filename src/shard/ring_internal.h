@@ -17,8 +17,8 @@
  * What a death at each point leaves:
  * - joining: pid without start: taken for alive while that pid lives, then cleaned;
  * - before, in or after recvmmsg: entries with msg_len, replayed;
- * - between keep's copy and the clearing of the batch: the datagram twice: answered
- *twice;
+ * - between keep's copy and the clearing of the batch: the datagram twice; who takes over
+ *   knows them by time, sender and bytes, and replays the slot's;
  * - between the answer's leaving and the clearing: answered twice;
  * - between claim and fill: an empty slot, freed by who takes over;
  * - while taking over: `reaper` names a dead owner: the next one starts over, what was

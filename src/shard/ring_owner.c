@@ -7,10 +7,62 @@
 
 #include "shard/ring_internal.h"
 
+/* Of an owner's number plus 1; none of 0. */
+#define OWNER_BIT(tag) ((1u << (tag)) >> 1)
+
 static bool owner_alive(const struct ring_owner *o)
 {
 	const uint32_t pid = RING_LOAD(o->pid);
 	return pid && shard_process_alive(pid, RING_LOAD(o->start));
+}
+
+/* --- what is in a batch and in a slot --------------------------------------------- */
+
+/* Slots that may hold copies of a batch's entries. */
+struct copies {
+	uint32_t slot[8 * SHARD_RING_BATCH]; /* plus 1; 0: found already */
+	unsigned count;
+};
+
+/* Those received with this batch, of the owners whose bits are set. */
+static void copies_find(struct copies *c, const struct shard_ring *r,
+	const struct ring_owner *batch, uint32_t owners)
+{
+	c->count = 0;
+	for (uint32_t i = 0; i < ring_slot_count(r); i++) {
+		const uint32_t tag = RING_LOAD(*ring_state_at(r, i)) & SLOT_OWNER_MASK;
+		const struct ring_slot *s = ring_slot_at(r, i);
+		if (tag && tag <= SHARD_RING_OWNERS && owners & OWNER_BIT(tag) &&
+			RING_LOAD(s->len) && s->received_us == batch->batch_us &&
+			c->count < sizeof(c->slot) / sizeof(c->slot[0]))
+			c->slot[c->count++] = i + 1;
+	}
+}
+
+static bool are_same(const struct shard_datagram *a, const struct shard_datagram *b)
+{
+	return a->len == b->len && memcmp(a->data, b->data, a->len) == 0 &&
+	       a->head.msg_namelen == b->head.msg_namelen &&
+	       memcmp(a->head.msg_name, b->head.msg_name, a->head.msg_namelen) == 0;
+}
+
+/* The slot that holds this entry, plus 1, or 0. Each is found once: a client may have sent
+ * the same twice. */
+static uint32_t copies_take(
+	struct copies *c, const struct shard_ring *r, const struct shard_datagram *d)
+{
+	for (unsigned i = 0; i < c->count; i++) {
+		struct shard_datagram kept;
+		const uint32_t slot = c->slot[i];
+		if (!slot)
+			continue;
+		ring_slot_read(r, slot - 1, &kept);
+		if (!are_same(&kept, d))
+			continue;
+		c->slot[i] = 0;
+		return slot;
+	}
+	return 0;
 }
 
 /* --- taking over ------------------------------------------------------------------ */
@@ -34,25 +86,6 @@ static void adopt(struct shard_ring *r, unsigned slot)
 	r->numbers.taken_over++;
 }
 
-static void batch_take_over(struct shard_ring *r, struct ring_owner *dead)
-{
-	const uint32_t working = RING_LOAD(dead->working);
-	for (unsigned i = 0; i < SHARD_RING_BATCH; i++) {
-		struct shard_datagram d;
-		ring_batch_read(dead, i, &d);
-		if (!d.len)
-			continue;
-		const int slot = ring_slot_claim(r, d.len, (r->me + 1) | SLOT_ADOPTED);
-		if (slot >= 0) {
-			ring_slot_fill(r, (unsigned)slot, &d, working == i + 1);
-			adopt(r, (unsigned)slot);
-		} else {
-			r->numbers.lost++;
-		}
-		RING_STORE(dead->head[i].msg_len, 0);
-	}
-}
-
 static void slots_take_over(struct shard_ring *r, struct ring_owner *dead, uint32_t tag)
 {
 	const uint32_t working = RING_LOAD(dead->working_slot);
@@ -71,6 +104,35 @@ static void slots_take_over(struct shard_ring *r, struct ring_owner *dead, uint3
 			s->tries++;
 		r->numbers.kept++;
 		adopt(r, i);
+	}
+}
+
+/* After the slots of the dead are ours. `reaper`: who died over it before, plus 1, or 0. */
+static void batch_take_over(
+	struct shard_ring *r, struct ring_owner *dead, uint32_t reaper)
+{
+	const uint32_t working = RING_LOAD(dead->working);
+	struct copies copies;
+	copies_find(&copies, r, dead, OWNER_BIT(r->me + 1) | OWNER_BIT(reaper));
+	for (unsigned i = 0; i < SHARD_RING_BATCH; i++) {
+		struct shard_datagram d;
+		ring_batch_read(dead, i, &d);
+		if (!d.len)
+			continue;
+		const uint32_t kept = copies_take(&copies, r, &d);
+		const int slot =
+			kept ? -1
+			     : ring_slot_claim(r, d.len, (r->me + 1) | SLOT_ADOPTED);
+		if (slot >= 0) {
+			ring_slot_fill(r, (unsigned)slot, &d, working == i + 1);
+			adopt(r, (unsigned)slot);
+		} else if (!kept) {
+			r->numbers.lost++;
+		}
+		RING_STORE(dead->head[i].msg_len, 0);
+		/* a reaper's copy has its try already */
+		if (kept && working == i + 1 && !reaper)
+			ring_slot_at(r, kept - 1)->tries++;
 	}
 }
 
@@ -113,15 +175,22 @@ static void owner_copy(struct shard_ring *r, unsigned index)
 	const struct ring_owner *o = ring_owner_at(r, index);
 	const uint32_t working = RING_LOAD(o->working);
 	const uint32_t working_slot = RING_LOAD(o->working_slot);
+	uint32_t working_kept = 0;
+	struct copies copies;
 	struct shard_datagram d;
+	copies_find(&copies, r, o, OWNER_BIT(index + 1));
 	for (unsigned i = 0; i < SHARD_RING_BATCH; i++) {
 		ring_batch_read(o, i, &d);
-		if (working != i + 1)
+		const uint32_t kept = d.len ? copies_take(&copies, r, &d) : 0;
+		if (working == i + 1)
+			working_kept = kept;
+		else if (!kept)
 			copy(r, &d);
 	}
 	for (unsigned i = 0; i < ring_slot_count(r); i++) {
 		const uint32_t state = RING_LOAD(*ring_state_at(r, i));
-		if ((state & SLOT_OWNER_MASK) != index + 1 || working_slot == i + 1)
+		if ((state & SLOT_OWNER_MASK) != index + 1 || working_slot == i + 1 ||
+			working_kept == i + 1)
 			continue;
 		ring_slot_read(r, i, &d);
 		copy(r, &d);
@@ -142,11 +211,12 @@ unsigned shard_ring_take_over(struct shard_ring *r)
 	const unsigned before = r->adopted_count;
 	for (unsigned i = 0; i < SHARD_RING_OWNERS; i++) {
 		struct ring_owner *o = ring_owner_at(r, i);
+		const uint32_t reaper = RING_LOAD(o->reaper);
 		if (i == r->me || !RING_LOAD(o->pid) || owner_alive(o) ||
 			!reaper_become(r, o))
 			continue;
-		batch_take_over(r, o);
 		slots_take_over(r, o, i + 1);
+		batch_take_over(r, o, reaper <= SHARD_RING_OWNERS ? reaper : 0);
 		owner_clear(o);
 	}
 	if (r->adopted_count != before)
@@ -203,8 +273,9 @@ int ring_owner_join(struct shard_ring *r)
 				continue;
 			r->me = i;
 			RING_STORE(o->start, shard_process_start(pid));
-			batch_take_over(r, o);
+			const uint32_t reaper = RING_LOAD(o->reaper);
 			slots_take_over(r, o, i + 1);
+			batch_take_over(r, o, reaper <= SHARD_RING_OWNERS ? reaper : 0);
 			o->working = o->working_slot = o->leaving = o->reaper = 0;
 			return 0;
 		}

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -75,6 +76,20 @@ static void in_a_process(struct world *w, void (*fn)(struct world *w), bool orde
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+/* fn in a process that stops itself; it dies with us, should a check fail. */
+static pid_t until_it_stands_still(struct world *w, void (*fn)(struct world *w))
+{
+	int status;
+	const pid_t pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		fn(w);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	return pid;
+}
+
 static void die_with_two(struct world *w)
 {
 	struct shard_ring *r = shard_ring_open(w->memfd);
@@ -133,6 +148,68 @@ static void ring_replays_what_was_pending_and_not_what_was_answered(void **state
 	shard_ring_close(r);
 }
 
+static void die_in_a_batch_with_its_first_and_last_kept(struct world *w)
+{
+	struct shard_ring *r = shard_ring_open(w->memfd);
+	shard_ring_receive(r, w->server, 1000);
+	shard_ring_keep(r, 0);
+	shard_ring_work(r, 3);
+	shard_ring_keep(r, 3);
+}
+
+static void ring_replays_once_what_was_kept_and_still_in_the_batch(void **state)
+{
+	struct world *w = *state;
+	struct shard_datagram d;
+	unsigned twice = 0, work = 0;
+	say(w, "twice"); /* its client sent it again: two queries */
+	say(w, "quick");
+	say(w, "twice");
+	say(w, "work");
+	in_a_process(w, die_in_a_batch_with_its_first_and_last_kept, false);
+	struct shard_ring *r = shard_ring_open(w->memfd);
+	assert_int_equal(shard_ring_take_over(r), 4);
+	while (shard_ring_replay(r, 0, &d)) {
+		twice += says(&d, "twice");
+		work += says(&d, "work");
+		assert_int_equal(d.tries, says(&d, "work"));
+		shard_ring_release(r, d.slot);
+	}
+	assert_int_equal(twice, 2);
+	assert_int_equal(work, 1);
+	shard_ring_close(r);
+}
+
+static void take_over_and_die_before_the_batch_is_cleared(struct world *w)
+{
+	struct shard_ring *r = shard_ring_open(w->memfd);
+	struct ring_owner *dead = ring_owner_at(r, 0);
+	struct ring_owner before;
+	memcpy(&before, dead, sizeof(before));
+	shard_ring_take_over(r);
+	memcpy(dead, &before, sizeof(before));
+	RING_STORE(dead->reaper, r->me + 1);
+}
+
+static void ring_replays_once_what_was_taken_over_by_one_that_died(void **state)
+{
+	struct world *w = *state;
+	struct shard_datagram d;
+	unsigned tries = 0;
+	say(w, "one");
+	say(w, "two");
+	in_a_process(w, die_with_two, false);
+	struct shard_ring *r = shard_ring_open(w->memfd); /* it is owner 1 */
+	in_a_process(w, take_over_and_die_before_the_batch_is_cleared, false);
+	assert_int_equal(shard_ring_take_over(r), 2);
+	while (shard_ring_replay(r, 0, &d)) {
+		tries += d.tries;
+		shard_ring_release(r, d.slot);
+	}
+	assert_int_equal(tries, 1);
+	shard_ring_close(r);
+}
+
 static void hold_four_and_stand_still(struct world *w)
 {
 	struct shard_ring *r = shard_ring_open(w->memfd);
@@ -154,12 +231,7 @@ static void ring_copies_what_one_who_stands_still_holds_less_its_work(void **sta
 	int status;
 	say(w, "kept 1");
 	say(w, "kept 2");
-	const pid_t pid = fork();
-	if (!pid) {
-		hold_four_and_stand_still(w);
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	const pid_t pid = until_it_stands_still(w, hold_four_and_stand_still);
 	struct shard_ring *r = shard_ring_open(w->memfd);
 	assert_int_equal(shard_ring_take_over(r), 0); /* it lives */
 	assert_int_equal(shard_ring_stand_in(r), 3);
@@ -176,6 +248,33 @@ static void ring_copies_what_one_who_stands_still_holds_less_its_work(void **sta
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(shard_ring_take_over(r), 4); /* its own are still there */
 	assert_int_equal(shard_ring_replay(r, 3000, &d), 0); /* and too old by then */
+	shard_ring_close(r);
+}
+
+static void keep_its_work_and_stand_still(struct world *w)
+{
+	struct shard_ring *r = shard_ring_open(w->memfd);
+	shard_ring_receive(r, w->server, 1000);
+	shard_ring_keep(r, 0);
+	shard_ring_work(r, 1);
+	shard_ring_keep(r, 1);
+	raise(SIGSTOP);
+}
+
+static void ring_copies_no_work_that_was_kept_and_nothing_twice(void **state)
+{
+	struct world *w = *state;
+	struct shard_datagram d;
+	int status;
+	say(w, "neighbour");
+	say(w, "work");
+	const pid_t pid = until_it_stands_still(w, keep_its_work_and_stand_still);
+	struct shard_ring *r = shard_ring_open(w->memfd);
+	assert_int_equal(shard_ring_stand_in(r), 1);
+	assert_int_equal(shard_ring_replay(r, 0, &d), 1);
+	assert_true(says(&d, "neighbour"));
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
 	shard_ring_close(r);
 }
 
@@ -386,6 +485,9 @@ int main(void)
 		TEST(ring_gives_the_successor_what_the_dead_one_held),
 		TEST(ring_replays_what_was_pending_and_not_what_was_answered),
 		TEST(ring_copies_what_one_who_stands_still_holds_less_its_work),
+		TEST(ring_copies_no_work_that_was_kept_and_nothing_twice),
+		TEST(ring_replays_once_what_was_kept_and_still_in_the_batch),
+		TEST(ring_replays_once_what_was_taken_over_by_one_that_died),
 		TEST(ring_forgets_what_is_too_old),
 		TEST(ring_left_in_order_holds_nothing),
 		TEST(ring_counts_the_deaths_that_one_datagram_saw),
