@@ -18,7 +18,7 @@
 #include "super/pulse.h"
 #include "super/super.h"
 
-enum { NOTIFY_MAX = 108 };
+enum { NOTIFY_MAX = 108, STAND_INS = 6 };
 #define NOTIFY_FILE "super.notify"
 
 enum instance_state { WAITING, STARTING, READY, LEAVING, ENDED };
@@ -55,15 +55,16 @@ struct instance {
 	struct backoff backoff;
 	struct source source;
 	struct watch watch;
-	struct timer timer;  /* WAITING: start; LEAVING, replaced: SIGKILL */
-	struct keep keep;    /* what it left with us for its successor */
-	bool parked;         /* its sockets, while it stands still */
-	bool out;            /* steering passes its sockets by since a death */
-	int64_t stood_in_us; /* when another stood in for it last, or 0 */
-	bool restart;        /* asked for, not begun */
-	bool revived;        /* it had ended, and `shoal restart` starts it again */
-	bool leaves;         /* `shoal stop` was asked for, and it has not ended yet */
-	bool unwell;         /* it was to stop, and had to be killed, or died */
+	struct timer timer; /* WAITING: start; LEAVING, replaced: SIGKILL */
+	struct keep keep;   /* what it left with us for its successor */
+	bool parked;        /* its sockets, while it stands still */
+	bool out;           /* steering passes its sockets by since a death */
+	int64_t stood_in_us[STAND_INS]; /* when others stood in for it of late, or 0 */
+	unsigned stand_ins;             /* how many ever */
+	bool restart;                   /* asked for, not begun */
+	bool revived; /* it had ended, and `shoal restart` starts it again */
+	bool leaves;  /* `shoal stop` was asked for, and it has not ended yet */
+	bool unwell;  /* it was to stop, and had to be killed, or died */
 	struct other other;
 };
 

@@ -23,8 +23,9 @@ enum {
 	READY_US = 60 * 1000 * 1000,
 	GONE_US = 5 * 1000 * 1000,
 	ABORT_US = 2 * 1000 * 1000, /* from SIGABRT to SIGKILL: time for a core file */
-	STAND_IN_PAUSE_US = 60 * 1000 * 1000, /* a machine short of CPU needs no more
-						 processes */
+	STAND_INS_US =
+		60 * 1000 * 1000, /* STAND_INS at most in that time, for each: a machine
+				     short of CPU needs no more processes */
 };
 
 static void other_output(void *ctx, unsigned events)
@@ -117,16 +118,17 @@ static void restart_begin(struct instance *i)
 bool restart_stand_in(struct instance *i)
 {
 	struct super *s = i->super;
-	const bool lately =
-		i->stood_in_us && now_us(s) - i->stood_in_us < STAND_IN_PAUSE_US;
-	if (i->state != READY || i->other.role != NOBODY || i->replaced || lately ||
+	int64_t *const oldest = &i->stood_in_us[i->stand_ins % STAND_INS];
+	const bool enough = *oldest && now_us(s) - *oldest < STAND_INS_US;
+	if (i->state != READY || i->other.role != NOBODY || i->replaced || enough ||
 		!i->keep.count)
 		return false;
 	const int pid = (int)i->pid;
 	const double silent_s = (double)pulse_of(i)->silent_ms / 1e3;
 	if (successor_start(i, true))
 		return false;
-	i->stood_in_us = now_us(s);
+	*oldest = now_us(s);
+	i->stand_ins++;
 	say(s, "instance %s (pid %d) stands still since %.1f s: pid %d stands in",
 		i->name, pid, silent_s, (int)i->other.pid);
 	return true;
@@ -264,6 +266,9 @@ void restart_other_died(struct instance *i, int status)
 		else
 			rolling_step(s);
 	} else if (stood_in && !s->stopping) {
+		/* nor could the next one */
+		for (size_t k = 0; k < STAND_INS; k++)
+			i->stood_in_us[k] = now_us(s);
 		say(s, "instance %s: nobody can stand in for it: %s: %s", i->name,
 			words,
 			i->other.source.last[0] ? i->other.source.last

@@ -526,17 +526,19 @@ static bool is_aside(const struct instance *i)
 
 /* A successor on the same sockets at once: what waits in their queues is served. Where
  * that is not possible the sockets are parked, which is final for them (should it go
- * on, it sees that and opens fresh ones), and the queues wait. */
+ * on, it sees that and opens fresh ones), and the queues wait until it is. */
 static void instance_aside(struct instance *i)
 {
 	struct super *s = i->super;
 	size_t aside = 0;
+	if ((i->other.stands_in && i->other.role == SUCCESSOR) ||
+		!pulse_aside(s->pulses, s->count, (size_t)(i - s->instances)))
+		return;
 	for (size_t k = 0; k < s->count; k++)
 		aside += is_aside(&s->instances[k]);
-	if (i->parked || i->other.stands_in || aside >= s->count / 2 ||
-		!pulse_aside(s->pulses, s->count, (size_t)(i - s->instances)))
+	if (!i->parked && aside >= s->count / 2)
 		return; /* never more than half at once */
-	if (restart_stand_in(i))
+	if (restart_stand_in(i) || i->parked)
 		return;
 	i->parked = true;
 	if (steer_out(s, i->pid) || keep_park(&i->keep))
