@@ -204,7 +204,8 @@ SHARD_API int shard_steer_load(const char *folder, gid_t gid, unsigned flags);
 SHARD_API int shard_steer_unload(const char *folder, unsigned flags);
 /* Is this set what is pinned there? 1 or 0. */
 SHARD_API int shard_steer_pinned(const struct shard_steer *s, const char *folder);
-/* Does its guard stand: loaded with one, which this process holds itself or the pins in this folder do? 1 or 0. */
+/* Does its guard stand: loaded with one, which this process holds itself or the pins in this folder do, and nothing was seen
+ * to come past it? 1 or 0. */
 SHARD_API int shard_steer_guards(const struct shard_steer *s, const char *folder);
 
 /* The pinned set. NULL with errno: ENOENT not loaded, EACCES, EPROTO of another version, ECANCELED: SHARD_DISABLE. */
@@ -260,6 +261,8 @@ struct shard_steer_news {
 	unsigned
 		bypassed; /* datagrams came to our own, but not by the program: it was replaced. Attached anew; one member of a group tells it */
 	unsigned armed;   /* groups steered from now on */
+	unsigned
+		unguarded; /* datagrams came to our own, and the guard saw none of them: it ended. One member of a group tells it */
 };
 SHARD_API void shard_steer_tick(struct shard_steer *s, struct shard_steer_news *news);
 /* Attach the program anew, should a stranger in the group have replaced it (who sends himself everything leaves no trace of that

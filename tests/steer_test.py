@@ -13,6 +13,7 @@ import subprocess
 import pytest
 
 import helpers
+from restart_test import Clients, Streams
 
 QUERY = helpers.make_query('localhost.').to_wire()
 
@@ -274,6 +275,38 @@ def test_what_members_use_stays_pinned(pinned):
 	wait_for(lambda: 'BPF, guard lost' in shoal.tool('status').stdout)
 	assert 'ALARM: the guard' in shoal.tool('status').stdout
 	assert 'its guard was unloaded' in shoal.tool('doctor').stdout
+
+
+@pytest.mark.seconds(120)
+@pytest.mark.parametrize('words', [(), ('--guard',)], ids=['plain', 'guarded'])
+def test_unloaded_by_force_and_loaded_again_under_load(pinned, words):
+	"""Nothing is lost; instances stay in the set that they have, and what is said of it is so."""
+	shoal = pinned(count=3)
+	assert shoal.tool('bpf', 'load', *words).returncode == 0
+	shoal.start()
+
+	def means():
+		return {row['steering'] for row in status(shoal).values()}
+	with Clients(shoal) as clients, Streams(shoal) as streams:
+		assert shoal.tool('bpf', 'unload', '--force').returncode == 0
+		clients.more(20)
+		wait_for(lambda: means() == ({'BPF, guard lost'} if words else {'BPF'}))
+		if words:
+			wait_for(lambda: 'queries come past the guard' in shoal.log())
+		assert shoal.tool('bpf', 'load', *words).stdout.startswith('loaded: ')
+		clients.more(20)
+		streams.more(5)
+		assert shoal.tool('restart').returncode == 0
+		clients.more(20)
+		streams.more(5)
+	clients.check()
+	streams.check()
+	assert min(shares(shoal, 400)) > 40
+	assert means() == ({'BPF, guard lost'} if words else {'BPF'})
+	# nobody replaced anything
+	assert sum(counter(shoal, 'steer_bypassed').values()) == 0
+	assert shoal.log().count('queries come past the guard') == len(words)
+	assert ('ALARM: the guard' in shoal.tool('status').stdout) == bool(words)
 
 
 class Hijacker:

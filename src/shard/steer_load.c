@@ -315,10 +315,23 @@ int shard_steer_pinned(const struct shard_steer *s, const char *folder)
 	return id && id == bpf_map_id(s->fds[STEER_MAP_head]);
 }
 
+/* Has it seen none of what came since it was found out? */
+static bool is_passed_by(const struct shard_steer *s)
+{
+	for (int i = 0; i < STEER_GROUPS; i++) {
+		const struct steer_group *g = &s->states[i];
+		if (g->flags & STEER_USED &&
+			__atomic_load_n(&g->past, __ATOMIC_RELAXED) ==
+				__atomic_load_n(&g->seen, __ATOMIC_RELAXED) + 1)
+			return true;
+	}
+	return false;
+}
+
 int shard_steer_guards(const struct shard_steer *s, const char *folder)
 {
 	char path[PATH_CAP];
-	return s->head->flags & STEER_GUARDED &&
+	return s->head->flags & STEER_GUARDED && !is_passed_by(s) &&
 	       (s->fds[STEER_LINK] >= 0 || (shard_steer_pinned(s, folder) &&
 						   path_of(path, folder, STEER_LINK) &&
 						   access(path, F_OK) == 0));

@@ -951,6 +951,66 @@ static void a_user_without_rights_uses_the_pins(void **state)
 	pins_serve_who_may_open_them(SHARD_STEER_GUARD);
 }
 
+/* 100 flows come to both members, which tick then: how often an ended guard was told. */
+static unsigned told_unguarded(struct rig *r)
+{
+	struct shard_steer_news news;
+	unsigned all = 0;
+	send_flows("127.0.0.1", 100);
+	for (int i = 0; i < 2; i++) {
+		shard_member_mark(r->m[i]);
+		const unsigned got = drain(r->fd[i]);
+		shard_member_took(r->m[i], got, 1);
+		all += got;
+	}
+	assert_int_equal(all, 100);
+	shard_steer_tick(r->s, &news);
+	assert_int_equal(news.bypassed, 0); /* nobody replaced anything */
+	return news.unguarded;
+}
+
+static void a_guard_ends(bool by_unloading)
+{
+	char folder[256], path[300];
+	struct rig r = { .s = NULL };
+	shard_steer_close(steer_or_skip(SHARD_STEER_GUARD));
+	if (!*bpffs) {
+		print_message("skipped: no bpffs can be mounted\n");
+		skip();
+	}
+	assert_int_equal(shard_steer_path(folder, sizeof(folder), "/tmp"), 0);
+	assert_int_equal(shard_steer_load(folder, SHARERS, SHARD_STEER_GUARD), 0);
+	r.s = shard_steer_open(folder);
+	assert_non_null(r.s);
+	for (int i = 0; i < 2; i++)
+		rig_join(&r, i, "127.0.0.1", SOCK_DGRAM);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(told_unguarded(&r), 0);
+	assert_int_equal(shard_steer_guards(r.s, folder), 1);
+	snprintf(path, sizeof(path), "%s/link", folder);
+	assert_int_equal(by_unloading ? shard_steer_unload(folder, SHARD_STEER_FORCE)
+				      : unlink(path), /* as another tool may */
+		0);
+	unsigned told = 0; /* the kernel ends it in its own time */
+	for (int ms = 0; !told && ms < 20000; ms += 10) {
+		told = told_unguarded(&r);
+		usleep(10000);
+	}
+	assert_int_equal(told, 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(told_unguarded(&r), 0);
+	assert_int_equal(shard_steer_guards(r.s, folder), 0);
+	rig_free(&r);
+	shard_steer_unload(folder, SHARD_STEER_FORCE);
+}
+
+static void a_guard_that_ends_is_told_once_and_is_no_replaced_program(void **state)
+{
+	(void)state;
+	a_guard_ends(true);
+	a_guard_ends(false);
+}
+
 static void a_set_is_passed_on_by_a_socket(void **state)
 {
 	(void)state;
@@ -1046,6 +1106,8 @@ int main(void)
 		cmocka_unit_test(strict_leaves_nothing_to_the_kernels_choice),
 		cmocka_unit_test(a_dead_and_a_stopped_member_are_out_at_once),
 		cmocka_unit_test(a_user_without_rights_uses_the_pins),
+		cmocka_unit_test(
+			a_guard_that_ends_is_told_once_and_is_no_replaced_program),
 		cmocka_unit_test(a_set_is_passed_on_by_a_socket),
 		cmocka_unit_test(what_is_disabled_is_not_used),
 	};

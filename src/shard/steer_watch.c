@@ -164,27 +164,36 @@ static unsigned watch_group(struct shard_steer *s, uint32_t group)
 /* --- one of ours ---------------------------------------------------------------------- */
 
 /* Did datagrams come, none of them by the program, and more than waited before? However slowly they
- * come: counted from when the program last sent one here, or was attached by anyone. */
+ * come: counted from when the program last sent one here, or was attached by anyone. With a guard
+ * it is the guard that counts, for the whole group. */
 static bool was_bypassed(struct shard_member *m, bool off)
 {
 	struct steer_group *g = &m->s->states[m->group];
+	const bool guarded = m->s->head->flags & STEER_GUARDED;
 	const uint64_t steered = __atomic_load_n(&m->record->steered, __ATOMIC_RELAXED);
 	const uint64_t taken = __atomic_load_n(&m->record->taken, __ATOMIC_RELAXED);
+	const uint64_t seen =
+		guarded ? __atomic_load_n(&g->seen, __ATOMIC_RELAXED) : steered;
 	__u64 repairs = __atomic_load_n(&g->repairs, __ATOMIC_RELAXED);
 	const bool afresh =
-		off || steered != m->steered_before || repairs != m->repairs_before;
+		off || seen != m->steered_before || repairs != m->repairs_before;
 	const bool bypassed = !afresh && m->received - m->received_before >=
 						 m->waiting_before + BYPASSED_LEAST;
 	if (!afresh && !bypassed)
 		return false;
-	m->steered_before = steered;
+	m->steered_before = seen;
 	m->received_before = m->received;
 	m->waiting_before = steered > taken ? steered - taken : 0;
-	m->repairs_before = repairs + bypassed;
+	m->repairs_before = repairs;
+	if (!bypassed)
+		return false;
 	/* one of those who see it tells it */
-	return bypassed &&
-	       __atomic_compare_exchange_n(&g->repairs, &repairs, repairs + 1, false,
-		       __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	if (guarded)
+		return __atomic_exchange_n(&g->past, seen + 1, __ATOMIC_RELAXED) !=
+		       seen + 1;
+	m->repairs_before++;
+	return __atomic_compare_exchange_n(&g->repairs, &repairs, repairs + 1, false,
+		__ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 static void tick_own(struct shard_member *m, struct shard_steer_news *news)
@@ -211,10 +220,14 @@ static void tick_own(struct shard_member *m, struct shard_steer_news *news)
 	}
 	if (off && (steer_group_whole(m) || ++m->waits >= UNARMED_TICKS))
 		news->armed += steer_arm(m) == 0;
-	if (was_bypassed(m, off)) {
-		news->bypassed++;
-		steer_arm(m);
+	if (!was_bypassed(m, off))
+		return;
+	if (s->head->flags & STEER_GUARDED) {
+		news->unguarded++;
+		return;
 	}
+	news->bypassed++;
+	steer_arm(m);
 }
 
 void shard_steer_tick(struct shard_steer *s, struct shard_steer_news *news)

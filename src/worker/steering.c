@@ -259,6 +259,9 @@ static void tell_news(struct worker *w, const struct shard_steer_news *news)
 	if (news->bypassed)
 		log_error(NET, "queries come by another way than the steering program: "
 			       "somebody of this user replaced it; attached anew");
+	if (news->unguarded)
+		log_error(NET, "queries come past the guard: it was unloaded or "
+			       "detached; sockets of others can take queries");
 	counter_add(w->counters, steer_out, news->out);
 	counter_add(w->counters, steer_back, news->back);
 	counter_add(w->counters, steer_bypassed, news->bypassed);

@@ -61,7 +61,8 @@ struct steer_group {
 	__u64 migrated; /* handshakes and connections of a listener that closed */
 	__u64 seen;     /* sk_lookup: datagrams and connections that came for it */
 	__u64 repairs;  /* times that the program was replaced and attached anew */
-	__u64 reserved[4];
+	__u64 past; /* datagrams came past sk_lookup when `seen` was this, less 1; 0: never */
+	__u64 reserved[3];
 };
 
 /* Value of `records`: a cache line. */
