@@ -59,6 +59,17 @@ def pause(side, number):
 	os.kill(pid, signal.SIGCONT)
 
 
+def stand(side, number):
+	"""SIGSTOP for good: another process stands in for it, after ten seconds it is killed."""
+	name = side.names[number % len(side.names)]
+	pid = side.rows()[name]['pid']
+	os.kill(pid, signal.SIGSTOP)
+	clients = side.world.accepted_by(pid)
+	side.wait_until_gone(pid)
+	side.wait_for(name, pid)
+	return clients
+
+
 def orphan(side, number):
 	"""`shoal run` is killed, and started again beside the instances that it leaves."""
 	side.replace_supervisor()
@@ -70,6 +81,8 @@ ROWS = (
 	('rolling', 'shoal restart, rolling', sides.Shoal, 0, roll, True, 1),
 	('kill', 'SIGKILL of an instance', sides.Shoal, 0, kill, True, 1),
 	('pause', 'SIGSTOP for 1.6 s, SIGCONT', sides.Shoal, 0, pause, False, 5),
+	('stop', 'SIGSTOP, until it is replaced', sides.Shoal, 0, stand, False, 10),
+	('stop-hash', 'SIGSTOP, until it is replaced', sides.Hashed, 0, stand, False, 10),
 	('orphans', 'SIGKILL of shoal run, a new one', sides.Shoal, 0, orphan, False, 20),
 	('store-restart', 'systemctl restart', sides.Units, 0, one, True, 5),
 	('unit-restart', 'systemctl restart', sides.SocketUnits, 0, one, True, 5),

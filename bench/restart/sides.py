@@ -226,17 +226,20 @@ class Shoal(Side):
 		self.wait_for(name, pid)
 		return clients
 
+	def wait_until_gone(self, *pids):
+		deadline = time.monotonic() + 6 * READY_SECONDS
+		while any(map(w.is_alive, pids)):
+			if time.monotonic() > deadline:
+				raise RuntimeError('processes before do not leave: %s' % self.log()[-2000:])
+			time.sleep(0.05)
+
 	def replace_supervisor(self):
 		"""Until those that the killed one left are gone."""
 		pids = [row['pid'] for row in self.rows().values()]
 		self.children['super'].kill()
 		self.children['super'].wait()
 		self.launch()
-		deadline = time.monotonic() + 6 * READY_SECONDS
-		while any(map(w.is_alive, pids)):
-			if time.monotonic() > deadline:
-				raise RuntimeError('the instances before do not leave: %s' % self.log()[-2000:])
-			time.sleep(0.05)
+		self.wait_until_gone(*pids)
 
 	def keepers(self):
 		"""Who keeps the sockets, as the instances say."""
@@ -247,6 +250,13 @@ class Shoal(Side):
 		done = self.tool('stats', '--json')
 		total = json.loads(done.stdout)['total'] if done.stdout else {}
 		return {name: total[name] for name in NUMBERS if total.get(name)}
+
+
+class Hashed(Shoal):
+	title = 'Shoal, no BPF'
+
+	def env(self):
+		return dict(super().env(), SHARD_DISABLE='bpf')
 
 
 class Bare(Shoal):
