@@ -557,25 +557,10 @@ static void a_negative_anchor_below_stops_it_there(void **state)
 
 static void what_goes_elsewhere(struct world *w, enum policy_action action)
 {
-	static uint8_t name[NAME_MAX_LEN];
-	static const uint8_t *names[] = { name };
-	static struct addr target;
-	static struct policy_rule rule;
-	name_from_text(name, "bbb.test.");
-	addr_from_text(&target, "192.0.2.99", 53);
-	rule = (struct policy_rule){ .id = 1,
-		.filter = FILTER_SUFFIX,
-		.names = names,
-		.name_count = 1,
-		.action = action,
-		.targets = &target,
-		.target_count = 1,
-		.ede = EDE_NONE };
 	world_zone(w, "bbb.test.", "192.0.2.99",
 		"bbb.test. 300 NS ns.bbb.test.\n"
 		"x.bbb.test. 300 A 10.0.2.1\n");
-	w->conf->rules = &rule;
-	w->conf->rule_count = 1;
+	world_forward(w, "bbb.test.", "192.0.2.99", action);
 	world_ask(w, "bba.test.", TYPE_A);
 	world_ask(w, "x.bbb.test.", TYPE_A);
 	assert_true(world_asked(w, "192.0.2.99 x.bbb.test. A") > 0);

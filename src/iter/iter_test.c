@@ -1035,31 +1035,10 @@ static void time_is_up_for_a_slow_world(void **state)
 
 /* --- forwarding ------------------------------------------------------------------- */
 
-static void forward(
-	struct world *w, const char *suffix, const char *ip, enum policy_action action)
-{
-	static uint8_t name[NAME_MAX_LEN];
-	static const uint8_t *names[] = { name };
-	static struct addr target;
-	static struct policy_rule rule;
-	assert_true(name_from_text(name, suffix));
-	assert_true(addr_from_text(&target, ip, 53));
-	rule = (struct policy_rule){ .id = 1,
-		.filter = FILTER_SUFFIX,
-		.names = names,
-		.name_count = 1,
-		.action = action,
-		.targets = &target,
-		.target_count = 1,
-		.ede = EDE_NONE };
-	w->conf->rules = &rule;
-	w->conf->rule_count = 1;
-}
-
 static void a_suffix_is_forwarded_and_its_aliases_are_resolved_anew(void **state)
 {
 	struct world *w = *state;
-	forward(w, "example.com.", "10.7.7.7", POLICY_FORWARD);
+	world_forward(w, "example.com.", "10.7.7.7", POLICY_FORWARD);
 	/* the forwarder lies about what an alias leads to */
 	world_zone(w, ".", "10.7.7.7",
 		"www.example.com. 300 A 10.6.6.1\n"
@@ -1078,7 +1057,7 @@ static void a_suffix_is_forwarded_and_its_aliases_are_resolved_anew(void **state
 static void a_forwarder_that_finds_bogus_is_asked_with_cd(void **state)
 {
 	struct world *w = *state;
-	forward(w, "example.com.", "10.7.7.7", POLICY_FORWARD);
+	world_forward(w, "example.com.", "10.7.7.7", POLICY_FORWARD);
 	world_zone(w, ".", "10.7.7.7", "www.example.com. 300 A 10.6.6.1\n");
 	world_manner(w, "10.7.7.7", MANNER_CD_ONLY);
 	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
@@ -1089,7 +1068,7 @@ static void a_forwarder_that_finds_bogus_is_asked_with_cd(void **state)
 static void a_stubs_servfail_is_final(void **state)
 {
 	struct world *w = *state;
-	forward(w, "example.com.", "10.7.7.7", POLICY_STUB);
+	world_forward(w, "example.com.", "10.7.7.7", POLICY_STUB);
 	world_zone(w, ".", "10.7.7.7", "www.example.com. 300 A 10.6.6.1\n");
 	world_manner(w, "10.7.7.7", MANNER_CD_ONLY);
 	const struct world_result r = world_ask(w, "www.example.com.", TYPE_A);
@@ -1100,7 +1079,7 @@ static void a_stubs_servfail_is_final(void **state)
 static void a_forwarder_never_becomes_the_root(void **state)
 {
 	struct world *w = *state;
-	forward(w, ".", "10.7.7.7", POLICY_FORWARD);
+	world_forward(w, ".", "10.7.7.7", POLICY_FORWARD);
 	world_zone(w, ".", "10.7.7.7",
 		". 3600 NS evil.\n"
 		"evil. 3600 A 6.6.6.6\n");
@@ -1130,7 +1109,7 @@ static void what_a_clients_flags_led_to_is_kept_apart(void **state)
 static void a_forwarder_that_is_ourselves_is_not_asked(void **state)
 {
 	struct world *w = *state;
-	forward(w, "example.com.", "10.7.7.7", POLICY_FORWARD);
+	world_forward(w, "example.com.", "10.7.7.7", POLICY_FORWARD);
 	struct conf_listen own = { .kind = KIND_DNS };
 	addr_from_text(&own.addr, "10.7.7.7", 53);
 	w->conf->listens = &own;

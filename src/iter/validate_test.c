@@ -702,27 +702,12 @@ static void also_at(struct world *w, const char *zone, const char *ip)
 /* All of com is known at 10.7.7.7, which is asked for the suffix alone. */
 static void forward(struct world *w, const char *suffix, unsigned how)
 {
-	static uint8_t name[NAME_MAX_LEN];
-	static const uint8_t *names[] = { name };
-	static struct addr target;
-	static struct policy_rule rule;
-	name_from_text(name, suffix);
-	addr_from_text(&target, "10.7.7.7", 53);
-	rule = (struct policy_rule){ .id = 1,
-		.filter = FILTER_SUFFIX,
-		.names = names,
-		.name_count = 1,
-		.action = POLICY_FORWARD,
-		.targets = &target,
-		.target_count = 1,
-		.ede = EDE_NONE };
 	world_unsign(w, "com.");
 	world_sign(w, "com.", how);
 	also_at(w, "com.", "10.7.7.7");
 	also_at(w, "plain.com.", "10.7.7.7");
 	also_at(w, "example.com.", "10.7.7.7");
-	w->conf->rules = &rule;
-	w->conf->rule_count = 1;
+	world_forward(w, suffix, "10.7.7.7", POLICY_FORWARD);
 }
 
 static const unsigned parents[] = { SIGN_WELL, SIGN_NSEC3, SIGN_OPT_OUT };

@@ -178,6 +178,27 @@ void world_sleep(struct world *w, int64_t ms)
 	w->now.wall_ms += ms;
 }
 
+void world_forward(
+	struct world *w, const char *suffix, const char *ip, enum policy_action action)
+{
+	static uint8_t name[NAME_MAX_LEN];
+	static const uint8_t *names[] = { name };
+	static struct addr target;
+	static struct policy_rule rule;
+	if (!name_from_text(name, suffix) || !addr_from_text(&target, ip, 53))
+		abort();
+	rule = (struct policy_rule){ .id = 1,
+		.filter = FILTER_SUFFIX,
+		.names = names,
+		.name_count = 1,
+		.action = action,
+		.targets = &target,
+		.target_count = 1,
+		.ede = EDE_NONE };
+	w->conf->rules = &rule;
+	w->conf->rule_count = 1;
+}
+
 static unsigned manner_now; /* of the server that answers */
 
 /* --- a server ------------------------------------------------------------------- */

@@ -120,6 +120,9 @@ void world_unsign(struct world *w, const char *origin);
 void world_trust(struct world *w, const char *origin);
 void world_manner(struct world *w, const char *ip, unsigned manner);
 void world_sleep(struct world *w, int64_t ms);
+/* What is below `suffix` goes to `ip`: the only rule there is. */
+void world_forward(
+	struct world *w, const char *suffix, const char *ip, enum policy_action action);
 struct world_result world_ask(struct world *w, const char *name, uint16_t type);
 /* With CD, no_cache and the route as given. */
 struct world_result world_resolve(
