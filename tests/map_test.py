@@ -30,9 +30,7 @@ def test_all_are_asked_and_answer_in_the_order_of_their_names(shoals):
 
 def test_who_stands_still_is_named_and_not_waited_for(shoals, request):
 	shoal = shoals(count=3)
-	for factory in request.node.funcargs.values():    # should this take over ten seconds
-		if hasattr(factory, 'crashes_allowed'):
-			factory.crashes_allowed = True
+	helpers.allow_crashes(request)
 	pid = shoal.pids()['2']
 	os.kill(shoal.process.pid, signal.SIGSTOP)    # nobody stands in
 	os.kill(pid, signal.SIGSTOP)

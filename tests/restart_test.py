@@ -201,13 +201,6 @@ def beats(shoal, name):
 	return shoal.stats()['instances'].get(name, {}).get('loop_turns', 0)
 
 
-def allow_crashes(request):
-	"""Who stands still for ten seconds is ended by SIGABRT."""
-	for factory in request.node.funcargs.values():
-		if hasattr(factory, 'crashes_allowed'):
-			factory.crashes_allowed = True
-
-
 def wait_until_it_left(shoal, pid):
 	"""It went on and left to its stand-in; or the machine was so busy that ten seconds passed."""
 	assert helpers.until(lambda: '(pid %d) went on, and left' % pid in shoal.log() or
@@ -222,7 +215,7 @@ def was_replaced(shoal, pid):
 def test_clients_of_an_instance_that_stands_still_are_served_in_time(shoals, request):
 	"""Another process reads on in its queues, while it still stands still; as often as it does."""
 	shoal = shoals(count=2)
-	allow_crashes(request)
+	helpers.allow_crashes(request)
 	with Clients(shoal) as clients, Streams(shoal) as streams:
 		for _ in range(3):
 			wait_for_beats(shoal)
@@ -247,7 +240,7 @@ def test_who_stands_still_is_passed_by_when_nobody_can_stand_in_for_it(shoals, m
 	takes its place when it goes on."""
 	monkeypatch.setenv('SHARD_DISABLE', disabled)
 	shoal = shoals(count=2)
-	allow_crashes(request)
+	helpers.allow_crashes(request)
 	steered = status(shoal)['1']['steering'] != 'kernel hash'
 	wait_for_beats(shoal)
 	pid = shoal.pids()['1']
@@ -289,7 +282,7 @@ def most_aside(text):
 def test_never_more_than_half_are_taken_out_of_service(shoals, request):
 	"""Three of four stand still: the third gets its stand-in as soon as that of another one serves."""
 	shoal = shoals(count=4)
-	allow_crashes(request)
+	helpers.allow_crashes(request)
 	wait_for_beats(shoal)
 	before = shoal.pids()
 	stopped = [before[name] for name in ('1', '2', '3')]
@@ -312,7 +305,7 @@ def test_never_more_than_half_are_taken_out_of_service(shoals, request):
 
 def test_who_stands_still_does_not_hold_up_the_stop(shoals, request):
 	shoal = shoals(count=2)
-	allow_crashes(request)
+	helpers.allow_crashes(request)
 	wait_for_beats(shoal)
 	pid = shoal.pids()['1']
 	os.kill(pid, signal.SIGSTOP)
@@ -513,9 +506,7 @@ def test_a_question_that_ends_a_process_is_refused_and_its_neighbours_answered(s
 		pytest.skip('a sanitizer has the signals')
 	os.mkfifo(tmp_path / 'nobody')
 	shoal = shoals(STUCK % (tmp_path, tmp_path), count=1)
-	for factory in request.node.funcargs.values():
-		if hasattr(factory, 'crashes_allowed'):
-			factory.crashes_allowed = True
+	helpers.allow_crashes(request)
 	bad, results = 'bad.poison.test', {}
 
 	def ask(name):

@@ -92,9 +92,7 @@ def test_switched_off_the_kernels_hash_does_it(shoals, monkeypatch):
 
 def test_a_stopped_instance_is_passed_by(steered, request):
 	shoal = steered(count=3)
-	for factory in request.node.funcargs.values():    # should this take over ten seconds
-		if hasattr(factory, 'crashes_allowed'):
-			factory.crashes_allowed = True
+	helpers.allow_crashes(request)
 	pid = shoal.pids()['2']
 	os.kill(pid, signal.SIGSTOP)
 	try:

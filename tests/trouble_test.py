@@ -93,9 +93,7 @@ def test_a_long_row_of_troubles_loses_nothing(shoals, monkeypatch, request, disa
 	"""Kills, restarts, instances that stand still, in any order, also several at a time."""
 	monkeypatch.setenv('SHARD_DISABLE', disabled)
 	shoal = shoals(count=4)
-	for factory in request.node.funcargs.values():
-		if hasattr(factory, 'crashes_allowed'):
-			factory.crashes_allowed = True
+	helpers.allow_crashes(request)
 	dice = random.Random(8)
 	with Clients(shoal) as clients:
 		for _ in range(10):
