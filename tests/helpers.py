@@ -2,7 +2,6 @@
 """Asking and judging: queries by dnspython, rows of expect.json, processes to test."""
 
 import itertools
-import functools
 import json
 import os
 import re
@@ -56,23 +55,6 @@ else
 	panic("Use kresd@dns*, kresd@tls* or kresd@doh* instance names")
 end
 """
-
-
-def tries(count):
-	"""For what depends on the clock: a machine that was busy elsewhere gets another try; one must succeed whole."""
-	def decorate(test):
-		@functools.wraps(test)
-		def again(*arguments, **named):
-			for left in range(count - 1, -1, -1):
-				try:
-					return test(*arguments, **named)
-				except (AssertionError, ProcessLookupError) as error:
-					if not left:
-						raise
-					print('once more: %s' % str(error)[:500])
-			return None
-		return again
-	return decorate
 
 
 def until(what, seconds=20, step=0.05):

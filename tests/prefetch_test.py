@@ -3,6 +3,8 @@
 
 import time
 
+import pytest
+
 import helpers
 from authority import Authority
 
@@ -54,33 +56,38 @@ def test_one_refresh_for_the_host(shoals):
 	with Authority('hot.com.', records) as server:
 		shoal = shoals(PREDICT + server.stub(), count=4)
 		ports = [shoal.find_port(instance) for instance in INSTANCES]
-		begun = time.monotonic()
-		while time.monotonic() - begun < 14.5:
+
+		def ask_all():
 			for port in ports:
 				for name in names:
 					query = helpers.make_query(name)
-					helpers.dns.query.udp(query, '127.0.0.1', timeout=5, port=shoal.port,
+					helpers.dns.query.udp(query, '127.0.0.1', timeout=30, port=shoal.port,
 						source='127.0.0.1', source_port=port)
-			time.sleep(0.05)
+			return all(server.asked(name) >= 2 for name in names)
+		assert helpers.until(ask_all, 40)
 		total = shoal.stats()['total']
-		assert total['prefetches'] == len(names)
+		# all of them where the machine does not sleep beyond the end of some
+		assert len(names) // 2 <= total['prefetches'] <= len(names)
 		assert server.asked() <= 2 * len(names) + total['upstream_timeouts']
-		assert {server.asked(name) >= 2 for name in names} == {True}
 
 
-@helpers.tries(3)
+@pytest.mark.seconds(150)
 def test_cached_records_are_refreshed_without_a_finished_answer(shoals):
 	"""Asked twice in its life, the second time near the end: what answers is the record itself."""
-	with Authority('hot.com.', {('rare.hot.com.', 'A'): (12, '192.0.2.1')}) as server:
+	names = ['rare%d.hot.com.' % i for i in range(8)]
+	with Authority('hot.com.', {(name, 'A'): (12, '192.0.2.1') for name in names}) as server:
 		shoal = shoals(PREDICT + server.stub())
-		shoal.ask('rare.hot.com.')
-		time.sleep(11.1)
-		assert shoal.ask('rare.hot.com.').answer[0].ttl <= 1
-		deadline = time.monotonic() + 10
-		while server.asked('rare.hot.com.') < 2 and time.monotonic() < deadline:
-			time.sleep(0.05)
+		for name in names:
+			shoal.ask(name)
+			time.sleep(11.1)
+			if shoal.ask(name).answer[0].ttl <= 1:
+				break    # else the machine slept beyond its end: another one
+		else:
+			pytest.fail('never asked in time')
+		assert helpers.until(lambda: server.asked(name) >= 2)
 		total = shoal.stats()['total']
-		assert server.asked('rare.hot.com.') == 2 and total['prefetches'] == 1, total
+		assert total['prefetches'] == 1, total
+		assert server.asked(name) <= 2 + total['upstream_timeouts'], total
 
 
 def test_what_nobody_asks_for_is_not_refreshed(shoals):
@@ -95,12 +102,14 @@ def test_what_nobody_asks_for_is_not_refreshed(shoals):
 def test_without_the_module_nothing_is_refreshed(shoals):
 	with Authority('hot.com.', {('www.hot.com.', 'A'): (10, '192.0.2.1')}) as server:
 		shoal = shoals('cache.min_ttl(0)\n' + server.stub())
-		begun = time.monotonic()
-		while time.monotonic() - begun < 8.8:
-			shoal.ask('www.hot.com.')
+		left, due, lives = 99, 0, 1
+		while due < 10:    # answers in the last tenth
+			before, left = left, shoal.ask('www.hot.com.').answer[0].ttl
+			due += left <= 1
+			lives += left > before    # the machine slept beyond its end
 			time.sleep(0.02)
 		total = shoal.stats()['total']
-		assert server.asked('www.hot.com.') == 1 + total['upstream_timeouts']
+		assert lives <= server.asked('www.hot.com.') <= lives + total['upstream_timeouts']
 		assert total['prefetches'] == 0
 
 
