@@ -14,7 +14,7 @@ import pytest
 
 import helpers
 
-TEST_SECONDS = 60
+TEST_SECONDS = 150    # a machine that is busy elsewhere needs thrice as long as a quiet one
 
 
 def pytest_configure(config):

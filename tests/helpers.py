@@ -57,7 +57,7 @@ end
 """
 
 
-def until(what, seconds=20, step=0.05):
+def until(what, seconds=50, step=0.05):
 	"""Wait until WHAT() is true; its last value."""
 	end = time.monotonic() + seconds
 	while True:
@@ -100,7 +100,7 @@ def make_query(name, rtype='A', rclass='IN', rd=True, do=False, cd=False, edns=0
 	return query
 
 
-def ask(name, rtype='A', port=5300, host='127.0.0.1', tcp=False, timeout=10, source=None,
+def ask(name, rtype='A', port=5300, host='127.0.0.1', tcp=False, timeout=30, source=None,
 		fallback=True, **flags):
 	"""Ask and return the response; FALLBACK: by TCP after TC=1."""
 	query = make_query(name, rtype, **flags)
@@ -127,7 +127,7 @@ def ask_raw(data, port=5300, host='127.0.0.1', timeout=2):
 class Stream:
 	"""A TCP connection that carries DNS messages."""
 
-	def __init__(self, port=5300, host='127.0.0.1', timeout=10, source=None):
+	def __init__(self, port=5300, host='127.0.0.1', timeout=30, source=None):
 		self.sock = socket.create_connection((host, port), timeout,
 			(source, 0) if source else None)
 
@@ -371,7 +371,7 @@ class Shoal:
 			self.wait()
 		return self
 
-	def wait(self, timeout=20):
+	def wait(self, timeout=60):
 		"""Until every instance was seen answering."""
 		deadline = time.monotonic() + timeout
 		seen = set()
@@ -432,7 +432,7 @@ class Shoal:
 			found[name] = int(entry)
 		return found
 
-	def tool(self, *arguments, timeout=20):
+	def tool(self, *arguments, timeout=60):
 		"""Run `shoal ARGUMENTS` against this shoal."""
 		return subprocess.run([program('shoal'), *arguments], env=self.env(), text=True,
 			capture_output=True, timeout=timeout)
@@ -452,7 +452,7 @@ class Shoal:
 		with open(self.log_path, errors='replace') as source:
 			return source.read()
 
-	def stop(self, sig=signal.SIGTERM, timeout=15):
+	def stop(self, sig=signal.SIGTERM, timeout=50):
 		"""Stop; fails when a process had to be killed or died by a signal."""
 		if self.process is None:
 			return
@@ -500,7 +500,7 @@ class Unbound:
 		self.log_file = open(os.path.join(self.folder, 'unbound.log'), 'w')
 		self.process = subprocess.Popen([servers.program_path('unbound'), '-d', '-c', conf],
 			stdout=self.log_file, stderr=self.log_file)
-		deadline = time.monotonic() + 10
+		deadline = time.monotonic() + 50
 		while True:
 			try:
 				self.ask('localhost', timeout=0.3)

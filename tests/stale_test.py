@@ -52,22 +52,21 @@ def test_stale_data_when_the_servers_are_silent(shoals, old):
 		assert helpers.rcode_of(reply) == rcode
 		assert is_stale(reply, ede), reply
 		assert helpers.records_of(reply.answer) == helpers.records_of(fresh[name, rtype].answer)
-		assert took < 2.6, (name, took)
+		assert 1.5 < took < 8, (name, took)    # not the ten seconds of a resolution
 	# for 30 seconds nobody waits again
-	time.sleep(0.5)
 	for name, rtype, rcode, ede in NAMES:
-		reply, took = timed(shoal, name, rtype)
-		assert is_stale(reply, ede) and took < 0.5, (name, took)
+		replies, took = zip(*[timed(shoal, name, rtype) for _ in range(3)])
+		assert all(is_stale(reply, ede) for reply in replies) and min(took) < 1.5, (name, took)
 
 
 def test_stale_data_when_the_servers_fail(shoals, old):
-	shoal = shoals(STALE + old.stub())
+	shoal = shoals(STALE + 'serve_stale.timeout = 9000\n' + old.stub())
 	warm(shoal)
 	old.mode = 'servfail'
 	for name, rtype, rcode, ede in NAMES:
 		reply, took = timed(shoal, name, rtype)
 		assert helpers.rcode_of(reply) == rcode and is_stale(reply, ede)
-		assert took < 1.5
+		assert took < 8    # at once, not by the time
 	old.forget()
 	for _ in range(5):
 		for name, rtype, _, ede in NAMES:
@@ -80,15 +79,14 @@ def test_stale_data_when_the_servers_fail(shoals, old):
 def test_the_resolution_goes_on_after_the_stale_answer(shoals, old):
 	shoal = shoals("modules = { 'serve_stale < cache' }\nserve_stale.timeout = 150\n"
 		"cache.min_ttl(0)\n" + old.stub())
-	old.delay = 0.3
+	old.delay = 1
 	warm(shoal, NAMES[:1])
 	old.set('www.old.com.', 'A', 60, '192.0.2.9')
 	reply, took = timed(shoal, 'www.old.com.')
-	assert is_stale(reply) and 0.1 < took < 0.9
-	time.sleep(2)
-	reply, took = timed(shoal, 'www.old.com.')
+	assert is_stale(reply) and took > 0.1
+	assert helpers.until(lambda: not is_stale(shoal.ask('www.old.com.')))
+	reply = shoal.ask('www.old.com.')
 	assert reply.answer[0][0].address == '192.0.2.9' and not helpers.ede_codes(reply)
-	assert took < 0.2
 
 
 def test_all_instances_know_that_there_is_no_use_in_trying(shoals, old):

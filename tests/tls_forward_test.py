@@ -328,7 +328,7 @@ def test_garbage_ends_the_connection_and_the_next_one_serves(shoals, dots, tmp_p
 	dot.garbage.update({0, 1})
 	reply = shoal.ask('garbage.' + NAME, timeout=20)
 	assert helpers.rcode_of(reply) in ('NOERROR', 'SERVFAIL')
-	assert until(lambda: is_answered(shoal.ask('later%d.%s' % (len(dot.queries), NAME), timeout=20)), 10)
+	assert until(lambda: is_answered(shoal.ask('later%d.%s' % (len(dot.queries), NAME), timeout=20)))
 
 
 def test_keepalive_of_zero_means_no_further_questions(shoals, dots, tmp_path):
@@ -347,11 +347,11 @@ def test_a_restarted_upstream_is_found_again(shoals, dots, tmp_path):
 	shoal = shoals(forward(by_name(dot)))
 	assert is_answered(shoal.ask('a.' + NAME))
 	dot.stop()
-	assert until(lambda: total(shoal, 'upstream_tls_connections') == 0, 10)
+	assert until(lambda: total(shoal, 'upstream_tls_connections') == 0)
 	assert helpers.rcode_of(shoal.ask('down.' + NAME, timeout=20)) == 'SERVFAIL'
 	again = dots(tmp_path, certificate=(dot.cert, dot.key), port=dot.port)
 	names = iter(names_of('up', 1000))
-	assert until(lambda: is_answered(shoal.ask(next(names), timeout=20)), 20)
+	assert until(lambda: is_answered(shoal.ask(next(names), timeout=20)))
 	assert again.queries
 	assert 'answers over TLS again' in shoal.log()
 
@@ -375,7 +375,7 @@ def test_stopping_says_goodbye(shoals, dots, tmp_path):
 	shoal = shoals(forward(by_name(dot)))
 	assert is_answered(shoal.ask('a.' + NAME))
 	shoal.stop()
-	assert until(lambda: dot.clean_ends == 1, 10)
+	assert until(lambda: dot.clean_ends == 1)
 
 
 def test_shoal_asks_shoal(shoals, tmp_path, lab):
