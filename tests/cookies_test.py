@@ -202,7 +202,7 @@ def test_instances_follow_another_secret(many):
 			assert source.read() != had
 	finally:
 		for pid in pids:
-			os.kill(pid, signal.SIGCONT)
+			helpers.go_on(pid)
 		other.terminate()
 		other.wait()
 

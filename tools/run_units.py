@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The unit tests of a build folder: `run_units.py FOLDER JUNIT-FILE`.
 
-What failed beside others is run once more, alone and with the same memory pattern: "unsteady" is what
-passed only there, so that a busy host is told from a defect; both are named. The file holds every test once."""
+Twice as many at once as there are CPUs: some wait most of the time for the kernel. What failed beside others
+is run once more, alone and with the same memory pattern: "unsteady" is what passed only there, so that a busy
+host is told from a defect; both are named. The file holds every test once."""
 import json
 import os
 import subprocess
@@ -20,7 +21,7 @@ def run(folder, arguments, log="testlog", env=None):
         if os.path.exists(place + end):
             os.unlink(place + end)
     subprocess.run(["meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs", "-q", "--logbase", log,
-        *arguments], check=False, env=dict(os.environ, **(env or {})))
+        "--num-processes", str(2 * (os.cpu_count() or 1)), *arguments], check=False, env=dict(os.environ, **(env or {})))
     try:
         with open(place + ".json", encoding="utf-8") as source:
             words = [json.loads(line) for line in source]
