@@ -324,6 +324,12 @@ static void check_members(const struct fleet *f)
 				"instance %s: its `shoal run` was killed, nobody keeps "
 				"its sockets or starts it again: start a new one",
 				m->name);
+		if (stats_cookies_full(&m->b))
+			tell(NOTE,
+				"instance %s: with %d sockets or more none looks for "
+				"strangers while it serves, only `shoal doctor` as "
+				"root does",
+				m->name, STATS_COOKIES);
 		if (c->udp_kernel_drops)
 			tell(NOTE,
 				"instance %s: the kernel dropped %" PRIu64

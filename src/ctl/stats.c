@@ -56,6 +56,11 @@ bool stats_alive(const struct stats_block *b)
 	       start == b->pid_start && state != 'Z' && state != 'X';
 }
 
+bool stats_cookies_full(const struct stats_block *b)
+{
+	return b->cookies[STATS_COOKIES - 1] != 0;
+}
+
 /* What another process wrote goes to a terminal: nothing that moves its cursor. */
 static void make_printable(char *text, size_t cap)
 {

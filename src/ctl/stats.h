@@ -106,6 +106,8 @@ bool stats_parse(
  * whether its process lives. */
 size_t stats_names(const char *run_folder, char names[][64], size_t max);
 bool stats_alive(const struct stats_block *b);
+/* It may have more sockets than it shows. */
+bool stats_cookies_full(const struct stats_block *b);
 
 /* "<run>/stats/<name>"; false: too long. */
 bool stats_path(char out[static 4096], const char *run_folder, const char *name);

@@ -15,7 +15,6 @@ enum {
 	LOOK_ALL_S = 10, /* each, for addresses that are its own */
 	TIMES_TOLD = 3,  /* a new instance shows its own when it is ready */
 	FOUND_MAX = 16,
-	KNOWN_MAX = STATS_INSTANCES_MAX * STATS_COOKIES,
 };
 
 static void show(struct worker *w, size_t *at, int fd)
@@ -29,31 +28,36 @@ static void show(struct worker *w, size_t *at, int fd)
 
 void watchmen_show(struct worker *w)
 {
+	const bool told = stats_cookies_full(w->stats);
 	size_t at = 0;
 	for (size_t i = 0; i < w->listener_count; i++) {
 		const struct listener *l = &w->listeners[i];
 		show(w, &at, l->udp ? udp_server_fd(l->udp) : -1);
 		show(w, &at, l->stream ? stream_server_fd(l->stream) : -1);
 	}
+	if (!told && stats_cookies_full(w->stats))
+		log_warning(NET,
+			"with %d sockets or more an instance's own cannot be told from "
+			"others': nobody looks for strangers on its addresses",
+			STATS_COOKIES);
 }
 
-/* Of the dead too: their sockets are kept for their successors. -1: some cannot be known. */
-static int known_read(const struct worker *w, uint64_t known[static KNOWN_MAX])
+int watchmen_known(const char *run_folder, uint64_t known[static WATCHMEN_KNOWN_MAX])
 {
 	static char names[STATS_INSTANCES_MAX][64];
 	struct stats_block *b = malloc(sizeof(*b));
-	const size_t count = stats_names(w->run_folder, names, STATS_INSTANCES_MAX);
+	const size_t count = stats_names(run_folder, names, STATS_INSTANCES_MAX);
 	int found = 0;
-	for (size_t i = 0; b && i < count; i++) {
-		if (!stats_read(w->run_folder, names[i], b))
+	bool more = !b; /* sockets than are shown */
+	for (size_t i = 0; !more && i < count; i++) {
+		if (!stats_read(run_folder, names[i], b))
 			continue;
+		more = stats_cookies_full(b);
 		for (size_t k = 0; k < STATS_COOKIES && b->cookies[k]; k++)
 			known[found++] = b->cookies[k];
-		if (b->cookies[STATS_COOKIES - 1])
-			found = -KNOWN_MAX; /* it may have more */
 	}
 	free(b);
-	return found < 0 ? -1 : found;
+	return more ? -1 : found;
 }
 
 static void tell(
@@ -129,8 +133,8 @@ void watchmen_tick(struct worker *w)
 		return;
 	if (!is_first(w) && w->watch_seconds % LOOK_ALL_S)
 		return;
-	uint64_t *known = calloc(KNOWN_MAX, sizeof(*known));
-	const int count = known ? known_read(w, known) : -1;
+	uint64_t *known = calloc(WATCHMEN_KNOWN_MAX, sizeof(*known));
+	const int count = known ? watchmen_known(w->run_folder, known) : -1;
 	unsigned strangers = 0;
 	for (size_t k = 0; k < STRANGERS_MAX; k++) {
 		struct stranger *s = &w->strangers[k];
