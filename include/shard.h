@@ -216,6 +216,9 @@ SHARD_API struct shard_steer *shard_steer_new(unsigned flags);
 SHARD_API int shard_steer_send(const struct shard_steer *s, int sock);
 SHARD_API struct shard_steer *shard_steer_receive(int sock);
 SHARD_API unsigned shard_steer_flags(const struct shard_steer *s);
+/* Another set takes its groups over, by other processes: from now on (0: no longer) this one attaches its program no more, and its last
+ * member may leave too: then the kernel's hash chooses, where the other set's program does not. */
+SHARD_API void shard_steer_yield(struct shard_steer *s, int yields);
 /* Leaves nothing: members stay in their slots as long as their sockets live. */
 SHARD_API void shard_steer_close(struct shard_steer *s);
 

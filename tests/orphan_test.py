@@ -74,6 +74,38 @@ def test_a_new_one_takes_their_place_and_nothing_is_lost(orphans, monkeypatch, d
 
 
 @pytest.mark.seconds(120)
+@pytest.mark.parametrize('guards', [('', '', ''), ('--guard', '--guard'), ('--guard', '')],
+	ids=['twice', 'guarded, again', 'guarded, no more'])
+def test_another_set_of_programs_takes_over_and_nobody_is_a_stranger(orphans, guards):
+	"""`shoal run` is killed, its successor as soon as it is ready, too; or it had a guard of its own."""
+	shoal = orphans(count=3, start=False)
+	shoal.arguments = [guards[0]] if guards[0] else []
+	shoal.start()
+	if {row['steering'] for row in status(shoal).values()} == {'kernel hash'}:
+		pytest.skip('no steering programs here')
+	with Clients(shoal) as clients, Streams(shoal) as streams:
+		for word in guards[1:]:
+			before = processes(shoal)
+			kill_supervisor(shoal)
+			shoal.arguments = [word] if word else []
+			shoal.start(wait=False)
+			assert helpers.until(lambda before=before: {row['pid'] for row in status(shoal).values()
+				if row['state'] == 'ready'}.isdisjoint(before), 60), shoal.log()
+		left = [pid for pid in processes(shoal) if pid not in
+			{row['pid'] for row in status(shoal).values()}]
+		assert helpers.until(lambda: not set(left) & set(processes(shoal)), 60), shoal.log()
+		clients.more(10)
+		streams.more(10)
+	clients.check()
+	streams.check()
+	rows = status(shoal)
+	assert {row['steering'] for row in rows.values()} == {'BPF, guarded' if guards[-1] else 'BPF'}
+	assert 'ALARM' not in shoal.tool('status').stdout
+	assert "no instance's" not in shoal.log() and 'replaced it' not in shoal.log()
+	assert len(processes(shoal)) == 3
+
+
+@pytest.mark.seconds(120)
 def test_killed_in_the_middle_of_a_rolling_restart(orphans):
 	"""Whatever processes of a name are left over, one serves in the end; no query is lost meanwhile."""
 	shoal = orphans(count=3)

@@ -103,6 +103,11 @@ unsigned shard_steer_flags(const struct shard_steer *s)
 	       (s->head->flags & STEER_SPREAD ? SHARD_STEER_SPREAD : 0u);
 }
 
+void shard_steer_yield(struct shard_steer *s, int yields)
+{
+	s->yields = yields;
+}
+
 /* --- SCM_RIGHTS ---------------------------------------------------------------------- */
 
 struct steer_letter {

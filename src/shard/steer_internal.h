@@ -47,6 +47,7 @@ struct shard_steer {
 	struct shard_member *members;
 	struct steer_seen *seen[STEER_GROUPS]; /* STEER_GROUP_MEMBERS each */
 	uint64_t self;                         /* this process, as in `owner` */
+	bool yields;                           /* another set takes its groups over */
 };
 
 struct shard_member {

@@ -300,7 +300,8 @@ struct shard_member *shard_steer_join(struct shard_steer *s, int fd, int slot)
 	m->fd = fd;
 	steer_lock(s);
 	int e = join(m, slot);
-	if (!e && (!(s->states[m->group].flags & STEER_OFF) || steer_group_whole(m))) {
+	if (!e && !s->yields &&
+		(!(s->states[m->group].flags & STEER_OFF) || steer_group_whole(m))) {
 		e = steer_arm(m);
 		if (e)
 			takes_clear(s, m->group, m->generation, m->slot);
@@ -331,7 +332,7 @@ int steer_arm(struct shard_member *m)
 
 int shard_member_attach(struct shard_member *m)
 {
-	if (m->s->states[m->group].flags & STEER_OFF)
+	if (m->s->yields || m->s->states[m->group].flags & STEER_OFF)
 		return -EAGAIN;
 	return steer_arm(m);
 }
@@ -380,7 +381,8 @@ int shard_member_leave(struct shard_member *m)
 	steer_lock(s);
 	const bool mine = m->record->owner == s->self;
 	const bool taking = steer_takes(s, m->group, m->generation, m->slot);
-	const bool last = taking && steer_count_taking(s, m->group) <= 1;
+	const bool last = taking && steer_count_taking(s, m->group) <= 1 &&
+			  (!s->yields || s->head->flags & STEER_STRICT);
 	if (mine && !last) {
 		m->leaving = true;
 		takes_clear(s, m->group, m->generation, m->slot);

@@ -453,6 +453,24 @@ static void the_last_member_does_not_leave(void **state)
 	rig_free(&r);
 }
 
+static void the_last_of_a_set_that_yields_leaves_all_to_another(void **state)
+{
+	(void)state;
+	struct rig r = rig_make("127.0.0.1", SOCK_DGRAM, 0, 2);
+	const int other = open_at("127.0.0.1", SOCK_DGRAM); /* of no set */
+	assert_int_equal(shard_member_leave(r.m[0]), 0);
+	assert_int_equal(shard_member_leave(r.m[1]), -EBUSY);
+	shard_steer_yield(r.s, 1);
+	assert_int_equal(shard_member_attach(r.m[1]), -EAGAIN);
+	assert_int_equal(shard_member_leave(r.m[1]), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(shard_park(r.fd[i]), 0);
+	send_flows("127.0.0.1", 100);
+	assert_int_equal(drain(other), 100);
+	close(other);
+	rig_free(&r);
+}
+
 static void a_group_is_steered_when_all_its_sockets_are_members(void **state)
 {
 	(void)state;
@@ -1114,6 +1132,7 @@ int main(void)
 		cmocka_unit_test(a_fresh_socket_takes_the_slot_of_one_that_leaves),
 		cmocka_unit_test(who_takes_over_a_socket_has_its_slot),
 		cmocka_unit_test(the_last_member_does_not_leave),
+		cmocka_unit_test(the_last_of_a_set_that_yields_leaves_all_to_another),
 		cmocka_unit_test(a_group_is_steered_when_all_its_sockets_are_members),
 		cmocka_unit_test(more_addresses_than_groups_come_and_go),
 		cmocka_unit_test(connections_of_a_closed_listener_are_not_reset),

@@ -218,6 +218,8 @@ static void tick_own(struct shard_member *m, struct shard_steer_news *news)
 		__atomic_fetch_or(word, bit, __ATOMIC_RELEASE);
 		news->back++;
 	}
+	if (s->yields)
+		return;
 	if (off && (steer_group_whole(m) || ++m->waits >= UNARMED_TICKS))
 		news->armed += steer_arm(m) == 0;
 	if (!was_bypassed(m, off))

@@ -53,11 +53,10 @@ static int lock(const char *run_folder, char error[static ERROR_MAX])
 }
 
 /* Its `shoal run` was killed (we hold the lock), and a successor of ours will serve under its name: then it leaves by
- * itself (worker/orphan). A guard of its own would keep all queries from that one. */
+ * itself (worker/orphan). */
 static bool is_succeeded(const struct super_plan *plan, const struct stats_block *b)
 {
-	if (strncmp(b->keeper, "shoal run", strlen("shoal run")) != 0 ||
-		strcmp(b->steering, "BPF, guarded") == 0)
+	if (strncmp(b->keeper, "shoal run", strlen("shoal run")) != 0)
 		return false;
 	for (size_t i = 0; i < plan->count; i++)
 		if (strcmp(plan->names[i], b->name) == 0)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "worker/steering.h"
 #include "worker/stop.h"
 #include "worker/worker.h"
 
@@ -43,6 +44,7 @@ void orphan_tick(struct worker *w)
 		tell(w, atoi(supervisor));
 	w->orphaned = true;
 	w->succeeded_s = has_successor(w) ? w->succeeded_s + 1 : 0;
+	steering_yield(w, w->succeeded_s > 0);
 	if (w->succeeded_s < LEAVE_AFTER_S)
 		return;
 	log_notice(SYSTEM, "another process serves as instance %s: this one leaves",

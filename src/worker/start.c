@@ -143,22 +143,25 @@ static bool take_user(
 
 /* Two of one name may overlap, a successor and its predecessor; started by hand it is
  * mostly a mistake. */
-static void tell_of_namesake(const char *run_folder, const char *name)
+static void tell_of_namesake(struct worker *w, const char *name)
 {
 	struct stats_block *before = malloc(sizeof(*before));
-	if (before && stats_read(run_folder, name, before) &&
-		before->state == STATE_READY && stats_alive(before))
+	if (before && stats_read(w->run_folder, name, before) &&
+		before->state == STATE_READY && stats_alive(before)) {
 		log_notice(SYSTEM,
 			"instance %s runs already (pid %d): it goes on, `shoal status` "
 			"shows this one",
 			name, before->pid);
-	free(before);
+		w->before = before;
+	} else {
+		free(before);
+	}
 }
 
 static bool open_stats(
 	struct worker *w, const struct start_options *o, char error[static TEXT])
 {
-	tell_of_namesake(w->run_folder, o->name);
+	tell_of_namesake(w, o->name);
 	/* before the guard, which hands on what is not its own */
 	w->poison = poison_open(w->run_folder, &w->random);
 	if (w->poison)
@@ -470,6 +473,7 @@ int start_run(const struct start_options *o)
 		stats_close(&shm);
 	if (fine)
 		log_notice(SYSTEM, "stopped");
+	free(w->before);
 	free(w);
 	return code;
 }

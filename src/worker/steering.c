@@ -279,6 +279,12 @@ void steering_against(struct worker *w, const struct listener *l, bool udp)
 		counter_up(w->counters, steer_attached);
 }
 
+void steering_yield(struct worker *w, bool yields)
+{
+	if (w->steering && w->steering->set)
+		shard_steer_yield(w->steering->set, yields);
+}
+
 void steering_tick(struct worker *w)
 {
 	struct shard_steer_news news;

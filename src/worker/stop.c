@@ -37,11 +37,14 @@ static void leave_udp(struct listener *l)
 	bool goes_on = has_successor(l);
 	if (l->ring)
 		shard_ring_leaving(l->ring);
-	if (!goes_on && steering_leave_udp(l))
+	bool park = !goes_on && !l->unit && !steering_chooses(l);
+	if (!goes_on && steering_leave_udp(l)) {
 		l->unit = false; /* siblings have its clients: nobody need wait in it */
-	else if (l->unit)
+		park = l->w->succeeded_s; /* that is the kernel's choice, when we are the last */
+	} else if (l->unit) {
 		goes_on = true; /* the next one to whom its unit gives it */
-	else if (!goes_on && !steering_chooses(l) && shard_group_size(fd) > 1) {
+	}
+	if (park && shard_group_size(fd) > 1) {
 		const int e = shard_park(fd);
 		if (e < 0)
 			log_info(NET, "cannot leave the group first: error %d", -e);

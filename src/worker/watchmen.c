@@ -17,19 +17,32 @@ enum {
 	FOUND_MAX = 16,
 };
 
+static void show_cookie(struct worker *w, size_t *at, uint64_t cookie)
+{
+	for (size_t i = 0; i < *at; i++)
+		if (w->stats->cookies[i] == cookie)
+			return;
+	if (*at < STATS_COOKIES)
+		__atomic_store_n(&w->stats->cookies[(*at)++], cookie, __ATOMIC_RELAXED);
+}
+
 static void show(struct worker *w, size_t *at, int fd)
 {
 	uint64_t cookie = 0;
 	socklen_t len = sizeof(cookie);
-	if (fd >= 0 && *at < STATS_COOKIES &&
-		getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0)
-		__atomic_store_n(&w->stats->cookies[(*at)++], cookie, __ATOMIC_RELAXED);
+	if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0)
+		show_cookie(w, at, cookie);
 }
 
+/* Ours, and those of a predecessor that serves beside us: our file hides its own. */
 void watchmen_show(struct worker *w)
 {
 	const bool told = stats_cookies_full(w->stats);
 	size_t at = 0;
+	if (w->before && !stats_alive(w->before)) {
+		free(w->before);
+		w->before = NULL;
+	}
 	for (size_t i = 0; i < w->listener_count; i++) {
 		const struct listener *l = &w->listeners[i];
 		show(w, &at, l->udp ? udp_server_fd(l->udp) : -1);
@@ -40,6 +53,10 @@ void watchmen_show(struct worker *w)
 			"with %d sockets or more an instance's own cannot be told from "
 			"others': nobody looks for strangers on its addresses",
 			STATS_COOKIES);
+	for (size_t i = 0; w->before && i < STATS_COOKIES && w->before->cookies[i]; i++)
+		show_cookie(w, &at, w->before->cookies[i]);
+	while (at < STATS_COOKIES)
+		__atomic_store_n(&w->stats->cookies[at++], 0, __ATOMIC_RELAXED);
 }
 
 int watchmen_known(const char *run_folder, uint64_t known[static WATCHMEN_KNOWN_MAX])
@@ -131,6 +148,13 @@ void watchmen_tick(struct worker *w)
 {
 	if (w->stopping || ++w->watch_seconds % LOOK_S)
 		return;
+	if (w->before && !stats_alive(w->before))
+		watchmen_show(w);
+	if (w->succeeded_s) {
+		/* nobody's file shows our own sockets, and others watch now */
+		counter_set(w->counters, strangers, 0);
+		return;
+	}
 	if (!is_first(w) && w->watch_seconds % LOOK_ALL_S)
 		return;
 	uint64_t *known = calloc(WATCHMEN_KNOWN_MAX, sizeof(*known));

@@ -152,8 +152,10 @@ struct worker {
 	uint64_t ticks, busy_queries;
 	unsigned priming_tries;
 	unsigned succeeded_s; /* how long another one serves under our name */
-	bool ready_told;      /* to whoever started us */
-	bool orphaned;        /* the supervisor is gone: orphan.c */
+	struct stats_block
+		*before; /* who served under it when we came, while it lives; or NULL */
+	bool ready_told; /* to whoever started us */
+	bool orphaned;   /* the supervisor is gone: orphan.c */
 	/* while stopping */
 	unsigned streams_open;
 	int keeper_barrier; /* while it leaves for good, else -1 */
