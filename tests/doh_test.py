@@ -390,6 +390,90 @@ def test_settings_and_ping_floods_are_ended(secure):
 	is_well(secure)
 
 
+# Types that nobody knows or that mean nothing to a server, and DATA that is all padding, of a request that is not complete.
+NOTHING = {
+	'unknown': frame(0x77),
+	'altsvc': frame(0xa, 0, 0, b'\0\0abc'),
+	'origin': frame(0xc),
+	'priority_update': frame(0x10, 0, 0, b'\0\0\0\1u=1'),
+	'padding': frame(0, 8, 1, b'\0'),
+	'much padding': frame(0, 8, 1, b'\xff' + bytes(255)),
+}
+
+
+@pytest.mark.parametrize('kind', NOTHING)
+def test_frames_that_bring_nothing_are_a_flood(secure, kind):
+	"""RFC 9113 section 10.5."""
+	before = secure.counter('doh_floods')
+	with H2(secure) as http:
+		http.conn.send_headers(1, [(':method', 'POST'), (':path', '/dns-query'), (':scheme', 'https'), (':authority', 'x'),
+			('content-type', TYPE)])
+		flood(http.sock, http.conn.data_to_send() + NOTHING[kind] * 300)
+		data = ended_within(http.sock, 5)
+	assert data is not None and goaway_code(data) == 11    # ENHANCE_YOUR_CALM
+	assert secure.counter('doh_floods') == before + 1
+	is_well(secure)
+
+
+def begin_post(http, body=b''):
+	"""A request that does not end."""
+	stream = http.conn.get_next_available_stream_id()
+	http.conn.send_headers(stream, [(':method', 'POST'), (':path', '/dns-query'), (':scheme', 'https'), (':authority', 'x'),
+		('content-type', TYPE)])
+	for at in range(0, len(body), 16000):
+		http.conn.send_data(stream, body[at:at + 16000])
+	http.flush()
+	return stream
+
+
+def test_a_body_that_is_too_long_is_told_so(secure):
+	"""Also where no content-length says it before."""
+	with H2(secure) as http:
+		while not http.events:
+			http.step()
+		headers, _ = http.wait(begin_post(http, bytes(65536)))
+		assert headers[':status'] == '413'
+		query = helpers.make_query(KNOWN).to_wire()
+		headers, body = http.wait(http.request(method='POST', body=query))
+		assert headers[':status'] == '200'
+		for at in (65535, 40000):    # so long a message may be
+			stream = begin_post(http, query + bytes(at - len(query)))
+			http.conn.end_stream(stream)
+			http.flush()
+			headers, body = http.wait(stream)
+			assert headers[':status'] == '200' and body[3] & 15 == 1    # FORMERR
+
+
+def test_requests_that_never_end_keep_no_others_out(shoals, tmp_path):
+	"""On a connection that goes on, as a proxy's for many clients does."""
+	secure = Secure(shoals, tmp_path, kind='doh2', extra='net.tcp_in_idle(3000)\n')
+	query = helpers.make_query(KNOWN).to_wire()
+	with H2(secure) as http:
+		while not http.events:
+			http.step()
+		first = [begin_post(http, bytes(16000)) for _ in range(4)]
+		first.append(begin_post(http, bytes(1000)))
+		first.append(begin_post(http, bytes(1000)))
+		# over 64 KiB the largest is given up, so that there is always a window for others
+		large = [stream for stream in first if stream not in http.ended]
+		while len(large) == len(first):
+			assert http.step()
+			large = [stream for stream in first if stream not in http.ended]
+		assert [http.replies[s][0][':status'] for s in first if s in http.ended] == ['413'] and len(large) == 5
+		late = large + [begin_post(http) for _ in range(80)]
+		assert http.wait(http.request(method='POST', body=query))[0][':status'] == '200'
+		while not all(stream in http.ended for stream in late):
+			assert http.wait(http.request(get_path(helpers.make_query(KNOWN))))[0][':status'] == '200'
+			time.sleep(0.1)
+		assert {http.replies[stream][0][':status'] for stream in late} == {'408'}
+		for _ in range(4):    # their window is there again
+			stream = begin_post(http, query + bytes(60000))
+			http.conn.end_stream(stream)
+			http.flush()
+			assert http.wait(stream)[0][':status'] == '200'
+	assert secure.counter('doh_timeouts') == 0 and secure.counter('doh_floods') == 0
+
+
 def test_settings_flood_that_reads_nothing_is_ended(secure):
 	"""CVE-2019-9515: what we would have to acknowledge piles up."""
 	with H2(secure) as http:

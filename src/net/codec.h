@@ -29,6 +29,8 @@ struct codec_owner {
 	const char *fields;    /* names in lower case, by spaces, that fields() tells */
 	/* What came first is a PROXY header. */
 	void (*stray_header)(void *ctx);
+	int64_t (*now_us)(void *ctx); /* monotonic */
+	int64_t request_us;           /* so long one may take to come whole */
 };
 
 struct codec_ops {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* net/https.c - DNS over HTTP/2 (RFC 8484), on nghttp2.
  *
- * What one client can make us hold: LIMIT_DOH_STREAMS requests at a time, 64 KiB of bodies
- * (the connection's window opens again only when a body is complete), 2 KiB of path each
- * and of the fields that rules want to see, and the answers that it does not take, which
- * the connection counts as unsent. Frames that ask for nothing have a budget that only
- * requests refill. */
+ * What one client can make us hold: LIMIT_DOH_STREAMS requests at a time, each for owner.request_us
+ * until it is complete, 80 KiB of bodies (the connection's window opens again only when a body is
+ * complete, or the largest is given up for the others), 2 KiB of path each and of the fields that
+ * rules want to see, and the answers that it does not take, which the connection counts as unsent.
+ * Frames that ask for nothing have a budget that only requests refill. */
 #include <assert.h>
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
@@ -22,6 +22,9 @@
 enum {
 	BODY_MAX = 65535,
 	BODY_START = 512,
+	WINDOW = 80 * 1024, /* of the connection and of each request */
+	WINDOW_LEFT = WINDOW - BODY_MAX,
+	LOOK_US = 1000 * 1000,
 	MESSAGE_MIN = 12, /* a DNS header */
 	AT_QR = 2,
 	IDLE_A_REQUEST = 8, /* frames that ask for nothing, for each request */
@@ -45,7 +48,8 @@ struct exchange {
 	size_t len, cap;
 	size_t sent;
 	size_t window; /* of the connection, taken by the body */
-	char *kept;    /* fields that the owner wants */
+	int64_t begun_us;
+	char *kept; /* fields that the owner wants */
 	size_t kept_len;
 	bool complete, answered;
 	struct exchange *prev, *next;
@@ -57,6 +61,8 @@ struct https {
 	nghttp2_session *session;
 	struct exchange *exchanges; /* nghttp2 knows them by their streams */
 	size_t held;
+	size_t bodies;    /* of the window, taken by all that are not complete */
+	int64_t look_us;  /* for late ones, next time */
 	const char *told; /* fields of the request that is handed out */
 	size_t told_len;
 	unsigned idle_left;   /* frames that ask for nothing */
@@ -83,6 +89,7 @@ static const struct {
 	{ 403, "403 Forbidden\n" },
 	{ 404, "404 Not Found: try /dns-query\n" },
 	{ 405, "405 Method Not Allowed: GET, HEAD or POST\n" },
+	{ 408, "408 Request Timeout\n" },
 	{ 413, "413 Content Too Large\n" },
 	{ 414, "414 URI Too Long\n" },
 	{ 415, "415 Unsupported Media Type: application/dns-message\n" },
@@ -243,6 +250,7 @@ static int on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *
 	if (!x)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	x->id = frame->hd.stream_id;
+	x->begun_us = h->owner.now_us(h->owner.ctx);
 	x->next = h->exchanges;
 	if (x->next)
 		x->next->prev = x;
@@ -348,7 +356,40 @@ static void window_back(struct https *h, struct exchange *x)
 {
 	if (x->window)
 		nghttp2_session_consume_connection(h->session, x->window);
+	h->bodies -= x->window;
 	x->window = 0;
+}
+
+/* One connection may be a proxy's, for many clients: who does not go on must not keep the others
+ * from sending theirs. */
+static void give_up_largest(struct https *h)
+{
+	struct exchange *largest = NULL;
+	for (struct exchange *x = h->exchanges; x; x = x->next)
+		if (!x->answered && (!largest || x->window > largest->window))
+			largest = x;
+	if (!largest || !largest->window)
+		return;
+	window_back(h, largest);
+	respond_error(h, largest, 413);
+}
+
+static void end_late(struct https *h)
+{
+	const int64_t now_us = h->owner.now_us(h->owner.ctx);
+	if (now_us < h->look_us)
+		return;
+	h->look_us = now_us + LOOK_US;
+	for (struct exchange *x = h->exchanges; x; x = x->next) {
+		if (x->complete || now_us < x->begun_us + h->owner.request_us)
+			continue;
+		window_back(h, x);
+		if (!x->answered)
+			respond_error(h, x, 408);
+		else /* and the error is not taken either */
+			nghttp2_submit_rst_stream(
+				h->session, NGHTTP2_FLAG_NONE, x->id, NGHTTP2_NO_ERROR);
+	}
 }
 
 static bool body_append(struct exchange *x, const uint8_t *data, size_t len)
@@ -373,7 +414,6 @@ static bool body_append(struct exchange *x, const uint8_t *data, size_t len)
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id,
 	const uint8_t *data, size_t len, void *ctx)
 {
-	(void)flags;
 	struct https *h = ctx;
 	struct exchange *x = nghttp2_session_get_stream_user_data(session, id);
 	if (!x || x->status || x->method != METHOD_POST || x->answered) {
@@ -381,6 +421,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id,
 		return 0;
 	}
 	x->window += len;
+	h->bodies += len;
 	if (x->has_dns) { /* ?dns= of a POST means nothing */
 		x->has_dns = false;
 		x->len = 0;
@@ -388,6 +429,9 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id,
 	if (!body_append(x, data, len)) {
 		window_back(h, x);
 		respond_error(h, x, 413);
+	} else if (h->bodies > WINDOW - WINDOW_LEFT &&
+		   !(flags & NGHTTP2_FLAG_END_STREAM)) {
+		give_up_largest(h);
 	}
 	return 0;
 }
@@ -465,23 +509,6 @@ static void answer_expectation(struct https *h, struct exchange *x)
 
 /* --- frames ----------------------------------------------------------------------- */
 
-static bool asks_for_nothing(const nghttp2_frame *frame)
-{
-	switch (frame->hd.type) {
-	case NGHTTP2_RST_STREAM:
-	case NGHTTP2_SETTINGS:
-	case NGHTTP2_PING:
-	case NGHTTP2_WINDOW_UPDATE:
-	case NGHTTP2_PRIORITY_UPDATE:
-		return true;
-	case NGHTTP2_DATA:
-		return frame->hd.length == 0 &&
-		       !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
-	default:
-		return false;
-	}
-}
-
 static void too_much(struct https *h, const char *what)
 {
 	if (h->ending)
@@ -492,17 +519,40 @@ static void too_much(struct https *h, const char *what)
 	nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
-/* Not told by on_frame(): we said that we take no notice of them. */
-static int on_head(nghttp2_session *session, const nghttp2_frame_hd *head, void *ctx)
+static void count_idle(struct https *h)
 {
-	(void)session;
-	struct https *h = ctx;
-	if (head->type != NGHTTP2_PRIORITY)
-		return 0;
 	if (!h->idle_left)
-		too_much(h, "priorities");
+		too_much(h, "frames that ask for nothing");
 	else
 		h->idle_left--;
+}
+
+/* A frame of a type that nobody knows: to be ignored. */
+static int on_unknown(nghttp2_session *session, void **payload,
+	const nghttp2_frame_hd *head, void *ctx)
+{
+	(void)session;
+	(void)payload;
+	(void)head;
+	count_idle(ctx);
+	return NGHTTP2_ERR_CANCEL;
+}
+
+/* Each frame of the others. */
+static int on_head(nghttp2_session *session, const nghttp2_frame_hd *head, void *ctx)
+{
+	switch (head->type) {
+	case NGHTTP2_HEADERS:
+	case NGHTTP2_CONTINUATION:
+		return 0;
+	case NGHTTP2_DATA:
+		if (nghttp2_session_get_stream_user_data(session, head->stream_id))
+			return 0; /* on_frame() sees what is in it */
+		break;
+	default:
+		break;
+	}
+	count_idle(ctx);
 	return 0;
 }
 
@@ -515,11 +565,10 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 		else
 			h->taken_left--;
 	}
-	if (asks_for_nothing(frame)) {
-		if (!h->idle_left)
-			too_much(h, "frames that ask for nothing");
-		else
-			h->idle_left--;
+	/* with the octet that says how much: padding alone */
+	if (frame->hd.type == NGHTTP2_DATA && frame->hd.length == frame->data.padlen &&
+		!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
+		count_idle(h);
 		return 0;
 	}
 	if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
@@ -638,8 +687,10 @@ static const char *https_fields(const struct stream_codec *base, size_t *len)
 static void https_output(struct stream_codec *base)
 {
 	struct https *h = https_of(base);
-	if (h->started && !h->failed && !h->refused &&
-		nghttp2_session_send(h->session) != 0)
+	if (!h->started || h->failed || h->refused)
+		return;
+	end_late(h);
+	if (nghttp2_session_send(h->session) != 0)
 		h->failed = true;
 }
 
@@ -704,6 +755,7 @@ static nghttp2_session_callbacks *callbacks_new(void)
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_head);
+	nghttp2_session_callbacks_set_unpack_extension_callback(cb, on_unknown);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_close);
@@ -716,6 +768,8 @@ static nghttp2_option *option_new(void)
 	if (nghttp2_option_new(&o) != 0)
 		return NULL;
 	nghttp2_option_set_no_auto_window_update(o, 1);
+	for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
+		nghttp2_option_set_user_recv_extension_type(o, (uint8_t)type);
 	nghttp2_option_set_max_settings(o, MAX_SETTINGS);
 	nghttp2_option_set_max_outbound_ack(o, MAX_ACKS);
 	nghttp2_option_set_max_continuations(o, MAX_CONTINUATIONS);
@@ -738,10 +792,13 @@ static bool session_start(struct https *h)
 	const nghttp2_settings_entry settings[] = {
 		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h->owner.max_requests },
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEADER_LIST },
+		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WINDOW },
 		{ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
 	};
 	return nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings,
-		       sizeof(settings) / sizeof(*settings)) == 0;
+		       sizeof(settings) / sizeof(*settings)) == 0 &&
+	       nghttp2_session_set_local_window_size(
+		       h->session, NGHTTP2_FLAG_NONE, 0, WINDOW) == 0;
 }
 
 struct stream_codec *codec_https_new(const struct codec_owner *owner)

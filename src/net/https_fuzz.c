@@ -12,6 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { LATER_MAX = 8, ANSWER_LEN = 300 };
 
 struct play {
+	int64_t now_us;
 	struct stream_codec *codec;
 	uint32_t later[LATER_MAX];
 	unsigned later_count, asked;
@@ -64,6 +65,13 @@ static void play_stray(void *ctx)
 	(void)ctx;
 }
 
+/* A second goes by from look to look. */
+static int64_t play_now(void *ctx)
+{
+	struct play *p = ctx;
+	return p->now_us += 1000 * 1000;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct counters counters;
@@ -73,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size)
 		return 0;
 	const struct codec_owner owner = { play_message, play_send, play_mark, &p,
-		&counters, 10, ":path cookie", play_stray };
+		&counters, 10, ":path cookie", play_stray, play_now, 3 * 1000 * 1000 };
 	p.codec = codec_https_new(&owner);
 	must(p.codec);
 	const size_t cut = 1 + (size_t)data[0] * 4;

@@ -30,6 +30,12 @@ struct conn *conn_find(struct stream_server *s, struct stream_id id)
 
 /* --- opened ---------------------------------------------------------------- */
 
+static int64_t conn_now_us(void *ctx)
+{
+	const struct conn *c = ctx;
+	return loop_now(c->server->loop)->mono_us;
+}
+
 static struct stream_codec *codec_of(struct conn *c)
 {
 	const struct stream_server *s = c->server;
@@ -42,6 +48,8 @@ static struct stream_codec *codec_of(struct conn *c)
 		.max_requests = s->conf.pipeline,
 		.fields = s->conf.fields,
 		.stray_header = conn_stray_header,
+		.now_us = conn_now_us,
+		.request_us = s->conf.idle_ms * 1000,
 	};
 	return s->conf.codec_new(&owner);
 }
