@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 
 import dns.edns
@@ -181,6 +182,21 @@ def test_unbound_is_asked_by_tls_and_its_answers_are_validated(shoals, lab, tmp_
 			assert total(shoal, 'upstream_tls_handshakes') <= 2
 	finally:
 		unbound.stop()
+
+
+def test_a_server_may_send_small_records(shoals, tmp_path):
+	"""Its certificate comes in several: RFC 8446 section 5.1."""
+	cert, key = tls_test.make_certificate(str(tmp_path), 'up.lab', rsa=True)
+	port = next(PORTS)
+	server = subprocess.Popen(['openssl', 's_server', '-accept', '127.0.0.1:%d' % port, '-cert', cert, '-key', key, '-alpn', 'dot',
+		'-max_send_frag', '512', '-quiet'], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+	try:
+		shoal = shoals(forward("{'127.0.0.1@%d', hostname = 'up.lab', ca_file = '%s'}" % (port, tmp_path / 'ca.crt')))
+		shoal.ask('a.' + NAME, timeout=30)    # it answers nothing
+		assert total(shoal, 'upstream_tls_handshakes') >= 1
+	finally:
+		server.kill()
+		server.wait()
 
 
 def expired(folder):

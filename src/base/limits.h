@@ -105,6 +105,8 @@ enum {
 	/* Steps of handshakes in one turn, of all listeners together: who connects endlessly
 	 * would else keep those waiting who are connected: tls_handshakes_put_off */
 	LIMIT_TLS_HANDSHAKES_A_TURN = 8,
+	/* Of one handshake; messages in records of an octet each are work for nothing: handshakes_failed */
+	LIMIT_TLS_HANDSHAKE_RECORDS = 256,
 	/* The same towards servers, all of which may have closed at once:
 	 * upstream_tls_put_off */
 	LIMIT_TLS_CLIENT_HANDSHAKES_A_TURN = 4,

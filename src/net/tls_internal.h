@@ -44,11 +44,12 @@ struct tls_layer {
 	uint8_t *kept;
 	uint8_t *out; /* what the socket did not take */
 	size_t out_start, out_end;
-	size_t promised; /* plain bytes in it, not yet told as written */
-	bool drained;    /* the socket is empty */
-	bool ended;      /* and will give no more */
-	bool ticket_due; /* with the first thing written */
-	bool shook;      /* the handshake is over */
+	size_t promised;  /* plain bytes in it, not yet told as written */
+	unsigned records; /* of the handshake, that brought no whole message */
+	bool drained;     /* the socket is empty */
+	bool ended;       /* and will give no more */
+	bool ticket_due;  /* with the first thing written */
+	bool shook;       /* the handshake is over */
 };
 
 bool tls_shared_init(struct tls_shared *t);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/limits.h"
 #include "net/proxy.h"
 #include "net/tls_internal.h"
 
@@ -20,7 +21,7 @@ enum {
 	WRITE_MAX = 4 * RECORD_LEN, /* at once */
 	OUT_MAX = 256 * 1024,       /* more than any handshake or write makes */
 	PROTOCOLS_MAX = 4,
-	WARNINGS_MAX = 8, /* alerts in one read that end nothing */
+	OTHERS_MAX = 64, /* records in one read that hold no data */
 };
 
 static struct tls_layer *layer_of(struct stream_layer *y)
@@ -193,17 +194,28 @@ static bool settle(struct tls_layer *y)
 
 /* --- the layer -------------------------------------------------------------------- */
 
+/* GnuTLS takes a record at a time, and a message may lie in many (RFC 8446 section 5.1): what was
+ * received goes on until nothing is left, for no event will tell of it. */
+static int shake(struct tls_layer *y)
+{
+	for (;;) {
+		const int result = gnutls_handshake(y->session);
+		const bool more = result == GNUTLS_E_AGAIN && y->in_len;
+		if (!more && result != GNUTLS_E_INTERRUPTED &&
+			result != GNUTLS_E_WARNING_ALERT_RECEIVED)
+			return result;
+		if (++y->records > LIMIT_TLS_HANDSHAKE_RECORDS)
+			return GNUTLS_E_TOO_MANY_HANDSHAKE_PACKETS;
+	}
+}
+
 static int tls_handshake(struct stream_layer *base)
 {
 	struct tls_layer *y = layer_of(base);
 	int e = flush_rest(y);
 	if (e != LAYER_DONE || y->shook)
 		return e;
-	int result;
-	do {
-		result = gnutls_handshake(y->session);
-	} while (result == GNUTLS_E_INTERRUPTED ||
-		 result == GNUTLS_E_WARNING_ALERT_RECEIVED);
+	const int result = shake(y);
 	if (result == GNUTLS_E_SUCCESS)
 		y->role->shook(y);
 	const bool fatal = result < 0 && result != GNUTLS_E_AGAIN;
@@ -226,10 +238,21 @@ static int renegotiation_refuse(struct tls_layer *y)
 	return LAYER_BROKEN;
 }
 
+/* A record without data was read: a key update, a ticket, a warning. There may be more behind it
+ * that was received with it, and of which no event will tell. */
+static bool goes_on(ssize_t result, unsigned *others)
+{
+	if (result == GNUTLS_E_INTERRUPTED)
+		return true;
+	return (result == GNUTLS_E_AGAIN ||
+		       result == GNUTLS_E_WARNING_ALERT_RECEIVED) &&
+	       ++*others <= OTHERS_MAX;
+}
+
 /* More than the first record of what came. LAYER_* when there is nothing (more). */
 static int read_records(struct tls_layer *y, uint8_t *to, size_t len, size_t *got)
 {
-	unsigned warnings = 0;
+	unsigned others = 0;
 	*got = 0;
 	while (*got < len) {
 		const ssize_t n = gnutls_record_recv(y->session, to + *got, len - *got);
@@ -237,13 +260,11 @@ static int read_records(struct tls_layer *y, uint8_t *to, size_t len, size_t *go
 			*got += (size_t)n;
 		else if (n == 0 || n == GNUTLS_E_PREMATURE_TERMINATION)
 			return LAYER_DONE;
-		else if (n == GNUTLS_E_AGAIN)
+		else if (n == GNUTLS_E_AGAIN && !y->in_len)
 			return LAYER_WANT_READ;
 		else if (n == GNUTLS_E_REHANDSHAKE)
 			return renegotiation_refuse(y);
-		else if (n != GNUTLS_E_INTERRUPTED &&
-			 (n != GNUTLS_E_WARNING_ALERT_RECEIVED ||
-				 ++warnings > WARNINGS_MAX))
+		else if (!goes_on(n, &others))
 			return LAYER_BROKEN;
 		if (n > 0 && !y->in_len && !gnutls_record_check_pending(y->session))
 			break; /* a call that would say so is saved */

@@ -115,9 +115,8 @@ static int world_teardown(void **state)
 	return 0;
 }
 
-/* It has said hello. */
-static void peer_start(struct world *w, struct peer *p, const char *priority,
-	const gnutls_datum_t *ticket)
+/* It has said nothing. */
+static void peer_init(struct world *w, struct peer *p, const char *priority)
 {
 	int ends[2];
 	const struct addr from = { .family = 4 };
@@ -131,6 +130,13 @@ static void peer_start(struct world *w, struct peer *p, const char *priority,
 	assert_int_equal(gnutls_priority_set_direct(p->session, priority, NULL), 0);
 	gnutls_alpn_set_protocols(p->session, &dot, 1, 0);
 	gnutls_transport_set_int(p->session, p->fd);
+}
+
+/* It has said hello. */
+static void peer_start(struct world *w, struct peer *p, const char *priority,
+	const gnutls_datum_t *ticket)
+{
+	peer_init(w, p, priority);
 	if (ticket)
 		gnutls_session_set_data(p->session, ticket->data, ticket->size);
 	assert_int_equal(gnutls_handshake(p->session), GNUTLS_E_AGAIN);
@@ -235,6 +241,116 @@ static void sessions_are_resumed_by_the_next_process(void **state)
 		process_end(w);
 		process_start(w, (char[]){ "this host" });
 	}
+}
+
+enum { RECORD_HEAD = 5, RECORD_HANDSHAKE = 22 };
+
+/* A client whose handshake messages lie in records of `piece` octets. */
+struct cutter {
+	int fd;
+	size_t piece;
+	bool secret; /* from here on records are encrypted */
+};
+
+static ssize_t cutter_pull(gnutls_transport_ptr_t ctx, void *to, size_t len)
+{
+	const struct cutter *c = ctx;
+	return recv(c->fd, to, len, 0);
+}
+
+static ssize_t cutter_push(gnutls_transport_ptr_t ctx, const void *data, size_t len)
+{
+	struct cutter *c = ctx;
+	uint8_t out[64 * 1024];
+	size_t out_len = 0;
+	const uint8_t *at = data;
+	for (size_t left = len; left;) {
+		const size_t body = (size_t)(at[3] << 8 | at[4]);
+		assert_true(left >= RECORD_HEAD + body);
+		c->secret |= at[0] != RECORD_HANDSHAKE;
+		const size_t piece = c->secret ? body : c->piece;
+		for (size_t done = 0; done < body; done += piece) {
+			const size_t n = body - done < piece ? body - done : piece;
+			memcpy(out + out_len, at, RECORD_HEAD);
+			out[out_len + 3] = (uint8_t)(n >> 8);
+			out[out_len + 4] = (uint8_t)n;
+			memcpy(out + out_len + RECORD_HEAD, at + RECORD_HEAD + done, n);
+			out_len += RECORD_HEAD + n;
+		}
+		at += RECORD_HEAD + body;
+		left -= RECORD_HEAD + body;
+	}
+	assert_int_equal(send(c->fd, out, out_len, 0), out_len);
+	return (ssize_t)len;
+}
+
+static void cutter_take(struct peer *p, struct cutter *c)
+{
+	c->fd = p->fd;
+	gnutls_transport_set_ptr(p->session, c);
+	gnutls_transport_set_pull_function(p->session, cutter_pull);
+	gnutls_transport_set_push_function(p->session, cutter_push);
+}
+
+static void a_handshake_message_may_lie_in_many_records(void **state)
+{
+	struct world *w = *state;
+	static const size_t pieces[] = { 200, 20, 3 };
+	for (unsigned v = 0; v < 2; v++)
+		for (unsigned i = 0; i < sizeof(pieces) / sizeof(*pieces); i++) {
+			struct peer p;
+			struct cutter c = { .piece = pieces[i] };
+			int e = GNUTLS_E_AGAIN;
+			peer_init(w, &p, versions[v]);
+			cutter_take(&p, &c);
+			for (int k = 0; k < TURNS_MAX && e == GNUTLS_E_AGAIN; k++) {
+				e = gnutls_handshake(p.session);
+				loop_turn(w->loop, 0);
+			}
+			assert_int_equal(e, 0);
+			peer_ask(w, &p, 40);
+			peer_close(w, &p, NULL);
+		}
+	assert_int_equal(w->counters.tls_handshakes, 6);
+	assert_int_equal(w->counters.tls_handshakes_failed, 0);
+}
+
+static void one_in_very_many_records_is_given_up(void **state)
+{
+	struct world *w = *state;
+	struct peer p;
+	uint8_t hello[6 * 2 * LIMIT_TLS_HANDSHAKE_RECORDS];
+	peer_init(w, &p, versions[0]);
+	for (size_t i = 0; i < sizeof(hello); i += 6)
+		memcpy(hello + i, (const uint8_t[]){ RECORD_HANDSHAKE, 3, 1, 0, 1, 0 },
+			6);
+	hello[5] = 1;  /* ClientHello */
+	hello[17] = 9; /* of 9 << 8 octets */
+	assert_int_equal(send(p.fd, hello, sizeof(hello), 0), sizeof(hello));
+	for (int i = 0; i < TURNS_MAX && stream_server_clients(w->server); i++)
+		loop_turn(w->loop, 0);
+	assert_int_equal(stream_server_clients(w->server), 0);
+	assert_int_equal(w->counters.tls_handshakes_failed, 1);
+	assert_int_equal(w->counters.tls_handshakes_put_off, 0);
+	gnutls_deinit(p.session);
+	gnutls_certificate_free_credentials(p.cred);
+	fd_close(&p.fd);
+}
+
+/* What is no data of a client, in the same segment as data. */
+static void a_key_update_before_a_question_holds_nothing_up(void **state)
+{
+	struct world *w = *state;
+	struct peer p;
+	peer_open(w, &p, versions[0], NULL);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(gnutls_session_key_update(p.session, 0), 0);
+		peer_ask(w, &p, 40);
+		assert_int_equal(
+			gnutls_session_key_update(p.session, GNUTLS_KU_PEER), 0);
+		peer_ask(w, &p, 400);
+	}
+	peer_close(w, &p, NULL);
 }
 
 /* At every hour of a day, so that GnuTLS's own spans begin in between. */
@@ -398,6 +514,14 @@ int main(void)
 		cmocka_unit_test(the_end_of_a_certificate_is_told_in_steps),
 		cmocka_unit_test_setup_teardown(
 			messages_of_all_sizes_come_back, world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_handshake_message_may_lie_in_many_records, world_setup,
+			world_teardown),
+		cmocka_unit_test_setup_teardown(one_in_very_many_records_is_given_up,
+			world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_key_update_before_a_question_holds_nothing_up, world_setup,
+			world_teardown),
 		cmocka_unit_test_setup_teardown(
 			sessions_are_resumed_by_the_next_process, world_setup,
 			world_teardown),
