@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """DNS64 (RFC 6147, 8880): AAAA made of A."""
 
+import ipaddress
+
 import dns.flags
+import dns.name
 import dns.reversename
 import pytest
 
@@ -55,6 +58,45 @@ def test_names_known_here(shoals, own):
 		'2001:db8:64::c000:aa', '2001:db8:64::c000:ab']
 	assert addresses(shoal.ask('ipv4only.arpa', 'AAAA', cd=True, do=True)) == []
 	assert addresses(shoal.ask('four.lan', 'AAAA')) == [MADE]
+
+
+# RFC 6052 section 2.4: what each prefix makes of 192.0.2.33
+VECTORS = {
+	'2001:db8::/32': '2001:db8:c000:221::',
+	'2001:db8:100::/40': '2001:db8:1c0:2:21::',
+	'2001:db8:122::/48': '2001:db8:122:c000:2:2100::',
+	'2001:db8:122:300::/56': '2001:db8:122:3c0:0:221::',
+	'2001:db8:122:344::/64': '2001:db8:122:344:c0:2:2100::',
+	'2001:db8:122:344::/96': '2001:db8:122:344::192.0.2.33',
+	'64:ff9b::/96': '64:ff9b::192.0.2.33',
+}
+
+
+def canonical(addresses):
+	return sorted(ipaddress.ip_address(a) for a in addresses)
+
+
+def test_prefixes_of_all_lengths(shoals):
+	with Authority('own.com.', {('v.own.com.', 'A'): (3000, '192.0.2.33')}) as own, \
+		Authority('2.0.192.in-addr.arpa.',
+			{('33.2.0.192.in-addr.arpa.', 'PTR'): (3000, 'v.own.com.')}) as reverse:
+		shoal = shoals('modules = { dns64 = { %s } }\n' % ', '.join(map(repr, VECTORS)) +
+			own.stub() + reverse.stub())
+		for _ in range(3):
+			assert canonical(addresses(shoal.ask('v.own.com', 'AAAA'))) == canonical(VECTORS.values())
+			assert len(addresses(shoal.ask('ipv4only.arpa', 'AAAA'))) == 2 * len(VECTORS)
+			for made in VECTORS.values():
+				name = dns.reversename.from_address(made)
+				reply = shoal.ask(name.to_text(), 'PTR')
+				assert [rrset[0].to_text() for rrset in reply.answer] == [
+					'33.2.0.192.in-addr.arpa.', 'v.own.com.'], made
+				# what is above exists, or a cache that knows RFC 8020 denies it
+				for labels in (3, 8, 10, 18, 28, 31):
+					reply = shoal.ask(dns.name.Name(name.labels[-labels - 3:]).to_text(), 'PTR')
+					assert (helpers.rcode_of(reply), reply.answer) == ('NOERROR', []), (made, labels)
+		# bits 64 to 71 are not zero: nothing that is made
+		odd = dns.reversename.from_address('2001:db8:122:344:1c0:2:2100::').to_text()
+		assert helpers.rcode_of(shoal.ask(odd, 'PTR')) == 'NXDOMAIN'
 
 
 def test_the_names_of_made_addresses(shoals):

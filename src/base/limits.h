@@ -17,6 +17,8 @@ enum {
 	/* What is kept of one upstream message */
 	LIMIT_RRSET_RECORDS = 1024, /* CVE-2024-1737: rrset_too_large */
 	LIMIT_RRSET_BYTES = 64 * 1024,
+	LIMIT_DNS64_PREFIXES =
+		16, /* so many AAAA are made of an A: a setting's error */
 	LIMIT_MESSAGE_RECORDS = 4096,
 	LIMIT_NS_PER_CUT = 20,      /* NRDelegation, CacheFlush: ns_truncated */
 	LIMIT_ADDRESSES_PER_NS = 8, /* overlapping addresses, CVE-2026-3592 */

@@ -282,7 +282,8 @@ struct conf_insecure { /* negative trust anchor */
 };
 
 struct conf_dns64 {              /* used while the module dns64 is on */
-	uint8_t prefix[16];      /* /96: the last four bytes are zero */
+	struct subnet *prefixes; /* what is behind their bits is zero */
+	size_t prefix_count;
 	uint32_t rev_ttl;        /* of the CNAME to in-addr.arpa */
 	struct subnet *excluded; /* AAAA that count as if they were not there */
 	size_t excluded_count;
@@ -382,12 +383,20 @@ static inline bool conf_module_on(const struct conf *c, enum conf_module m)
 }
 /* Are AAAA made of A for a question with these flags? */
 bool conf_dns64_on(const struct conf *c, uint32_t flags);
-/* The IPv6 address that stands for an IPv4 address: RFC 6052 section 2.2. */
-void conf_dns64_map(const struct conf *c, const uint8_t *v4, uint8_t v6[static 16]);
+enum { CONF_DNS64_ITEM = 2 + 16 }; /* of a struct rrset's data */
+/* The AAAA that stand for an IPv4 address, one for each prefix (RFC 6052 section 2.2), as a
+ * struct rrset has them. Returns what is behind the last. */
+uint8_t *conf_dns64_make(const struct conf *c, const uint8_t *v4, uint8_t *to);
 bool conf_dns64_excluded(const struct conf *c, const uint8_t *v6);
-/* A lower-case name of 32 nibbles within the prefix, below ip6.arpa: the IPv4 address's name
- * below in-addr.arpa, of NAME_MAX_LEN bytes at most. Its length, 0: it is not such a name. */
+/* A lower-case name of an address that is made, below ip6.arpa: the IPv4 address's name below
+ * in-addr.arpa, of NAME_MAX_LEN bytes at most. Its length, 0: it is not such a name. */
 size_t conf_dns64_reverse(const struct conf *c, const uint8_t *name, uint8_t *target);
+/* Are there such names below this lower-case name? */
+bool conf_dns64_above(const struct conf *c, const uint8_t *name);
+/* One more prefix, "ADDRESS/BITS"; without bits it has 96. False and a text if it is none. */
+bool conf_dns64_prefix(struct conf *c, const char *text, char error[static 256]);
+/* Are bits 64 to 71 of the last one set, which RFC 6052 section 2.2 wants zero? */
+bool conf_dns64_odd(const struct conf *c);
 /* The prefix and what is excluded as they are unless said otherwise. */
 bool conf_dns64_default(struct conf *c);
 int conf_module_find(const char *name); /* -1 if unknown */

@@ -132,7 +132,10 @@ static void add_dns64(struct hash_state *s, const struct conf *c)
 	if (!conf_module_on(c, MODULE_dns64))
 		return;
 	add(s, "dns64 %u", c->dns64.rev_ttl);
-	hash_add(s, c->dns64.prefix, sizeof(c->dns64.prefix));
+	for (size_t i = 0; i < c->dns64.prefix_count; i++) {
+		add_addr(s, "prefix", &c->dns64.prefixes[i].base);
+		add(s, "/%u", c->dns64.prefixes[i].bits);
+	}
 	for (size_t i = 0; i < c->dns64.excluded_count; i++) {
 		add_addr(s, "excluded", &c->dns64.excluded[i].base);
 		add(s, "/%u", c->dns64.excluded[i].bits);

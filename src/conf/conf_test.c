@@ -310,14 +310,152 @@ static void conf_domain_depends_on_dns64_while_it_is_on(void **state)
 	assert_int_not_equal(conf_domain_hash(a), conf_domain_hash(b));
 	a->dns64.rev_ttl = 5;
 	assert_int_equal(conf_domain_hash(a), conf_domain_hash(b));
-	a->dns64.prefix[0] = 0x20;
+	a->dns64.prefixes[0].base.ip[0] = 0x20;
 	assert_int_not_equal(conf_domain_hash(a), conf_domain_hash(b));
 	assert_int_not_equal(conf_hash(a), conf_hash(b));
-	a->dns64.prefix[0] = 0;
+	a->dns64.prefixes[0].base.ip[0] = 0;
+	assert_int_equal(conf_domain_hash(a), conf_domain_hash(b));
+	a->dns64.prefixes[0].bits = 64;
+	assert_int_not_equal(conf_domain_hash(a), conf_domain_hash(b));
+	a->dns64.prefixes[0].bits = 96;
 	a->dns64.excluded[0].bits = 80;
 	assert_int_not_equal(conf_domain_hash(a), conf_domain_hash(b));
 	conf_free(a);
 	conf_free(b);
+}
+
+/* RFC 6052 section 2.4 */
+static const struct {
+	const char *prefix, *made;
+} vectors[] = {
+	{ "2001:db8::/32", "2001:db8:c000:221::" },
+	{ "2001:db8:100::/40", "2001:db8:1c0:2:21::" },
+	{ "2001:db8:122::/48", "2001:db8:122:c000:2:2100::" },
+	{ "2001:db8:122:300::/56", "2001:db8:122:3c0:0:221::" },
+	{ "2001:db8:122:344::/64", "2001:db8:122:344:c0:2:2100::" },
+	{ "2001:db8:122:344::/96", "2001:db8:122:344::192.0.2.33" },
+	{ "64:ff9b::/96", "64:ff9b::192.0.2.33" },
+};
+enum { VECTORS = sizeof(vectors) / sizeof(vectors[0]) };
+
+static struct conf *conf_with_prefixes(size_t from, size_t to)
+{
+	char error[256];
+	struct conf *c = conf_new();
+	assert_non_null(c);
+	c->modules |= UINT32_C(1) << MODULE_dns64;
+	c->dns64 = (struct conf_dns64){ .rev_ttl = 60 };
+	for (size_t i = from; i < to; i++)
+		assert_true(conf_dns64_prefix(c, vectors[i].prefix, error));
+	return c;
+}
+
+/* The name of the address's first nibbles. */
+static void reverse_name(uint8_t *to, const uint8_t *ip, unsigned nibbles)
+{
+	static const uint8_t end[] = "\003ip6\004arpa";
+	for (unsigned i = nibbles; i-- > 0; to += 2) {
+		to[0] = 1;
+		to[1] = (uint8_t) "0123456789abcdef"[(ip[i / 2] >> (i % 2 ? 0 : 4)) &
+						     0xf];
+	}
+	memcpy(to, end, sizeof(end));
+}
+
+static void dns64_makes_what_rfc_6052_shows(void **state)
+{
+	(void)state;
+	static const uint8_t v4[] = { 192, 0, 2, 33 };
+	uint8_t made[VECTORS * CONF_DNS64_ITEM], at[NAME_MAX_LEN], to[NAME_MAX_LEN],
+		expected[NAME_MAX_LEN];
+	struct addr a;
+	name(expected, "33.2.0.192.in-addr.arpa");
+	for (size_t i = 0; i < VECTORS; i++) {
+		struct conf *c = conf_with_prefixes(i, i + 1);
+		assert_ptr_equal(conf_dns64_make(c, v4, made), made + CONF_DNS64_ITEM);
+		assert_true(addr_from_text(&a, vectors[i].made, 0));
+		assert_memory_equal(made + 2, a.ip, 16);
+		/* and back */
+		reverse_name(at, a.ip, 32);
+		assert_int_equal(conf_dns64_reverse(c, at, to), name_len(expected));
+		assert_true(name_equal(to, expected));
+		assert_false(conf_dns64_above(c, at));
+		for (unsigned n = 0; n < 32; n++) {
+			reverse_name(at, a.ip, n);
+			assert_true(conf_dns64_above(c, at));
+			assert_int_equal(conf_dns64_reverse(c, at, to), 0);
+		}
+		/* another network, the octet of bits 64 to 71, what is behind */
+		const uint8_t bits = c->dns64.prefixes[0].bits;
+		for (unsigned n = 0; n < 3; n++) {
+			struct addr b = a;
+			const unsigned byte = n == 0 ? 3 : n == 1 ? 8 : 15;
+			if (n == 2 && bits == 96)
+				continue;
+			b.ip[byte] ^= 1;
+			reverse_name(at, b.ip, 32);
+			assert_int_equal(conf_dns64_reverse(c, at, to), 0);
+			reverse_name(at, b.ip, 2 * byte + 1);
+			assert_true(conf_dns64_above(c, at));
+			if (byte < 15) {
+				reverse_name(at, b.ip, 2 * byte + 2);
+				assert_false(conf_dns64_above(c, at));
+			}
+		}
+		conf_free(c);
+	}
+	/* all at once: each in its turn */
+	struct conf *c = conf_with_prefixes(0, VECTORS);
+	assert_ptr_equal(conf_dns64_make(c, v4, made), made + sizeof(made));
+	for (size_t i = 0; i < VECTORS; i++) {
+		const uint16_t len = 16;
+		assert_true(addr_from_text(&a, vectors[i].made, 0));
+		assert_memory_equal(made + i * CONF_DNS64_ITEM, &len, 2);
+		assert_memory_equal(made + i * CONF_DNS64_ITEM + 2, a.ip, 16);
+		reverse_name(at, a.ip, 32);
+		assert_int_equal(conf_dns64_reverse(c, at, to), name_len(expected));
+	}
+	name(at, "x.ip6.arpa");
+	assert_false(conf_dns64_above(c, at));
+	name(at, "8.b.d.0.1.0.0.2.ip6.int");
+	assert_false(conf_dns64_above(c, at));
+	conf_free(c);
+}
+
+static void dns64_prefixes_are_checked(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *error;
+	} cases[] = {
+		{ "64:ff9b::1", "write '64:ff9b::/96'" },
+		{ "2001:db8:64::1/64", "write '2001:db8:64::/64'" },
+		{ "2001:db8:164::/40", "write '2001:db8:100::/40'" },
+		{ "64:ff9b::/72", "32, 40, 48, 56, 64 or 96 bits" },
+		{ "64:ff9b::/128", "32, 40, 48, 56, 64 or 96 bits" },
+		{ "::/0", "32, 40, 48, 56, 64 or 96 bits" },
+		{ "192.0.2.0/32", "is not an IPv6 prefix" },
+		{ "fe80::%lo/64", "is not an IPv6 prefix" },
+		{ "64:ff9b::", "said twice" },
+	};
+	char error[256];
+	struct conf *c = conf_new();
+	assert_non_null(c);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_false(conf_dns64_prefix(c, cases[i].text, error));
+		assert_non_null(strstr(error, cases[i].error));
+	}
+	assert_int_equal(c->dns64.prefix_count, 1);
+	assert_false(conf_dns64_odd(c));
+	for (unsigned i = 1; i < LIMIT_DNS64_PREFIXES; i++) {
+		char text[64];
+		snprintf(text, sizeof(text), "2001:db8:%x:0:100::", i);
+		assert_true(conf_dns64_prefix(c, text, error));
+		assert_true(conf_dns64_odd(c));
+	}
+	assert_false(conf_dns64_prefix(c, "2001:db9::/32", error));
+	assert_non_null(strstr(error, "more than 16"));
+	conf_free(c);
 }
 
 int main(void)
@@ -328,6 +466,8 @@ int main(void)
 		cmocka_unit_test(conf_hash_tells_a_changed_value_not_the_instance),
 		cmocka_unit_test(conf_domain_depends_on_roots_not_on_size),
 		cmocka_unit_test(conf_domain_depends_on_dns64_while_it_is_on),
+		cmocka_unit_test(dns64_makes_what_rfc_6052_shows),
+		cmocka_unit_test(dns64_prefixes_are_checked),
 		cmocka_unit_test(
 			conf_hints_look_up_both_ways_and_the_last_name_is_the_ptr),
 		cmocka_unit_test(conf_hosts_error_has_file_and_line),

@@ -127,23 +127,22 @@ static bool ask_for_a(struct iter *it, struct frame *f)
 /* False: no memory, or nothing in it. */
 static bool make_aaaa(struct iter *it, struct rrset *rr)
 {
-	const uint16_t len = V6_LEN;
-	uint8_t *data = arena_alloc(it->arena, rr->count * (sizeof(len) + V6_LEN));
+	const size_t each = it->env.conf->dns64.prefix_count;
+	const size_t most = LIMIT_RRSET_RECORDS / each;
+	const size_t count = rr->count < most ? rr->count : most;
+	uint8_t *data = arena_alloc(it->arena, count * each * CONF_DNS64_ITEM);
 	if (!data)
 		return false;
 	uint8_t *at = data;
-	for (unsigned i = 0; i < rr->count; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		const struct rdata item = rrset_at(rr, i);
-		if (item.len != V4_LEN)
-			continue;
-		memcpy(at, &len, sizeof(len));
-		conf_dns64_map(it->env.conf, item.bytes, at + sizeof(len));
-		at += sizeof(len) + V6_LEN;
+		if (item.len == V4_LEN)
+			at = conf_dns64_make(it->env.conf, item.bytes, at);
 	}
 	if (at == data)
 		return false;
 	rr->type = TYPE_AAAA;
-	rr->count = (uint16_t)((size_t)(at - data) / (sizeof(len) + V6_LEN));
+	rr->count = (uint16_t)((size_t)(at - data) / CONF_DNS64_ITEM);
 	rr->sig_count = 0;
 	rr->data = data;
 	rr->data_len = (uint32_t)(at - data);
@@ -180,14 +179,37 @@ static void finish(struct iter *it, struct frame *f)
 	}
 }
 
+/* Below it are the names of addresses that are made: it exists, with nothing in it, or who
+ * asked takes those for absent, too (RFC 8020). */
+static void name_exists(const struct iter *it, struct frame *f)
+{
+	uint8_t name[NAME_MAX_LEN];
+	size_t kept = 0;
+	name_copy_lower(name, chain_end(f));
+	if (!conf_dns64_above(it->env.conf, name))
+		return;
+	for (size_t i = 0; i < f->count; i++)
+		if (f->records[i].section == SECTION_ANSWER ||
+			f->records[i].rr.type == TYPE_SOA)
+			f->records[kept++] = f->records[i];
+	f->count = kept;
+	f->rcode = RCODE_NOERROR;
+	frame_status(f, CACHE_INSECURE, EDE_NONE);
+}
+
 bool dns64_goes_on(struct iter *it, struct frame *f)
 {
 	if (it->dns64.begun) {
 		finish(it, f);
 		return false;
 	}
-	if (f->type != TYPE_AAAA || f->failed || f->rcode != RCODE_NOERROR ||
-		!is_wanted(it))
+	if (f->failed || !is_wanted(it))
+		return false;
+	if (f->rcode == RCODE_NXDOMAIN) {
+		name_exists(it, f);
+		return false;
+	}
+	if (f->type != TYPE_AAAA || f->rcode != RCODE_NOERROR)
 		return false;
 	struct rrset *rr = find(f, SECTION_ANSWER, TYPE_AAAA);
 	return !(rr && keep_allowed(it, f, rr)) && ask_for_a(it, f);

@@ -190,6 +190,50 @@ static void names_of_addresses_are_aliases(void **state)
 	assert_null(strstr(r.text, "CNAME"));
 }
 
+static void each_prefix_makes_its_own(void **state)
+{
+	struct world *w = *state;
+	char error[256];
+	assert_true(conf_dns64_prefix(w->conf, "2001:db8:122:344::/64", error));
+	w->conf->domain = conf_domain_hash(w->conf);
+	struct world_result r = ask(w, "four.test.");
+	assert_non_null(strstr(r.text, "four.test. AAAA 64:ff9b::c000:209\n"));
+	assert_non_null(strstr(r.text, "four.test. AAAA 64:ff9b::c000:20a\n"));
+	assert_non_null(
+		strstr(r.text, "four.test. AAAA 2001:db8:122:344:c0:2:900:0\n"));
+	assert_non_null(
+		strstr(r.text, "four.test. AAAA 2001:db8:122:344:c0:2:a00:0\n"));
+	r = world_ask(w,
+		"0.0.0.0.0.0.9.0.2.0.0.0.0.c.0.0.4.4.3.0.2.2.1.0.8.b.d.0.1.0.0.2."
+		"ip6.arpa.",
+		TYPE_PTR);
+	assert_non_null(strstr(r.text, "CNAME 9.2.0.192.in-addr.arpa.\n"));
+	assert_non_null(strstr(r.text, "9.2.0.192.in-addr.arpa. PTR four.test.\n"));
+}
+
+/* Or who keeps what it gets takes the names below for absent: RFC 8020. */
+static void above_such_names_there_is_no_nxdomain(void **state)
+{
+	struct world *w = *state;
+	static const char *const names[] = { "0.0.ip6.arpa.",
+		"b.9.f.f.4.6.0.0.ip6.arpa.", "0.0.b.9.f.f.4.6.0.0.ip6.arpa.",
+		ZEROS "b.9.f.f.4.6.0.0.ip6.arpa.",
+		"c." ZEROS "b.9.f.f.4.6.0.0.ip6.arpa." };
+	for (unsigned i = 0; i < 2 * sizeof(names) / sizeof(names[0]); i++) {
+		const struct world_result r =
+			world_ask(w, names[i / 2], i % 2 ? TYPE_AAAA : TYPE_PTR);
+		assert_int_equal(r.rcode, RCODE_NOERROR);
+		assert_non_null(strstr(r.text, "-- . SOA"));
+		assert_null(strstr(r.text, "NSEC"));
+		assert_int_equal(r.status, CACHE_INSECURE);
+	}
+	struct world_result r = world_ask(w, "1.0.b.9.f.f.4.6.0.0.ip6.arpa.", TYPE_PTR);
+	assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+	assert_int_equal(r.status, CACHE_SECURE);
+	w->cd = true;
+	assert_int_equal(world_ask(w, names[1], TYPE_PTR).rcode, RCODE_NXDOMAIN);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -203,6 +247,8 @@ int main(void)
 		TEST(a_that_fails_is_a_failure),
 		TEST(cd_and_the_flag_switch_it_off),
 		TEST(names_of_addresses_are_aliases),
+		TEST(each_prefix_makes_its_own),
+		TEST(above_such_names_there_is_no_nxdomain),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

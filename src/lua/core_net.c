@@ -126,25 +126,25 @@ static int core_allow(lua_State *L)
 	return 0;
 }
 
-/* dns64(prefix, rev_ttl): nothing is excluded yet */
+/* dns64(rev_ttl): no prefix and nothing excluded yet */
 static int core_dns64(lua_State *L)
 {
-	struct conf *c = script_of(L)->conf;
-	struct subnet net;
-	const char *text = luaL_checkstring(L, 1);
-	const double ttl = luaL_checknumber(L, 2);
-	if (!subnet_from_text(&net, text) || net.base.family != 6 || net.base.scope ||
-		(strchr(text, '/') && net.bits != 96))
-		return script_raise(
-			L, "dns64.config: '%s' is not an IPv6 prefix of 96 bits", text);
+	const double ttl = luaL_checknumber(L, 1);
 	if (!(ttl >= 0 && ttl <= INT32_MAX))
 		return script_raise(
 			L, "dns64.config: rev_ttl is not within 0..%d", (int)INT32_MAX);
-	memcpy(c->dns64.prefix, net.base.ip, 12);
-	c->dns64.rev_ttl = (uint32_t)ttl;
-	c->dns64.excluded = NULL;
-	c->dns64.excluded_count = 0;
+	script_of(L)->conf->dns64 = (struct conf_dns64){ .rev_ttl = (uint32_t)ttl };
 	return 0;
+}
+
+static int core_dns64_prefix(lua_State *L)
+{
+	struct conf *c = script_of(L)->conf;
+	char error[256];
+	if (!conf_dns64_prefix(c, luaL_checkstring(L, 1), error))
+		return script_raise(L, "dns64.config: %s", error);
+	lua_pushboolean(L, conf_dns64_odd(c));
+	return 1;
 }
 
 static int core_dns64_exclude(lua_State *L)
@@ -416,6 +416,7 @@ const luaL_Reg core_net[] = {
 	{ "allowed", core_allowed },
 	{ "dns64", core_dns64 },
 	{ "dns64_exclude", core_dns64_exclude },
+	{ "dns64_prefix", core_dns64_prefix },
 	{ "outgoing", core_outgoing },
 	{ "tls_clear", core_tls_clear },
 	{ "tls_pair", core_tls_pair },

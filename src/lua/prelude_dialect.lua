@@ -703,14 +703,20 @@ local dns64 = {}
 
 function dns64.config(config)
 	setting('dns64.config')
-	if type(config) ~= 'table' then config = { prefix = config } end
+	if type(config) ~= 'table' or #config > 0 then config = { prefix = config } end
 	for key in pairs(config) do
 		if key ~= 'prefix' and key ~= 'rev_ttl' and key ~= 'exclude_subnets' then
 			fail(("dns64.config: unknown field '%s'"):format(tostring(key)))
 		end
 	end
-	core.dns64(expect('dns64.config: prefix', config.prefix or '64:ff9b::', 'string'),
-		expect('dns64.config: rev_ttl', config.rev_ttl or 60, 'number'))
+	core.dns64(expect('dns64.config: rev_ttl', config.rev_ttl or 60, 'number'))
+	local prefixes = core.list('dns64.config: prefix', config.prefix or '64:ff9b::/96')
+	if #prefixes == 0 then fail('dns64.config: prefix: the list is empty') end
+	for _, text in ipairs(prefixes) do
+		if core.dns64_prefix(expect('dns64.config: prefix', text, 'string')) then
+			core.warn(("dns64.config: '%s': bits 64 to 71 are to be zero (RFC 6052)"):format(text))
+		end
+	end
 	for _, text in ipairs(core.list('dns64.config', config.exclude_subnets or '::ffff/96')) do
 		-- as it is written there, the IPv4-mapped addresses are meant
 		if text == '::ffff/96' then text = '::ffff:0:0/96' end

@@ -496,13 +496,40 @@ static void module_that_keeps_answers_safe_is_not_left_out_silently(void **state
 	assert_non_null(s);
 	assert_int_equal(warnings, 0);
 	assert_true(conf_module_on(script_conf(s), MODULE_dns64));
-	assert_int_equal(script_conf(s)->dns64.prefix[5], 0x64);
+	assert_int_equal(script_conf(s)->dns64.prefix_count, 1);
+	assert_int_equal(script_conf(s)->dns64.prefixes[0].base.ip[5], 0x64);
+	assert_int_equal(script_conf(s)->dns64.prefixes[0].bits, 96);
 	assert_int_equal(script_conf(s)->dns64.rev_ttl, 5);
 	assert_int_equal(script_conf(s)->dns64.excluded_count, 2);
 	assert_int_equal(script_conf(s)->dns64.excluded[0].base.ip[10], 0xff);
 	script_free(s);
-	bad("modules = { dns64 = '192.0.2.0' }", "not an IPv6 prefix of 96 bits");
-	bad("modules = { dns64 = '64:ff9b::/64' }", "not an IPv6 prefix of 96 bits");
+	static const char *const lists[] = {
+		"modules = { dns64 = { '2001:db8:64::/64', '64:ff9b::' } }",
+		"modules.load('dns64')\n"
+		"dns64.config({ '2001:db8:64::/64', '64:ff9b::' })",
+		"modules = { dns64 = { prefix = { '2001:db8:64::/64', '64:ff9b::' } } "
+		"}",
+	};
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		s = load(lists[i], "1", false);
+		assert_non_null(s);
+		assert_int_equal(warnings, 0);
+		assert_int_equal(script_conf(s)->dns64.prefix_count, 2);
+		assert_int_equal(script_conf(s)->dns64.prefixes[0].bits, 64);
+		assert_int_equal(script_conf(s)->dns64.prefixes[1].bits, 96);
+		script_free(s);
+	}
+	s = load("modules = { dns64 = 'fe80::21b:77ff:0:0' }", "1", false);
+	assert_non_null(s);
+	assert_int_equal(warnings, 1);
+	script_free(s);
+	bad("modules = { dns64 = '192.0.2.0' }", "not an IPv6 prefix of 32, 40");
+	bad("modules = { dns64 = '64:ff9b::/65' }", "not an IPv6 prefix of 32, 40");
+	bad("modules = { dns64 = '64:ff9b::1' }", "write '64:ff9b::/96'");
+	bad("modules = { dns64 = { prefix = {} } }", "the list is empty");
+	bad("modules = { dns64 = { prefix = 64 } }", "expected a table, got number");
+	bad("modules = { dns64 = { '64:ff9b::', rev_ttl = 5 } }",
+		"the field 'rev_ttl'");
 	bad("modules = { dns64 = { perfix = '::' } }", "unknown field 'perfix'");
 	bad("modules = { dns64 = { exclude_subnets = 'x' } }", "not an IPv6 subnet");
 	bad("modules = { predict = { widnow = 15 } }", "unknown field 'widnow'");

@@ -178,29 +178,40 @@ static bool hint_has_family(const struct conf_hint *hints, size_t count, uint16_
 	return false;
 }
 
+/* Records of `type` with these addresses, or AAAA that are made of them. */
+static void address_answer(const struct local *l, uint16_t type, uint32_t ttl,
+	const uint8_t *const *ips, size_t count, bool made)
+{
+	const uint16_t len = type == TYPE_A ? 4 : 16;
+	const size_t each = made ? l->conf->dns64.prefix_count : 1, step = 2u + len;
+	if (count * each > LIMIT_RRSET_RECORDS)
+		count = LIMIT_RRSET_RECORDS / each;
+	uint8_t *data = arena_alloc(l->arena, count * each * step), *at = data;
+	for (size_t i = 0; data && i < count; i++) {
+		if (made) {
+			at = conf_dns64_make(l->conf, ips[i], at);
+			continue;
+		}
+		memcpy(at, &len, 2);
+		memcpy(at + 2, ips[i], len);
+		at += step;
+	}
+	answer_yes(l);
+	verdict_rrset(l->v, l->arena, SECTION_ANSWER, l->q->name, type, CLASS_IN, ttl,
+		(uint16_t)((size_t)(at - data) / step), data, (uint32_t)(at - data));
+}
+
 static void hint_answer(
 	const struct local *l, const struct conf_hint *hints, size_t count)
 {
+	const uint8_t *ips[LIMIT_RRSET_RECORDS];
 	const bool made = !hint_has_family(hints, count, l->q->type);
 	const uint8_t family = l->q->type == TYPE_A || made ? 4 : 6;
-	const uint16_t len = l->q->type == TYPE_A ? 4 : 16;
-	uint8_t *data = arena_alloc(l->arena, count * (2u + len));
-	uint32_t at = 0;
-	uint16_t matched = 0;
-	for (size_t i = 0; data && i < count && matched < LIMIT_RRSET_RECORDS; i++) {
-		if (hints[i].addr.family != family)
-			continue;
-		memcpy(data + at, &len, 2);
-		if (made)
-			conf_dns64_map(l->conf, hints[i].addr.ip, data + at + 2);
-		else
-			memcpy(data + at + 2, hints[i].addr.ip, len);
-		at += 2u + len;
-		matched++;
-	}
-	answer_yes(l);
-	verdict_rrset(l->v, l->arena, SECTION_ANSWER, l->q->name, l->q->type, CLASS_IN,
-		l->conf->hints_ttl, matched, data, at);
+	size_t matched = 0;
+	for (size_t i = 0; i < count && matched < LIMIT_RRSET_RECORDS; i++)
+		if (hints[i].addr.family == family)
+			ips[matched++] = hints[i].addr.ip;
+	address_answer(l, l->q->type, l->conf->hints_ttl, ips, matched, made);
 }
 
 static bool hinted(const struct local *l)
@@ -263,23 +274,13 @@ static bool special_ptr(
 
 static bool special_ipv4only(const struct local *l, bool at_apex)
 {
-	static const uint8_t addrs[] = { 192, 0, 0, 170, 192, 0, 0, 171 };
+	static const uint8_t first[] = { 192, 0, 0, 170 },
+			     second[] = { 192, 0, 0, 171 };
+	static const uint8_t *const ips[] = { first, second };
 	const bool made = makes_aaaa(l);
 	if (!at_apex || (l->q->type != TYPE_A && !made))
 		return false;
-	const uint16_t len = made ? 16 : 4, step = len + 2;
-	uint8_t data[2 * (2 + 16)];
-	for (size_t i = 0; i < 2; i++) {
-		uint8_t *at = data + i * step;
-		memcpy(at, &len, 2);
-		if (made)
-			conf_dns64_map(l->conf, addrs + 4 * i, at + 2);
-		else
-			memcpy(at + 2, addrs + 4 * i, 4);
-	}
-	answer_yes(l);
-	verdict_rrset(l->v, l->arena, SECTION_ANSWER, l->q->name, l->q->type, CLASS_IN,
-		IPV4ONLY_TTL, 2, data, 2u * step);
+	address_answer(l, l->q->type, IPV4ONLY_TTL, ips, 2, made);
 	return true;
 }
 
@@ -324,12 +325,18 @@ static bool special_exists(const struct local *l, const struct special *s, bool 
 	return false;
 }
 
-/* The prefix may lie within what is special otherwise: fd00::/8. */
+/* A prefix may lie within what is special otherwise: fd00::/8. */
 static bool is_made_address(const struct local *l)
 {
 	uint8_t target[NAME_MAX_LEN];
 	return !l->q->as_is && conf_dns64_on(l->conf, l->v->route.flags) &&
 	       conf_dns64_reverse(l->conf, l->name, target);
+}
+
+static bool is_above_made_addresses(const struct local *l)
+{
+	return !l->q->as_is && conf_dns64_on(l->conf, l->v->route.flags) &&
+	       conf_dns64_above(l->conf, l->name);
 }
 
 static bool special(const struct local *l, enum lifted lifted)
@@ -359,7 +366,7 @@ static bool special(const struct local *l, enum lifted lifted)
 				name_len(zone));
 		return true;
 	}
-	const bool exists = special_exists(l, s, at_apex);
+	const bool exists = special_exists(l, s, at_apex) || is_above_made_addresses(l);
 	answer_no(
 		l, exists ? RCODE_NOERROR : RCODE_NXDOMAIN, zone, NEGATIVE_TTL, s->why);
 	return true;

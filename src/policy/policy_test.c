@@ -137,6 +137,16 @@ static void local_names_get_aaaa_by_dns64(void **state)
 	assert_memory_equal(only_aaaa(w, "four.lan"), hint, 16);
 	assert_int_equal(only_aaaa(w, "six.lan")[0], 0xfd);
 	assert_int_equal(ask(w, "ipv4only.arpa", TYPE_A)->records[0].rr.type, TYPE_A);
+	char error[256];
+	assert_true(conf_dns64_prefix(w->conf, "2001:db8:122:344::/64", error));
+	static const uint8_t second[] = { 0x20, 1, 0x0d, 0xb8, 1, 0x22, 3, 0x44, 0, 192,
+		0, 0, 171, 0, 0, 0 };
+	assert_memory_equal(only_aaaa(w, "ipv4only.arpa"), second, 16);
+	assert_int_equal(w->v.records[0].rr.count, 4);
+	assert_non_null(only_aaaa(w, "four.lan"));
+	assert_int_equal(w->v.records[0].rr.count, 2);
+	assert_non_null(only_aaaa(w, "six.lan"));
+	assert_int_equal(w->v.records[0].rr.count, 1);
 	w->conf->flags |= CONF_DNS64_DISABLE;
 	assert_null(only_aaaa(w, "ipv4only.arpa"));
 	assert_null(only_aaaa(w, "four.lan"));
