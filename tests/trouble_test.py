@@ -203,11 +203,10 @@ def test_a_steering_program_that_was_replaced(steered):
 		stranger.bind(('127.0.0.1', shoal.port))
 		stranger.setblocking(False)
 		assert ask_from_ports(shoal, 100) == 100
-		program, buffer = cbpf((0x06, 0, 0, 0))    # return 0: the first member
-		stranger.setsockopt(socket.SOL_SOCKET, 51, program)    # SO_ATTACH_REUSEPORT_CBPF
-		del buffer
+		program, _code = cbpf((0x06, 0, 0, 0))    # return 0: the first member
 
 		def noticed():
+			stranger.setsockopt(socket.SOL_SOCKET, 51, program)    # SO_ATTACH_REUSEPORT_CBPF; ours comes back every 2 s
 			ask_from_ports(shoal, 100)
 			return sum(shoal.instance_counters('steer_bypassed').values()) > 0
 		assert helpers.until(noticed, 60), shoal.log()
