@@ -45,6 +45,8 @@ static bool is_in_pause(const struct conn *c)
 
 int64_t drain_due_us(const struct conn *c)
 {
+	if (conn_owed(c) && !c->left)
+		return INT64_MAX; /* who reads slowly has as long as ever, or as we have */
 	const bool fresh = c->handshaking || !c->asked;
 	const int64_t ms = c->left          ? LINGER_MS
 			   : fresh          ? FRESH_MS

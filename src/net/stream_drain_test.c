@@ -131,6 +131,43 @@ static void who_does_not_say_goodbye_is_not_waited_for(void **state)
 	close(fd);
 }
 
+/* Whatever is there; how many bytes. */
+static size_t client_take(int fd)
+{
+	static uint8_t bytes[65535];
+	const ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* What it has asked before we stopped, it gets: as slowly as it reads, and after we left. */
+static void who_reads_late_gets_all_its_answers(void **state)
+{
+	enum { QUERIES = 200, LEN = 4000, SNDBUF = 65536 };
+	struct world *w = *state;
+	const int sndbuf = SNDBUF;
+	w->answer_len = LEN;
+	server_start(w);
+	const int fd = client_from(w, 1);
+	const struct conn *c = w->server->conns; /* the only one */
+	setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
+	for (int i = 0; i < QUERIES; i++)
+		client_ask(fd, 1, 20);
+	UNTIL(w, conn_owed(c) > 0);
+	stream_server_drain(w->server, world_drained, w);
+	for (int ms = 0; ms < 2500; ms += 5)
+		pass(w, 5);
+	assert_true(c->open && conn_owed(c));
+	size_t got = 0;
+	UNTIL(w, (got += client_take(fd)) >= (size_t)QUERIES * (LEN + 2));
+	assert_int_equal(w->queries, QUERIES);
+	UNTIL(w, !conn_owed(c));
+	pass(w, 500);
+	assert_int_equal(client_wait(w, fd, NULL), -3);
+	assert_int_equal(w->counters.tcp_slow_readers, 0);
+	close(fd);
+	UNTIL(w, w->drained == 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -138,6 +175,7 @@ int main(void)
 		STORY(who_never_pauses_leaves_right_after_an_answer),
 		STORY(who_pauses_leaves_in_a_pause_and_is_not_reset),
 		STORY(who_does_not_say_goodbye_is_not_waited_for),
+		STORY(who_reads_late_gets_all_its_answers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
