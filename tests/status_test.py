@@ -102,7 +102,8 @@ def test_each_socket_has_its_numbers(three):
 			three.ask('localhost')
 		for _ in range(5):
 			three.ask('localhost', tcp=True)
-		return helpers.until(lambda: [now - then for now, then in zip(received(), before)] == [60, 5], 20)
+		return helpers.until(lambda: all(now - then >= asked for now, then, asked in
+			zip(received(), before, (60, 5))), 20)
 	# once more where the machine was so busy that an instance was replaced: its numbers go with it
 	assert helpers.until(counted, 100)
 	lines = three.tool('status', '--sockets').stdout.splitlines()
