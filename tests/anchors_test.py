@@ -67,6 +67,7 @@ def managed(shoals, zone, count, extra='', keys=(A,)):
 	return shoal, path
 
 
+@pytest.mark.slow
 @pytest.mark.seconds(120)
 def test_a_rollover_is_followed_by_all_instances(shoals, zone):
 	# longer than a busy machine may stand still: what is pending is to be seen

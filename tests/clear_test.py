@@ -140,6 +140,7 @@ def test_clear_by_name_subtree_type_and_everything(shoals, zones):
 	assert asked_again() == set(questions)
 
 
+@pytest.mark.slow
 def test_a_clear_takes_no_longer_in_a_large_cache(shoals, lab):
 	shoal = shoals('cache.size = 400*MB\n')
 

@@ -160,11 +160,12 @@ ENDLESS = {
 }
 
 
+@pytest.mark.slow
 def test_an_endless_configuration_ends(folder):
 	"""All at once, for each may run for as long as a configuration may."""
 	def run(name):
 		return shoald(folder, '--check', '-c', write(folder, ENDLESS[name], name + '.lua'),
-			'-i', '1', timeout=40)
+			'-i', '1', timeout=100)
 	with concurrent.futures.ThreadPoolExecutor(len(ENDLESS)) as pool:
 		for name, done in zip(ENDLESS, pool.map(run, ENDLESS)):
 			assert done.returncode == 1, '%s: %s' % (name, done.stderr)

@@ -19,7 +19,7 @@ TEST_SECONDS = 150    # a machine that is busy elsewhere needs thrice as long as
 
 def pytest_configure(config):
 	config.addinivalue_line('markers', 'seconds(n): this test may take up to n seconds')
-	config.addinivalue_line('markers', 'slow: left out of the run with sanitizers')
+	config.addinivalue_line('markers', 'slow: left out of the run with sanitizers, for it waits, measures or tests no program of ours')
 
 
 def is_ours(path):

@@ -39,6 +39,7 @@ def test_repeats_within_five_seconds_cost_no_packet(shoals, broken):
 	assert broken.asked() >= 1
 
 
+@pytest.mark.slow
 def test_what_goes_on_failing_is_tried_ever_more_seldom(shoals, broken):
 	shoal = shoals(broken.stub())
 	begun, tries = time.monotonic(), []

@@ -127,6 +127,7 @@ def test_killed_in_the_middle_of_a_rolling_restart(orphans):
 	assert {row['pid'] for row in rows.values()} == set(processes(shoal))
 
 
+@pytest.mark.slow
 @pytest.mark.seconds(120)
 def test_without_a_new_one_two_of_one_name_do_not_stay(orphans):
 	shoal = orphans(count=1)

@@ -90,6 +90,7 @@ def test_cached_records_are_refreshed_without_a_finished_answer(shoals):
 		assert server.asked(name) <= 2 + total['upstream_timeouts'], total
 
 
+@pytest.mark.slow
 def test_what_nobody_asks_for_is_not_refreshed(shoals):
 	with Authority('hot.com.', {('cold.hot.com.', 'A'): (11, '192.0.2.1')}) as server:
 		shoal = shoals(PREDICT + server.stub())
@@ -99,6 +100,7 @@ def test_what_nobody_asks_for_is_not_refreshed(shoals):
 		assert server.asked('cold.hot.com.') == 1
 
 
+@pytest.mark.slow
 def test_without_the_module_nothing_is_refreshed(shoals):
 	with Authority('hot.com.', {('www.hot.com.', 'A'): (10, '192.0.2.1')}) as server:
 		shoal = shoals('cache.min_ttl(0)\n' + server.stub())
@@ -113,6 +115,7 @@ def test_without_the_module_nothing_is_refreshed(shoals):
 		assert total['prefetches'] == 0
 
 
+@pytest.mark.slow
 def test_a_server_that_is_gone_costs_clients_nothing_before_the_end(shoals):
 	with Authority('hot.com.', {('www.hot.com.', 'A'): (15, '192.0.2.1')}) as server:
 		shoal = shoals(PREDICT + server.stub())

@@ -61,6 +61,7 @@ def queries(shoal):
 	return sum(shoal.instance_counters('queries_udp').values())
 
 
+@pytest.mark.slow
 def test_one_instance_and_four_have_the_same_ceiling(shoals):
 	for count in (1, 4):
 		shoal = shoals('net.rate_limit(%d)\n' % LIMIT, count=count)

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import time
 
+import pytest
+
 import helpers
 
 
@@ -104,6 +106,7 @@ def first_answer(shoal):
 	return took, (int(ticks[11]) + int(ticks[12])) * 1000 / os.sysconf('SC_CLK_TCK')
 
 
+@pytest.mark.slow
 def test_the_first_answer_does_not_wait_for_a_large_cache(shoals, lab, tmp_path):
 	"""One of 1 GB that is there, that is new, and that is filled from a snapshot; beside one
 	of 1 MB. Judged by the CPU's time, the best of a few: the machine has other work. (What the

@@ -116,6 +116,7 @@ def test_a_proxy_that_is_allowed_is_spread(steered):
 	check_spread(shoal, PROXY, proxy_test.header(client=CLIENT) + PLAIN)
 
 
+@pytest.mark.slow
 @pytest.mark.seconds(180)
 def test_others_stay_on_one_instance(steered):
 	shoal = steered('')

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """All tests of the lab, by several labs at once.
 
-  several.py -j N --junit FILE -- PYTEST ARGUMENTS...
+  several.py -j N --junit FILE [--files FOLDER] -- PYTEST ARGUMENTS...
 
 Each of N small internets has a pytest of its own; whoever is free takes the next file of
 tests (see pytest_runtest_protocol in conftest.py). Most tests wait, so two cores carry
-three labs. What failed is then run once more, alone: "unsteady" is what passed only there,
+four labs. The zones are made in FOLDER, unless they are there. What failed is then run once more, alone: "unsteady" is what passed only there,
 so that a busy host is told from a defect; both are named. FILE holds every test once.
 """
 
@@ -65,12 +65,15 @@ def show(log, everything):
 	sys.stdout.flush()
 
 
-def copy_files(work, count):
+def copy_files(work, count, files):
 	"""The files of one small internet serve all."""
-	subprocess.run([LAB, 'zones', os.path.join(work, 'lab0')], check=True,
-		stdout=subprocess.DEVNULL)
-	for number in range(1, count + 1):
-		shutil.copytree(os.path.join(work, 'lab0'), os.path.join(work, 'lab%d' % number))
+	files = files or os.path.join(work, 'files')
+	if not os.path.exists(os.path.join(files, 'made')):
+		subprocess.run([LAB, 'zones', files], check=True, stdout=subprocess.DEVNULL)
+		with open(os.path.join(files, 'made'), 'w'):
+			pass
+	for number in range(count + 1):
+		shutil.copytree(files, os.path.join(work, 'lab%d' % number))
 
 
 def run_all(work, count, arguments):
@@ -129,13 +132,14 @@ def write(path, found, lost):
 
 def main():
 	parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-	parser.add_argument('-j', type=int, default=3, help='labs at once')
+	parser.add_argument('-j', type=int, default=4, help='labs at once')
 	parser.add_argument('--junit', required=True)
+	parser.add_argument('--files', help='folder of the zones, for several calls')
 	parser.add_argument('arguments', nargs='+')
 	options = parser.parse_args()
 	began, work = time.monotonic(), tempfile.mkdtemp(prefix='labs')
 	try:
-		copy_files(work, options.j)
+		copy_files(work, options.j, options.files)
 		found, lost = run_all(work, options.j, options.arguments)
 		found = judge(work, options.j, found)
 		write(options.junit, found, lost)
