@@ -637,6 +637,34 @@ def test_clients_that_reconnect_lose_nothing_in_rolling_restarts(shoals, tmp_pat
 	sock.close()
 
 
+def test_who_cannot_start_any_more_is_dead_and_no_stranger(shoals, tmp_path):
+	secure = Secure(shoals, tmp_path, count=2)
+	shoal = secure.shoal
+	shoal.crashes_allowed = True
+	with open(secure.cert) as source:
+		good = source.read()
+	with open(secure.cert, 'w') as out:
+		out.write('-----BEGIN')
+	os.kill(shoal.pids()['1'], signal.SIGKILL)
+	# long enough for the other one to look around thrice
+	assert helpers.until(lambda: shoal.log().count('exit code 1') >= 7, 60), shoal.log()
+
+	def is_told():
+		done = shoal.tool('status')
+		return done.returncode == 1 and re.search(r'^1 +\d+ +DEAD', done.stdout, re.M) and \
+			'1: ended: %s:' % shoal.conf in done.stdout
+	assert helpers.until(is_told, 60), shoal.tool('status').stdout
+	assert 'ALARM' not in shoal.tool('status').stdout
+	assert json.loads(shoal.tool('status', '--json').stdout)['instances']['1']['state'] in ('DEAD', 'starting')
+	assert shoal.stats()['total']['strangers'] == 0
+	assert "no instance's" not in shoal.log()
+	with open(secure.cert, 'w') as out:
+		out.write(good)
+	assert helpers.until(lambda: shoal.tool('status').returncode == 0, 60), shoal.log()
+	with secure.connect() as sock:
+		assert ask_on(sock) == 'NOERROR'
+
+
 def test_status_tells_connections_by_kind(shoals, tmp_path):
 	https = next(PORTS)
 	secure = Secure(shoals, tmp_path, extra="net.listen('127.0.0.1', %d, { kind = 'doh2' })\n" % https)

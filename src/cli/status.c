@@ -435,13 +435,16 @@ static void print_notes(const struct fleet *f)
 			printf("%s: its file is damaged or of another version of "
 			       "shoal\n",
 				m->name);
-		if (!m->alive)
+		/* who did not start says why */
+		if (!m->alive && (!m->readable || m->b.state != STATE_STARTING))
 			continue;
 		for (const char *at = m->b.notes; *at; at += strspn(at, "\n")) {
 			const int len = (int)strcspn(at, "\n");
 			printf("%s: %.*s\n", m->name, len, at);
 			at += len;
 		}
+		if (!m->alive)
+			continue;
 		first = first ? first : m;
 		differ = differ ||
 			 (m->b.conf_hash != first->b.conf_hash &&

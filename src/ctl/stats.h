@@ -89,8 +89,8 @@ bool stats_name_valid(const char *name);
 struct stats_block *stats_open(
 	const char *run_folder, const char *name, struct shm *shm);
 void stats_publish(const char *run_folder, struct shm *shm);
-/* Stopped in order. */
-void stats_close(struct shm *shm);
+/* Stopped in order, unless there was a `failure`: told as what does not work. */
+void stats_close(struct shm *shm, const char *failure);
 /* For a service manager that starts us again at once: how long to wait after `before`
  * ended. 0 after the first that died young, then 100 ms doubling to 10 s. */
 int64_t stats_backoff_ms(const struct stats_block *before);

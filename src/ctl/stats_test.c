@@ -89,6 +89,32 @@ static void stats_restarts_go_on_and_counters_begin_anew(void **state)
 	shm_close(&new);
 }
 
+/* What the file tells of one whose start failed: it is no stop in order, and the sockets that
+ * are kept for its name remain known. */
+static void stats_tell_a_failed_start(void **state)
+{
+	(void)state;
+	struct shm shm;
+	struct stats_block got, *b = stats_open(run, "1", &shm);
+	b->state = STATE_READY;
+	b->cookies[0] = 77;
+	shm_close(&shm); /* killed */
+	for (unsigned i = 1; i <= 3; i++) {
+		b = stats_open(run, "1", &shm);
+		assert_int_equal(b->quick_deaths, i);
+		stats_close(&shm, "no certificate");
+		assert_true(stats_read(run, "1", &got));
+		assert_int_equal(got.state, STATE_STARTING);
+		assert_string_equal(got.notes, "ended: no certificate");
+		assert_int_equal(got.cookies[0], 77);
+	}
+	b = stats_open(run, "1", &shm);
+	assert_string_equal(b->notes, "");
+	stats_close(&shm, NULL);
+	assert_true(stats_read(run, "1", &got));
+	assert_int_equal(got.state, STATE_STOPPED);
+}
+
 /* A predecessor that serves is seen until its successor is ready, or for good. */
 static void stats_of_who_is_not_ready_hide_nobody(void **state)
 {
@@ -106,7 +132,7 @@ static void stats_of_who_is_not_ready_hide_nobody(void **state)
 			if (i == 1 && c)
 				stats_publish(run, &new);
 			if (i == 2 && c)
-				stats_close(&new);
+				stats_close(&new, NULL);
 			_exit(hidden ? 0 : 1); /* 0, 1: as if killed */
 		}
 		int status;
@@ -288,6 +314,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(stats_show_what_the_writer_counts),
 		T(stats_restarts_go_on_and_counters_begin_anew),
+		T(stats_tell_a_failed_start),
 		T(stats_of_who_is_not_ready_hide_nobody),
 		T(stats_count_quick_deaths_in_a_row),
 		T(stats_backoff_doubles_to_ten_seconds),

@@ -59,6 +59,8 @@ static void fill(
 	if (before) {
 		b->restarts = before->restarts + (before->state != STATE_STOPPED);
 		b->quick_deaths = died_quickly(before) ? before->quick_deaths + 1 : 0;
+		/* its sockets may be kept for us, and they stay so should we fail */
+		memcpy(b->cookies, before->cookies, sizeof(b->cookies));
 	}
 	b->started_wall_ms = now.wall_ms;
 	b->started_mono_us = now.mono_us;
@@ -159,10 +161,13 @@ void stats_publish(const char *run_folder, struct shm *shm)
 	memcpy(shm->path, path, strlen(path) + 1);
 }
 
-void stats_close(struct shm *shm)
+void stats_close(struct shm *shm, const char *failure)
 {
 	struct stats_block *b = shm->base;
-	b->state = STATE_STOPPED;
+	if (failure)
+		snprintf(b->notes, sizeof(b->notes), "ended: %s", failure);
+	else
+		b->state = STATE_STOPPED;
 	if (!is_published(shm))
 		unlink(shm->path);
 	shm_close(shm);

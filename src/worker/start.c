@@ -469,8 +469,10 @@ int start_run(const struct start_options *o)
 	struct stats_block *stats = w->stats;
 	struct shm shm = w->stats_shm;
 	close_all(w, fine && code == 0);
-	if (stats)
-		stats_close(&shm);
+	if (stats && code == 0)
+		stats_close(&shm, NULL);
+	else if (stats)
+		stats_close(&shm, fine ? "the event loop failed" : error);
 	if (fine)
 		log_notice(SYSTEM, "stopped");
 	free(w->before);

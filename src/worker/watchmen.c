@@ -37,7 +37,6 @@ static void show(struct worker *w, size_t *at, int fd)
 /* Ours, and those of a predecessor that serves beside us: our file hides its own. */
 void watchmen_show(struct worker *w)
 {
-	const bool told = stats_cookies_full(w->stats);
 	size_t at = 0;
 	if (w->before && !stats_alive(w->before)) {
 		free(w->before);
@@ -48,11 +47,13 @@ void watchmen_show(struct worker *w)
 		show(w, &at, l->udp ? udp_server_fd(l->udp) : -1);
 		show(w, &at, l->stream ? stream_server_fd(l->stream) : -1);
 	}
-	if (!told && stats_cookies_full(w->stats))
+	if (!w->too_many_told && at == STATS_COOKIES) {
+		w->too_many_told = true;
 		log_warning(NET,
 			"with %d sockets or more an instance's own cannot be told from "
 			"others': nobody looks for strangers on its addresses",
 			STATS_COOKIES);
+	}
 	for (size_t i = 0; w->before && i < STATS_COOKIES && w->before->cookies[i]; i++)
 		show_cookie(w, &at, w->before->cookies[i]);
 	while (at < STATS_COOKIES)

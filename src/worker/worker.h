@@ -108,6 +108,7 @@ struct worker {
 	struct steering *steering; /* NULL: switched off */
 	struct stranger strangers[STRANGERS_MAX];
 	unsigned watch_seconds;
+	bool too_many_told; /* sockets */
 
 	struct secrets *secrets; /* NULL: nothing needs them */
 	struct cookies cookies;
