@@ -70,7 +70,7 @@ def https(lab, binaries, tmp_path_factory):
 
 
 def query_wire(name=KNOWN, **flags):
-	return helpers.make_query(name, **flags).to_wire()
+	return helpers.make_query(name, **flags).to_wire(max_size=65535)
 
 
 def udp(shoal, before, source=PROXY, timeout=10, wire=None):
@@ -225,6 +225,18 @@ def test_cookies_are_bound_to_the_client_behind_the_proxy(shoal):
 	assert udp(shoal, b'', wire=again).options[0].data != first
 	after = [count(shoal, name) for name in ('cookies_good', 'cookies_bad')]
 	assert [now - then for now, then in zip(after, before)] == [1, 2]
+
+
+@pytest.mark.parametrize('count', [0, 1], ids=['no ring', 'ring'])
+def test_the_header_is_not_counted_as_a_part_of_the_query(shoals, count):
+	shoal = shoals(LUA, count=count)
+	overhead = len(query_wire('localhost', options=[dns.edns.GenericOption(65001, b'')]))
+	for size, rcode in ((4096, 'NOERROR'), (4097, 'FORMERR')):
+		wire = query_wire('localhost', options=[dns.edns.GenericOption(65001, bytes(size - overhead))])
+		assert len(wire) == size
+		for before in (b'', local(), header(), header(more=b'\xe0' + struct.pack('!H', 481) + bytes(481))):
+			assert len(before) <= 512
+			assert helpers.rcode_of(udp(shoal, before, wire=wire)) == rcode, (size, len(before))
 
 
 def test_the_rate_limit_is_each_clients(shoals):

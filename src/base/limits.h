@@ -64,6 +64,7 @@ enum {
 	LIMIT_EDNS_OPTIONS = 32,   /* CVE-2026-41292 */
 	LIMIT_CLIENT_UDP = 4096,   /* longest query read from a datagram */
 	LIMIT_PROXY_HEADER = 2048, /* with its TLVs: proxy_malformed */
+	LIMIT_DATAGRAM = LIMIT_CLIENT_UDP + 512, /* a query with a PROXY header */
 
 	/* One instance */
 	LIMIT_QUERIES_IN_FLIGHT = 8192,  /* resolutions under way: queries_shed */

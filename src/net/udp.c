@@ -36,6 +36,7 @@ enum {
 };
 
 static_assert((int)BATCH == (int)SHARD_RING_BATCH, "one vector for both");
+static_assert((int)LIMIT_DATAGRAM == (int)SHARD_RING_DATAGRAM, "one length for both");
 
 static_assert(LIMIT_UDP_OUT_BYTES >= 4 * REPLY_CAP, "room for some answers");
 
@@ -103,7 +104,7 @@ struct udp_server {
 	struct batch out;
 	struct udp_peer peer[BATCH];
 	size_t reply_len[BATCH];
-	uint8_t data[BATCH][LIMIT_CLIENT_UDP];
+	uint8_t data[BATCH][LIMIT_DATAGRAM];
 	uint8_t reply[BATCH][REPLY_CAP];
 	_Alignas(struct waiting) uint8_t ring[LIMIT_UDP_OUT_BYTES];
 };
@@ -380,9 +381,8 @@ static void udp_handle(struct udp_server *s, unsigned i, struct udp_peer *peer,
 	struct udp_datagram d = {
 		.peer = *peer,
 		.data = from->data,
-		.len = from->len < LIMIT_CLIENT_UDP ? from->len : LIMIT_CLIENT_UDP,
-		.cut = (from->head.msg_flags & MSG_TRUNC) ||
-		       from->len > LIMIT_CLIENT_UDP,
+		.len = from->len,
+		.cut = from->head.msg_flags & MSG_TRUNC,
 		.reply = s->reply[i],
 		.reply_cap = REPLY_CAP,
 		.tries = from->tries,
@@ -442,8 +442,7 @@ static void udp_look_ahead(struct udp_server *s, unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		struct shard_datagram d;
 		udp_read(s, i, &d);
-		ahead[i] = s->ahead(s->ctx, d.data,
-			d.len < LIMIT_CLIENT_UDP ? d.len : LIMIT_CLIENT_UDP);
+		ahead[i] = s->ahead(s->ctx, d.data, d.len);
 	}
 	for (unsigned i = 0; i < count; i++)
 		if (ahead[i])

@@ -26,7 +26,8 @@ struct udp_datagram {
 	struct udp_peer peer;
 	const uint8_t *data;
 	size_t len;
-	bool cut; /* longer than LIMIT_CLIENT_UDP */
+	bool cut; /* longer than LIMIT_DATAGRAM: what a query may have is judged without
+		     its PROXY header */
 	uint8_t *
 		reply; /* write the answer here and set reply_len: it leaves with the batch */
 	size_t reply_cap; /* at least 4096 */

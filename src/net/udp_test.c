@@ -254,15 +254,15 @@ static void a_datagram_over_the_limit_is_marked_as_cut(void **state)
 	struct world w;
 	world_make(&w, "127.0.0.1");
 	const int fd = client_to("127.0.0.1", w.port);
-	static const uint8_t big[LIMIT_CLIENT_UDP + 1];
+	static const uint8_t big[LIMIT_DATAGRAM + 1];
 	w.reply_len = 1;
 	assert_int_equal(send(fd, big, sizeof(big), 0), sizeof(big));
 	loop_turn(w.loop, 1000);
 	assert_true(w.last_cut);
-	assert_int_equal(send(fd, big, LIMIT_CLIENT_UDP, 0), LIMIT_CLIENT_UDP);
+	assert_int_equal(send(fd, big, LIMIT_DATAGRAM, 0), LIMIT_DATAGRAM);
 	loop_turn(w.loop, 1000);
 	assert_false(w.last_cut);
-	assert_int_equal(w.last_len, LIMIT_CLIENT_UDP);
+	assert_int_equal(w.last_len, LIMIT_DATAGRAM);
 	assert_int_equal(send(fd, big, 0, 0), 0);
 	loop_turn(w.loop, 1000);
 	assert_int_equal(w.queries, 3);

@@ -64,7 +64,8 @@ static void udp_query(void *ctx, struct udp_server *s, struct udp_datagram *d)
 		return;
 	if (d->tries >= POISON_DEATHS)
 		suspect(l->w, d, data, len);
-	switch (server_query(l->w, &client, data, len, d->cut, &slot)) {
+	const bool cut = d->cut || len > LIMIT_CLIENT_UDP;
+	switch (server_query(l->w, &client, data, len, cut, &slot)) {
 	case SERVER_ANSWER:
 		d->reply_len = slot.len;
 		break;
