@@ -136,6 +136,8 @@ SHARD_API void shard_ring_at(
 SHARD_API void shard_ring_work(struct shard_ring *r, unsigned i);
 /* Its answer takes longer: copied to the table of pending ones. The slot, or 0: the table is full. */
 SHARD_API uint32_t shard_ring_keep(struct shard_ring *r, unsigned i);
+/* The first `count` of the batch are answered or kept, with the others this process begins later. */
+SHARD_API void shard_ring_done(struct shard_ring *r, unsigned count);
 /* The batch is answered or kept. */
 SHARD_API void shard_ring_batch_done(struct shard_ring *r);
 /* A kept datagram was answered, or dropped on purpose. */

@@ -221,6 +221,8 @@
 		"New names refused: too many of one zone that denies each alone")      \
 	/* the process */                                                              \
 	X(loop_turns, COUNTER, "Turns of the event loop")                              \
+	X(loop_turns_cut, COUNTER,                                                     \
+		"Turns that had cost enough before everything was done")               \
 	X(loop_longest_us, GAUGE, "Longest turn of the event loop, microseconds")      \
 	X(loop_longest_cpu_us, GAUGE,                                                  \
 		"Longest turn in CPU microseconds, if SHOAL_TURN_CPU is set")          \

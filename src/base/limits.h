@@ -67,6 +67,9 @@ enum {
 	LIMIT_DATAGRAM = LIMIT_CLIENT_UDP + 512, /* a query with a PROXY header */
 
 	/* One instance */
+	LIMIT_TURN_US =
+		300, /* of a turn of the loop, then what is left waits for the next: costly
+			      * questions that come at once: loop_turns_cut */
 	LIMIT_QUERIES_IN_FLIGHT = 8192,  /* resolutions under way: queries_shed */
 	LIMIT_WAITERS = 16384,           /* clients that wait for them, in all */
 	LIMIT_WAITERS_PER_QUERY = 1024,  /* DNSBomb: piled-up answers */

@@ -5,6 +5,8 @@
  * - An epoll event carries a slot and that slot's generation, never a pointer.
  *   Unwatching raises the generation, so an event that was fetched before is recognised
  *   as stale, even when the descriptor or the slot is in use again.
+ * - events[event_at .. event_count - 1] are still to be delivered; nothing else is asked
+ *   of epoll before, or who comes first each time would keep the others out.
  * - heap[i].t->heap == i + 1 for every timer in the heap; order is (at_us, seq), so
  *   timers of the same instant fire in the order in which they were set. */
 #include "loop/loop.h"
@@ -51,6 +53,11 @@ struct loop {
 	int epoll_fd;
 	struct now now;
 
+	struct epoll_event events[EVENTS_A_TURN];
+	int event_at, event_count;
+	int64_t began_us, turn_limit_us;
+	bool cut;
+
 	struct slot *slots;
 	uint32_t slot_count;
 	uint32_t slot_free; /* NO_SLOT: none */
@@ -79,6 +86,7 @@ struct loop *loop_new(void)
 	if (!l)
 		return NULL;
 	l->slot_free = NO_SLOT;
+	l->turn_limit_us = INT64_MAX;
 	l->signal_watch.fd = -1;
 	sigemptyset(&l->signal_set);
 	l->heap = calloc(HEAP_START, sizeof(*l->heap));
@@ -241,6 +249,12 @@ static void event_deliver(struct loop *l, const struct epoll_event *event)
 		w->fn(w->ctx, events);
 }
 
+static void turn_is_cut(struct loop *l)
+{
+	l->numbers.cut += !l->cut;
+	l->cut = true;
+}
+
 /* --- timers ---------------------------------------------------------------- */
 
 static bool entry_before(const struct heap_entry *a, const struct heap_entry *b)
@@ -330,14 +344,30 @@ void loop_timer_clear(struct loop *l, struct timer *t)
 		heap_settle(l, i, last);
 }
 
+/* Is that enough of them? They have as much time as all before them, or whoever keeps the
+ * loop busy with events would hold them up. */
+static bool timers_are_enough(struct loop *l, int64_t *until_us)
+{
+	if (l->turn_limit_us == INT64_MAX)
+		return false;
+	const int64_t now_us = clock_read().mono_us;
+	if (!*until_us)
+		*until_us = now_us + l->turn_limit_us;
+	if (now_us < *until_us)
+		return false;
+	turn_is_cut(l);
+	return true;
+}
+
 static void timers_fire(struct loop *l)
 {
+	int64_t until_us = 0;
 	/* what is set from here on waits for the next turn, else a timer that sets itself
 	 * to "now" again would keep this one from ending */
 	const uint64_t end = l->heap_seq;
 	while (l->heap_count && l->heap[0].seq < end) {
 		struct timer *t = l->heap[0].t;
-		if (t->at_us > l->now.mono_us)
+		if (t->at_us > l->now.mono_us || timers_are_enough(l, &until_us))
 			return;
 		loop_timer_clear(l, t);
 		t->fn(t->ctx);
@@ -455,18 +485,49 @@ static int wait_for(const struct loop *l, int at_most_ms)
 	return left_ms > INT32_MAX ? INT32_MAX : (int)left_ms;
 }
 
+void loop_limit_turn(struct loop *l, int64_t us)
+{
+	l->turn_limit_us = us;
+}
+
+bool loop_turn_is_spent(struct loop *l)
+{
+	if (l->turn_limit_us == INT64_MAX ||
+		clock_read().mono_us - l->began_us < l->turn_limit_us)
+		return false;
+	turn_is_cut(l);
+	return true;
+}
+
+static void events_fetch(struct loop *l, int wait_ms)
+{
+	const int count =
+		epoll_wait(l->epoll_fd, l->events, EVENTS_A_TURN, wait_for(l, wait_ms));
+	assert(count >= 0 || errno == EINTR);
+	l->event_at = 0;
+	l->event_count = count > 0 ? count : 0;
+}
+
+static void events_deliver(struct loop *l)
+{
+	bool more = l->event_at < l->event_count;
+	while (more) {
+		event_deliver(l, &l->events[l->event_at++]);
+		more = l->event_at < l->event_count && !loop_turn_is_spent(l);
+	}
+}
+
 void loop_turn(struct loop *l, int wait_ms)
 {
-	struct epoll_event events[EVENTS_A_TURN];
-	const int count =
-		epoll_wait(l->epoll_fd, events, EVENTS_A_TURN, wait_for(l, wait_ms));
-	assert(count >= 0 || errno == EINTR);
+	if (l->event_at == l->event_count)
+		events_fetch(l, wait_ms);
 	l->now = clock_read();
 	const int64_t began_us = l->now.mono_us;
 	const int64_t cpu_us = l->cpu_measured ? clock_cpu_us() : 0;
+	l->began_us = began_us;
+	l->cut = false;
 
-	for (int i = 0; i < count; i++)
-		event_deliver(l, &events[i]);
+	events_deliver(l);
 	timers_fire(l);
 	defers_run(l);
 

@@ -85,6 +85,13 @@ void loop_stop(struct loop *l, int code);
 /* One turn, waiting at most `wait_ms` (tests, nested work). */
 void loop_turn(struct loop *l, int wait_ms);
 
+/* From now on events that are left when a turn has cost so much have the next one, before
+ * others are asked for; so have timers when they alone cost it. */
+void loop_limit_turn(struct loop *l, int64_t us);
+/* For who does things one after the other in a callback: has this turn cost so much? Then the
+ * rest belongs into a later one. */
+bool loop_turn_is_spent(struct loop *l);
+
 /* From now on turns are measured in CPU time too: two system calls each. */
 void loop_measure_cpu(struct loop *l);
 
@@ -93,5 +100,6 @@ struct loop_numbers {
 	uint64_t
 		longest_us; /* since asked last: work in one turn without the waiting */
 	uint64_t longest_cpu_us; /* the same in CPU time, if measured */
+	uint64_t cut;            /* since the start: spent before everything was done */
 };
 struct loop_numbers loop_numbers_take(struct loop *l);

@@ -324,6 +324,79 @@ static void the_longest_turn_is_work_without_waiting(void **state)
 	assert_int_equal(loop_numbers_take(l).longest_us, 0);
 }
 
+struct two {
+	struct loop *l;
+	int pipe[2][2];
+	struct watch watch[2];
+	unsigned read[2];
+};
+
+static struct two two;
+
+/* Costs more than a turn may. */
+static void reads_slowly(void *ctx, unsigned events)
+{
+	const long i = (long)ctx;
+	char c;
+	(void)events;
+	assert_int_equal(read(two.pipe[i][0], &c, 1), 1);
+	two.read[i]++;
+	while (!loop_turn_is_spent(two.l))
+		;
+}
+
+static void what_a_turn_has_no_time_for_comes_in_the_next_before_anything_new(
+	void **state)
+{
+	two = (struct two){ .l = *state };
+	assert_false(loop_turn_is_spent(two.l)); /* no limit yet */
+	loop_limit_turn(two.l, 200);
+	for (long i = 0; i < 2; i++) {
+		assert_int_equal(pipe(two.pipe[i]), 0);
+		assert_int_equal(write(two.pipe[i][1], "abcdefgh", 8), 8);
+		loop_watch(two.l, &two.watch[i], two.pipe[i][0], LOOP_READ,
+			reads_slowly, (void *)i);
+	}
+	for (unsigned n = 1; n <= 8; n++) {
+		loop_turn(two.l, 1000);
+		assert_int_equal(two.read[0] + two.read[1], n);
+		/* both have more to read all the time, and take turns */
+		assert_in_range(two.read[0], n / 2, n / 2 + 1);
+	}
+	assert_int_equal(loop_numbers_take(two.l).cut, 8);
+	for (int i = 0; i < 2; i++) {
+		loop_unwatch(two.l, &two.watch[i]);
+		close(two.pipe[i][0]);
+		close(two.pipe[i][1]);
+	}
+}
+
+static unsigned slow_fired;
+
+static void fires_slowly(void *ctx)
+{
+	(void)ctx;
+	slow_fired++;
+	const int64_t began_us = clock_read().mono_us;
+	while (clock_read().mono_us - began_us < 200)
+		;
+}
+
+static void timers_that_cost_much_fire_over_several_turns(void **state)
+{
+	struct loop *l = *state;
+	struct timer t[5] = { 0 };
+	loop_limit_turn(l, 200);
+	slow_fired = 0;
+	for (int i = 0; i < 5; i++)
+		loop_timer_set(l, &t[i], 0, fires_slowly, NULL);
+	for (unsigned n = 1; n <= 5; n++) {
+		loop_turn(l, 1000);
+		assert_int_equal(slow_fired, n);
+	}
+	assert_int_equal(loop_numbers_take(l).cut, 4);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, loop_setup, loop_teardown)
@@ -337,6 +410,8 @@ int main(void)
 		T(deferred_functions_run_once_at_the_end_of_the_turn),
 		T(signals_arrive_as_events_and_stop_gives_the_code),
 		T(the_longest_turn_is_work_without_waiting),
+		T(timers_that_cost_much_fire_over_several_turns),
+		T(what_a_turn_has_no_time_for_comes_in_the_next_before_anything_new),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

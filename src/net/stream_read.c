@@ -57,6 +57,8 @@ static void conn_hand_out(
 	c->pending++;
 	c->asked = true;
 	c->share -= c->share > 0;
+	if (c->share && loop_turn_is_spent(s->loop))
+		c->share = 0;
 	conn_make_busy(c);
 	s->hooks.query(
 		s->hooks.ctx, s, conn_id(c, request), &c->from, &c->to, msg, len);

@@ -167,7 +167,7 @@ void server_flush(void *ctx)
 	while (more) {
 		struct conn *c = s->dirty_first;
 		assert(c); /* `last` is not reached yet */
-		more = c != last;
+		more = c != last && !loop_turn_is_spent(s->loop);
 		s->dirty_first = c->next_dirty;
 		if (!s->dirty_first)
 			s->dirty_last = NULL;

@@ -24,9 +24,10 @@
 #include "shard.h"
 
 enum {
-	BATCH = 32,             /* datagrams a system call */
-	BATCHES_A_WAKEUP = 4,   /* then upstream answers have their turn */
-	LOOK_AHEAD_MIN = 4,     /* fewer have little to wait for together */
+	BATCH = 32,           /* datagrams a system call */
+	BATCHES_A_WAKEUP = 4, /* then upstream answers have their turn */
+	LOOK_AHEAD_MIN = 4,   /* fewer have little to wait for together */
+	TURN_CHECK = 4, /* datagrams after which it is asked what the turn has cost */
 	BATCHES_A_DRAIN = 2048, /* a queue that never ends is not drained for ever */
 	REPLY_CAP = 4096,
 	CONTROL_CAP = 64,
@@ -84,7 +85,11 @@ struct udp_server {
 	struct addr bound;
 	bool wildcard; /* answers must name their source */
 	bool paused;
-	bool busy;  /* in a batch */
+	bool busy; /* in a batch */
+	/* Of the batch: what came, and what was handled. The rest, if any, waits for the
+	 * next turn. */
+	unsigned filled, handled;
+	struct timer go_on;
 	bool dying; /* freed in a callback */
 
 	struct shard_member *member; /* NULL: not steered */
@@ -336,11 +341,11 @@ static void udp_defer(void *ctx)
 	udp_flush(ctx);
 }
 
-/* The answers of a batch, straight from their reply buffers. */
-static void udp_answer_batch(struct udp_server *s, unsigned received)
+/* The answers of a batch from this entry on, straight from their reply buffers. */
+static void udp_answer_batch(struct udp_server *s, unsigned first)
 {
 	unsigned count = 0, from[BATCH];
-	for (unsigned i = 0; i < received; i++)
+	for (unsigned i = first; i < s->handled; i++)
 		if (s->reply_len[i]) {
 			udp_put(s, count, &s->peer[i], s->reply[i], s->reply_len[i]);
 			from[count++] = i;
@@ -449,8 +454,8 @@ static void udp_look_ahead(struct udp_server *s, unsigned count)
 			s->next(s->ctx, ahead[i]);
 }
 
-/* Returns how many came; -1: s was freed meanwhile. */
-static int udp_batch(struct udp_server *s)
+/* False: nothing came. */
+static bool udp_fill(struct udp_server *s)
 {
 	int n = -1;
 	const bool steered = s->member && s->from == s->fd;
@@ -462,27 +467,69 @@ static int udp_batch(struct udp_server *s)
 		n = udp_receive(s);
 	if (steered && n >= 0)
 		shard_member_took(s->member, (unsigned)n, n < BATCH);
-	if (n <= 0)
-		return 0;
-	s->received += (unsigned)n;
+	s->filled = n > 0 ? (unsigned)n : 0;
+	s->handled = 0;
+	s->received += s->filled;
+	if (!s->filled)
+		return false;
 	s->busy = true;
-	udp_look_ahead(s, (unsigned)n);
-	for (unsigned i = 0; i < (unsigned)n; i++) {
+	udp_look_ahead(s, s->filled);
+	s->busy = false;
+	return true;
+}
+
+static void udp_go_on(void *ctx);
+
+/* Until the turn has cost enough, or `all`. */
+static void udp_handle_batch(struct udp_server *s, bool all)
+{
+	bool more = s->handled < s->filled;
+	while (more) {
+		const unsigned i = s->handled++;
 		struct shard_datagram d;
 		udp_read(s, i, &d);
 		s->reply_len[i] = 0;
 		if (peer_read(s, &s->peer[i], &d.head))
 			udp_handle(s, i, &s->peer[i], &d);
+		more = s->handled < s->filled &&
+		       (all || s->dying || s->handled % TURN_CHECK != 0 ||
+			       !loop_turn_is_spent(s->loop));
 	}
-	udp_answer_batch(s, (unsigned)n);
-	if (s->shard)
-		shard_ring_batch_done(s->shard);
+}
+
+/* Returns how many came; -1: s was freed meanwhile. */
+static int udp_batch(struct udp_server *s, bool all)
+{
+	if (s->handled == s->filled && !udp_fill(s))
+		return 0;
+	const unsigned first = s->handled;
+	s->busy = true;
+	udp_handle_batch(s, all);
+	udp_answer_batch(s, first);
+	if (s->handled < s->filled) {
+		if (s->shard)
+			shard_ring_done(s->shard, s->handled);
+		loop_timer_set(s->loop, &s->go_on, loop_now(s->loop)->mono_us + 1,
+			udp_go_on, s);
+	} else {
+		if (s->shard)
+			shard_ring_batch_done(s->shard);
+		loop_timer_clear(s->loop, &s->go_on);
+	}
 	s->busy = false;
 	if (s->dying) {
 		udp_server_free(s);
 		return -1;
 	}
-	return n;
+	return (int)s->filled;
+}
+
+/* The rest of a batch that one turn was too short for. */
+static void udp_go_on(void *ctx)
+{
+	struct udp_server *s = ctx;
+	if (s->handled < s->filled)
+		udp_batch(s, false);
 }
 
 /* --- what a dead process held ---------------------------------------------- */
@@ -540,8 +587,9 @@ static void udp_ready(void *ctx, unsigned events)
 	if (!(events & LOOP_READ))
 		return;
 	for (int i = 0; i < BATCHES_A_WAKEUP; i++)
-		if (udp_batch(s) < BATCH)
-			return; /* s may be gone */
+		if (udp_batch(s, false) < BATCH || s->handled < s->filled ||
+			loop_turn_is_spent(s->loop))
+			return; /* s may be gone when it was less than a batch */
 }
 
 /* False: s was freed meanwhile. */
@@ -549,7 +597,7 @@ static bool udp_drain(struct udp_server *s)
 {
 	int n = 1;
 	for (int i = 0; i < BATCHES_A_DRAIN && n > 0; i++)
-		n = udp_batch(s);
+		n = udp_batch(s, true);
 	return n >= 0;
 }
 
@@ -603,6 +651,8 @@ static void udp_replay_rest(struct udp_server *s)
 
 void udp_server_pause(struct udp_server *s)
 {
+	if (!s->busy && s->handled < s->filled && udp_batch(s, true) < 0)
+		return;
 	if (!s->busy)
 		udp_replay_rest(s);
 	if (s->dying && !s->busy) {
@@ -669,6 +719,7 @@ void udp_server_free(struct udp_server *s)
 	udp_flush(s);
 	loop_undefer(s->loop, &s->defer);
 	loop_timer_clear(s->loop, &s->replay);
+	loop_timer_clear(s->loop, &s->go_on);
 	loop_unwatch(s->loop, &s->watch);
 	fd_close(&s->fd);
 	free(s);

@@ -45,6 +45,7 @@ struct world {
 	bool last_cut;
 	bool late;    /* answer by udp_server_reply() */
 	bool free_it; /* the callback frees the server */
+	bool slow;    /* each costs more than a turn may */
 	size_t reply_len;
 	struct udp_peer peer;
 };
@@ -80,6 +81,8 @@ static void query_echo(void *ctx, struct udp_server *s, struct udp_datagram *d)
 	w->last_len = d->len;
 	w->last_cut = d->cut;
 	w->peer = d->peer;
+	while (w->slow && !loop_turn_is_spent(w->loop))
+		;
 	assert_true(d->reply_cap >= 4096);
 	const size_t len = w->reply_len ? w->reply_len : d->len;
 	if (w->late) {
@@ -202,6 +205,34 @@ static void a_flood_is_read_in_bounded_batches(void **state)
 		assert_int_equal(got, i);
 	}
 	assert_int_equal(udp_server_dropped(w.server), 0);
+	close(fd);
+	world_end(&w);
+}
+
+/* Costly ones that come at once: four, then the loop turns. */
+static void what_costs_much_is_handled_over_several_turns(void **state)
+{
+	(void)state;
+	struct world w;
+	world_make(&w, "127.0.0.1");
+	loop_limit_turn(w.loop, 200);
+	w.slow = true;
+	const int fd = client_to("127.0.0.1", w.port);
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(send(fd, &i, sizeof(i), 0), sizeof(i));
+	for (int turns = 1; w.queries < 50; turns++) {
+		loop_turn(w.loop, 1000);
+		assert_in_range(w.queries, turns, 4 * turns);
+		if (turns == 9) /* the rest at once, and no socket is read any more */
+			udp_server_drain(w.server);
+	}
+	for (int i = 0; i < 50; i++) {
+		int got = -1;
+		assert_int_equal(recv(fd, &got, sizeof(got), 0), sizeof(got));
+		assert_int_equal(got, i);
+	}
+	loop_turn(w.loop, 0);
+	assert_int_equal(recv(fd, &w.last_len, 1, MSG_DONTWAIT), -1); /* none twice */
 	close(fd);
 	world_end(&w);
 }
@@ -614,6 +645,7 @@ int main(void)
 		cmocka_unit_test(an_answer_leaves_from_the_address_that_was_asked),
 		cmocka_unit_test(ipv6_wildcard_and_single_addresses_answer_too),
 		cmocka_unit_test(a_flood_is_read_in_bounded_batches),
+		cmocka_unit_test(what_costs_much_is_handled_over_several_turns),
 		cmocka_unit_test(larger_batches_are_looked_at_first),
 		cmocka_unit_test(a_datagram_over_the_limit_is_marked_as_cut),
 		cmocka_unit_test(

@@ -223,6 +223,14 @@ uint32_t shard_ring_keep(struct shard_ring *r, unsigned i)
 	return (uint32_t)slot + 1;
 }
 
+void shard_ring_done(struct shard_ring *r, unsigned count)
+{
+	struct ring_owner *o = ring_owner_at(r, r->me);
+	RING_STORE(o->working, 0);
+	for (unsigned i = 0; i < count; i++)
+		RING_STORE(o->head[i].msg_len, 0);
+}
+
 void shard_ring_batch_done(struct shard_ring *r)
 {
 	struct ring_owner *o = ring_owner_at(r, r->me);

@@ -126,6 +126,31 @@ static void ring_gives_the_successor_what_the_dead_one_held(void **state)
 	shard_ring_close(r);
 }
 
+static void die_between_two(struct world *w)
+{
+	struct shard_ring *r = shard_ring_open(w->memfd);
+	shard_ring_receive(r, w->server, 1000);
+	shard_ring_work(r, 0);
+	shard_ring_done(r, 1);
+}
+
+/* The first was answered; the second is no suspect, for its turn had not come. */
+static void ring_gives_of_a_batch_what_its_turn_had_not_come_for(void **state)
+{
+	struct world *w = *state;
+	struct shard_datagram d;
+	say(w, "one");
+	say(w, "two");
+	in_a_process(w, die_between_two, false);
+	struct shard_ring *r = shard_ring_open(w->memfd);
+	assert_int_equal(shard_ring_take_over(r), 1);
+	assert_int_equal(shard_ring_replay(r, 0, &d), 1);
+	assert_true(says(&d, "two"));
+	assert_int_equal(d.tries, 0);
+	shard_ring_release(r, d.slot);
+	shard_ring_close(r);
+}
+
 static void die_with_one_kept_and_one_answered(struct world *w)
 {
 	struct shard_ring *r = shard_ring_open(w->memfd);
@@ -483,6 +508,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(ring_gives_the_successor_what_the_dead_one_held),
+		TEST(ring_gives_of_a_batch_what_its_turn_had_not_come_for),
 		TEST(ring_replays_what_was_pending_and_not_what_was_answered),
 		TEST(ring_copies_what_one_who_stands_still_holds_less_its_work),
 		TEST(ring_copies_no_work_that_was_kept_and_nothing_twice),

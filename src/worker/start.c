@@ -73,8 +73,10 @@ static bool make_loop(
 	w->loop = loop_new();
 	if (w->loop && getenv("SHOAL_TURN_CPU")) /* ./dev bench grind */
 		loop_measure_cpu(w->loop);
-	if (w->loop)
+	if (w->loop) {
+		loop_limit_turn(w->loop, LIMIT_TURN_US);
 		return true;
+	}
 	snprintf(error, TEXT, "event loop: %s", strerror(errno));
 	return false;
 }

@@ -76,6 +76,7 @@ static void tick(void *ctx)
 	__atomic_store_n(&w->stats->beat_mono_us, now->mono_us, __ATOMIC_RELAXED);
 	const struct loop_numbers numbers = loop_numbers_take(w->loop);
 	counter_set(w->counters, loop_turns, numbers.turns);
+	counter_set(w->counters, loop_turns_cut, numbers.cut);
 	if (numbers.longest_us > w->counters->loop_longest_us)
 		counter_set(w->counters, loop_longest_us, numbers.longest_us);
 	/* the first turns are those of the start */
