@@ -272,6 +272,9 @@ struct conf_anchor_file {
 	const char *path;
 	const uint8_t *owner; /* as the file said; the root if it is not there yet */
 	bool readonly;        /* watched, never written: no RFC 5011 */
+	/* when it was read: is a key of it trusted, one that is checked here, one that
+	 * is without SHA-1 */
+	bool trusted, counts, counts_without_sha1;
 	struct conf_where where;
 };
 
@@ -471,6 +474,9 @@ bool conf_anchor_add(struct conf *c, const char *text, struct conf_where where,
  * none of its zone's anchors is of an algorithm and digest that are checked here (told of the
  * first). NULL: nothing. */
 const char *conf_anchor_doubt(const struct conf *c, const struct conf_anchor *a);
+/* The same of a file, as it was read. */
+const char *conf_anchor_file_doubt(
+	const struct conf *c, const struct conf_anchor_file *f);
 /* A file of keys, in place of what was said for its zone before. */
 bool conf_anchor_file(struct conf *c, const char *path, bool readonly,
 	struct conf_where where, char error[static 256]);

@@ -17,6 +17,10 @@
 #include "dnssec/rfc5011_file.h"
 #include "wire/codes.h"
 
+#define IN_VAIN                                                                        \
+	"no trust anchor of this zone has an algorithm and a digest that are checked " \
+	"here: names below it count as insecure"
+
 static const uint8_t root[1] = { 0 };
 
 /* --- single records ---------------------------------------------------------------- */
@@ -102,20 +106,25 @@ static bool is_malformed(const struct conf_anchor *a)
 
 /* Does it count: of an algorithm, a digest and a size that are checked here (RFC 4035 section
  * 5.2), or malformed, which makes a zone bogus? */
-static bool counts(const struct conf *c, const struct conf_anchor *a)
+static bool record_counts(bool sha1, uint16_t type, const uint8_t *rdata, size_t len)
 {
 	struct dnskey key;
 	struct ds ds;
-	if (a->type == TYPE_DNSKEY)
-		return dnskey_read(&key, a->rdata, a->rdata_len) &&
-		       (c->anchors_sha1 || !algorithm_is_sha1(key.algorithm)) &&
+	if (type == TYPE_DNSKEY)
+		return dnskey_read(&key, rdata, len) &&
+		       (sha1 || !algorithm_is_sha1(key.algorithm)) &&
 		       crypto_key_form(key.algorithm, key.key, key.key_len) ==
 			       CRYPTO_GOOD;
-	if (!ds_read(&ds, a->rdata, a->rdata_len))
+	if (!ds_read(&ds, rdata, len))
 		return true;
 	return algorithm_get(ds.algorithm) && digest_len(ds.digest_type) &&
-	       (c->anchors_sha1 || (!algorithm_is_sha1(ds.algorithm) &&
-					   ds.digest_type != DIGEST_SHA1));
+	       (sha1 || (!algorithm_is_sha1(ds.algorithm) &&
+				ds.digest_type != DIGEST_SHA1));
+}
+
+static bool counts(const struct conf *c, const struct conf_anchor *a)
+{
+	return record_counts(c->anchors_sha1, a->type, a->rdata, a->rdata_len);
 }
 
 /* Is it the first of its zone's anchors, none of which counts? */
@@ -140,10 +149,19 @@ const char *conf_anchor_doubt(const struct conf *c, const struct conf_anchor *a)
 	if (is_malformed(a))
 		return "the digest has not the length of its type: it vouches for no "
 		       "key";
-	return is_vain(c, a)
-		       ? "no trust anchor of this zone has an algorithm and a digest "
-			 "that are checked here: names below it count as insecure"
-		       : NULL;
+	return is_vain(c, a) ? IN_VAIN : NULL;
+}
+
+const char *conf_anchor_file_doubt(
+	const struct conf *c, const struct conf_anchor_file *f)
+{
+	if (!f->trusted || (c->anchors_sha1 ? f->counts : f->counts_without_sha1))
+		return NULL;
+	for (size_t i = 0; i < c->anchor_count; i++)
+		if (name_equal(c->anchors[i].owner, f->owner) &&
+			counts(c, &c->anchors[i]))
+			return NULL;
+	return IN_VAIN;
 }
 
 /* --- files ---------------------------------------------------------------------- */
@@ -160,18 +178,32 @@ static bool has_folder(const char *path)
 	return stat(slash ? folder : ".", &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* The zone whose keys it holds. NULL: `error` says why not. */
-static const uint8_t *owner_of(
-	const struct conf *c, const char *path, bool readonly, char error[static 256])
+/* What its keys are good for as it stands now. */
+static void judge_keys(struct conf_anchor_file *f, const struct trust_point *tp)
 {
+	for (unsigned i = 0; i < tp->count; i++) {
+		const struct tracked_key *k = &tp->key[i];
+		if (!key_state_trusted(k->state))
+			continue;
+		f->trusted = true;
+		f->counts |= record_counts(true, k->type, k->rdata, k->len);
+		f->counts_without_sha1 |=
+			record_counts(false, k->type, k->rdata, k->len);
+	}
+}
+
+/* Fills in the zone whose keys it holds. False: `error` says why not. */
+static bool file_read(
+	const struct conf *c, struct conf_anchor_file *f, char error[static 256])
+{
+	const char *path = f->path;
 	char reason[256];
 	struct trust_point *tp = calloc(1, sizeof(*tp));
 	char *text = NULL;
 	size_t len;
-	const uint8_t *owner = NULL;
 	const int e = fd_read_file(path, LIMIT_ANCHOR_FILE_BYTES, &text, &len);
-	if (e == -ENOENT && !readonly && has_folder(path))
-		owner = root; /* it is made, with the keys that are built in */
+	if (e == -ENOENT && !f->readonly && has_folder(path))
+		f->owner = root; /* it is made, with the keys that are built in */
 	else if (e < 0)
 		snprintf(error, 256, "%.160s: %s", path, fd_read_error(e));
 	else if (!tp)
@@ -179,11 +211,13 @@ static const uint8_t *owner_of(
 	else if (!rfc5011_file_read(
 			 tp, text, len, c->anchors_hold_down_ms / 1000, reason))
 		snprintf(error, 256, "%.120s:%.120s", path, reason);
+	else if (!(f->owner = arena_dup(c->arena, tp->owner, name_len(tp->owner))))
+		snprintf(error, 256, "out of memory");
 	else
-		owner = arena_dup(c->arena, tp->owner, name_len(tp->owner));
+		judge_keys(f, tp);
 	free(text);
 	free(tp);
-	return owner;
+	return f->owner;
 }
 
 bool conf_anchor_remove(struct conf *c, const uint8_t *zone)
@@ -211,19 +245,22 @@ bool conf_anchor_remove(struct conf *c, const uint8_t *zone)
 bool conf_anchor_file(struct conf *c, const char *path, bool readonly,
 	struct conf_where where, char error[static 256])
 {
-	const uint8_t *owner = owner_of(c, path, readonly, error);
-	if (!owner)
-		return false;
-	conf_anchor_remove(c, owner);
-	struct conf_anchor_file *f =
-		conf_push(c, &c->anchor_files, &c->anchor_file_count, sizeof(*f));
-	const char *copy = arena_strdup(c->arena, path);
-	if (!f || !copy) {
+	struct conf_anchor_file read = { .path = arena_strdup(c->arena, path),
+		.readonly = readonly,
+		.where = where };
+	if (!read.path) {
 		snprintf(error, 256, "out of memory");
 		return false;
 	}
-	*f = (struct conf_anchor_file){
-		.path = copy, .owner = owner, .readonly = readonly, .where = where
-	};
+	if (!file_read(c, &read, error))
+		return false;
+	conf_anchor_remove(c, read.owner);
+	struct conf_anchor_file *f =
+		conf_push(c, &c->anchor_files, &c->anchor_file_count, sizeof(*f));
+	if (!f) {
+		snprintf(error, 256, "out of memory");
+		return false;
+	}
+	*f = read;
 	return true;
 }

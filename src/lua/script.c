@@ -398,6 +398,13 @@ static void warn_of_anchors(struct script *s)
 			script_warn(s, a->where, "trust_anchors.add: %s: %s",
 				name_to_text(a->owner, name), doubt);
 	}
+	for (size_t i = 0; i < c->anchor_file_count; i++) {
+		const struct conf_anchor_file *f = &c->anchor_files[i];
+		const char *doubt = conf_anchor_file_doubt(c, f);
+		if (doubt)
+			script_warn(s, f->where, "trust_anchors.add_file: %s: %s",
+				name_to_text(f->owner, name), doubt);
+	}
 }
 
 static bool script_run(struct script *s, const char *file, const char *instance,

@@ -906,6 +906,53 @@ static void anchors_that_turn_validation_off_are_warned_of(void **state)
 #undef REST
 }
 
+static void files_of_anchors_that_turn_validation_off_are_warned_of(void **state)
+{
+#define REST "E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n"
+#define KEY                                                                            \
+	"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" \
+	"AAAAAAAAAA==\n"
+	static const struct {
+		const char *text, *more;
+		int warnings;
+	} rows[] = {
+		{ "a.test. DS 1 13 2 " REST, "", 0 },
+		{ "a.test. DS 1 200 2 " REST "a.test. DS 1 13 99 " REST, "", 1 },
+		{ "a.test. DS 1 200 2 " REST "a.test. DS 1 13 2 " REST, "", 0 },
+		{ "a.test. DNSKEY 257 3 200 " KEY, "", 1 },
+		{ "a.test. DNSKEY 257 3 13 " KEY, "", 0 },
+		{ "a.test. DS 1 7 2 " REST, "", 0 },
+		{ "a.test. DS 1 7 2 " REST, "trust_anchors.sha1 = false", 1 },
+		{ "a.test. DS 1 200 2 " REST,
+			"trust_anchors.add('a.test. DS 1 13 2 "
+			"E06D44B80B8F1D39A95C0B0D7C6"
+			"5D08458E880409BBC683457104237C7F8EC8D')",
+			0 },
+		{ "a.test. DS 1 200 2 " REST, "trust_anchors.remove('a.test')", 0 },
+	};
+	(void)state;
+	char file[] = "/tmp/shoal-keys-XXXXXX";
+	const int fd = mkstemp(file);
+	assert_true(fd >= 0);
+	close(fd);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char text[512];
+		FILE *out = fopen(file, "w");
+		assert_non_null(out);
+		fputs(rows[i].text, out);
+		fclose(out);
+		snprintf(text, sizeof(text), "trust_anchors.add_file('%s', true) %s",
+			file, rows[i].more);
+		script_free(good(text));
+		if (warnings != rows[i].warnings)
+			fail_msg("%d warnings: %s%s", warnings, rows[i].text,
+				rows[i].more);
+	}
+	unlink(file);
+#undef KEY
+#undef REST
+}
+
 static void anchors_make_a_domain(void **state)
 {
 	(void)state;
@@ -1209,6 +1256,8 @@ int main(void)
 		cmocka_unit_test(hints_and_views_and_anchors_are_kept),
 		cmocka_unit_test(anchors_add_up_and_replace),
 		cmocka_unit_test(anchors_that_turn_validation_off_are_warned_of),
+		cmocka_unit_test(
+			files_of_anchors_that_turn_validation_off_are_warned_of),
 		cmocka_unit_test(anchors_make_a_domain),
 		cmocka_unit_test(running_instance_refuses_settings_and_does_actions),
 		cmocka_unit_test(values_print_as_lua),
