@@ -300,6 +300,10 @@ enum {
 	SHARD_CAN_RCVBUFFORCE = 1 << 3,
 	SHARD_CAN_IO_URING = 1 << 4,
 	SHARD_CAN_MEMBARRIER = 1 << 5,
+	SHARD_CAN_MEMFD = 1 << 6, /* sealed: rings */
+	SHARD_CAN_PIDFD = 1 << 7, /* pidfd_open(2): a death is seen at once */
+	SHARD_CAN_SOCK_DIAG =
+		1 << 8, /* sock_diag(7): groups are counted, strangers seen */
 };
 SHARD_API unsigned shard_features(void);
 

@@ -58,6 +58,9 @@ def test_the_service_answers_and_a_rolling_restart_loses_nothing(disabled, shoal
 		assert done.returncode == 0, done.stderr
 	clients.check()
 	assert not set(shoal.pids().values()) & set(before.values())
+	doctor = shoal.tool('doctor').stdout
+	for name, call in (('memfd', 'memfd_create(2)'), ('pidfd', 'pidfd_open(2)'), ('sock_diag', 'sock_diag(7)')):
+		assert name not in disabled.split(',') or call + ' is refused' in doctor, doctor
 	if 'bpf' in disabled:
 		assert {row['steering'] for row in status(shoal).values()} == {'kernel hash'}
 

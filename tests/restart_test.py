@@ -318,7 +318,7 @@ def test_who_stands_still_does_not_hold_up_the_stop(shoals, request):
 def stop(shoal, *names):
 	done = shoal.tool('stop', *names, timeout=100)
 	assert done.returncode == 0, done.stderr + shoal.log()
-	assert done.stdout == '%d instances stopped\n' % len(names)
+	assert done.stdout == '%d instance%s stopped\n' % (len(names), 's' if len(names) > 1 else '')
 
 
 def count_sockets(port):

@@ -260,7 +260,7 @@ def test_who_starts_is_stopped_when_it_is_ready(supervised):
 	supervised.start("if name == '2':\n\ttime.sleep(1)\n" + GOOD, '-n', '2')
 	supervised.wait_for('hello')
 	done = tool(supervised, 'stop', '2')
-	assert done.returncode == 0 and done.stdout == '1 instances stopped\n', done.stderr
+	assert done.returncode == 0 and done.stdout == '1 instance stopped\n', done.stderr
 	assert len(supervised.children()) == 1
 	supervised.wait_for('instance 2 .* has stopped')
 	assert supervised.stop() == 0

@@ -270,7 +270,7 @@ def stop_and_start(host, name):
 	"""`shoal stop NAME` while two ask; then `shoal restart NAME`."""
 	with Asking(host) as udp, Asking(host, tcp=True) as tcp:
 		done = host.run('shoal', 'stop', name)
-		assert done.stdout == '1 instances stopped\n', done.stdout + done.stderr
+		assert done.stdout == '1 instance stopped\n', done.stdout + done.stderr
 		assert host.show('shoald@' + name, 'ActiveState')['ActiveState'] == 'inactive'
 		udp.at_least(100)
 		tcp.at_least(100)

@@ -114,6 +114,16 @@ static void check_kernel(void)
 	else
 		tell(NOTE,
 			"membarrier(2) is refused: leaving a group takes 50 ms longer");
+	if (!(can & SHARD_CAN_MEMFD))
+		tell(NOTE, "memfd_create(2) is refused: what an instance has read is "
+			   "lost when it is killed");
+	if (!(can & SHARD_CAN_PIDFD))
+		tell(NOTE,
+			"pidfd_open(2) is refused: a dead instance is passed by when "
+			"it has stood still for a second, not at once");
+	if (!(can & SHARD_CAN_SOCK_DIAG))
+		tell(NOTE, "sock_diag(7) is refused: nobody looks for strangers on the "
+			   "instances' addresses");
 	check_steering(can);
 	tell(can & SHARD_CAN_IO_URING ? OK : NOTE, "io_uring %s be used by this user",
 		can & SHARD_CAN_IO_URING ? "can" : "cannot");

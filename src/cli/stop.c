@@ -55,7 +55,7 @@ static int stop_units(const struct fleet *f, char *const *names, size_t count)
 			return 1;
 		done += m->alive;
 	}
-	printf("%zu instances stopped\n", done);
+	printf("%zu instance%s stopped\n", done, done == 1 ? "" : "s");
 	return 0;
 }
 

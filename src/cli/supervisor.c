@@ -129,7 +129,8 @@ int supervisor_stop(const struct supervisor *s, char *const *names, size_t count
 		pause_a_moment();
 		const int ended = look_for_end(s, line);
 		if (ended > 0)
-			printf("%lu instances stopped\n", stopped);
+			printf("%lu instance%s stopped\n", stopped,
+				stopped == 1 ? "" : "s");
 		if (ended)
 			return ended < 0;
 	}

@@ -7,6 +7,7 @@
 #include <linux/membarrier.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -86,6 +87,35 @@ static bool can_membarrier(void)
 	return commands > 0 && commands & MEMBARRIER_CMD_GLOBAL;
 }
 
+static bool can_memfd(void)
+{
+	const int fd = memfd_create("shard-try", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
+static bool can_pidfd(void)
+{
+	const long fd = syscall(SYS_pidfd_open, getpid(), 0);
+	if (fd < 0)
+		return false;
+	close((int)fd);
+	return true;
+}
+
+static bool pass_over(void *ctx, const struct diag_socket *d)
+{
+	(void)ctx, (void)d;
+	return true;
+}
+
+static bool can_sock_diag(void)
+{
+	return shard_diag_each(AF_INET, SOCK_DGRAM, 1, pass_over, NULL) >= 0;
+}
+
 static bool is_word(const char *at, size_t len, const char *word)
 {
 	return strlen(word) == len && memcmp(at, word, len) == 0;
@@ -117,6 +147,9 @@ unsigned shard_features(void)
 		{ SHARD_CAN_RCVBUFFORCE, "rcvbufforce", can_rcvbufforce },
 		{ SHARD_CAN_IO_URING, "io_uring", can_io_uring },
 		{ SHARD_CAN_MEMBARRIER, "membarrier", can_membarrier },
+		{ SHARD_CAN_MEMFD, "memfd", can_memfd },
+		{ SHARD_CAN_PIDFD, "pidfd", can_pidfd },
+		{ SHARD_CAN_SOCK_DIAG, "sock_diag", can_sock_diag },
 	};
 	unsigned found = 0;
 	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++)

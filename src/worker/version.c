@@ -18,6 +18,9 @@ void version_print(void)
 		{ SHARD_CAN_MIGRATE_REQ, "tcp_migrate_req" },
 		{ SHARD_CAN_RCVBUFFORCE, "SO_RCVBUFFORCE" },
 		{ SHARD_CAN_IO_URING, "io_uring" },
+		{ SHARD_CAN_MEMFD, "memfd" },
+		{ SHARD_CAN_PIDFD, "pidfd" },
+		{ SHARD_CAN_SOCK_DIAG, "sock_diag" },
 	};
 	const unsigned can = shard_features();
 	printf("shoald %s\nlibraries: libshard %s, " SHOAL_LIBRARIES "\n",
