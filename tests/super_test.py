@@ -2,6 +2,7 @@
 """`shoal run` alone: its instances are played by a script, whose behaviour is the
 "configuration" (Python). Needs neither network nor lab."""
 
+import fcntl
 import json
 import os
 import re
@@ -318,6 +319,43 @@ def test_a_second_run_in_the_same_folder_is_refused(supervised):
 	assert done.returncode == 1
 	assert 'pid %d' % supervised.process.pid in done.stderr
 	assert supervised.stop() == 0
+
+
+def test_the_lock_is_for_nobody_else(supervised):
+	"""flock(2) needs no more than a file that can be opened for reading."""
+	lock = os.path.join(supervised.run_folder, 'super.lock')
+	os.mkdir(supervised.run_folder)
+	with open(lock, 'w') as old:    # as it was made once
+		old.write('1\n')
+	os.chmod(lock, 0o644)
+	supervised.start(GOOD, '-n', '1').wait_for('ready')
+	assert os.stat(lock).st_mode & 0o777 == 0o600
+	assert supervised.stop() == 0
+	dead = subprocess.Popen(['true'])
+	dead.wait()
+	with open(lock, 'r+') as held:
+		held.write('%d\n' % dead.pid)
+		held.truncate()
+		fcntl.flock(held, fcntl.LOCK_EX)
+		supervised.start(GOOD, '-n', '1')
+		assert supervised.process.wait(50) == 1
+	assert 'another process has locked %s, and the last `shoal run` there (pid %d) is gone' % (lock, dead.pid) in \
+		supervised.log()
+
+
+@pytest.mark.parametrize('link', [os.symlink, os.link])
+def test_the_lock_is_no_link_to_another_file(supervised, link):
+	"""The folder may belong to the instances' user."""
+	other, lock = os.path.join(supervised.folder, 'other'), os.path.join(supervised.run_folder, 'super.lock')
+	os.mkdir(supervised.run_folder)
+	with open(other, 'w') as out:
+		out.write('precious')
+	link(other, lock)
+	supervised.start(GOOD, '-n', '1')
+	assert supervised.process.wait(50) == 1
+	assert 'cannot write %s: it is a link or no plain file' % lock in supervised.log()
+	with open(other) as left:
+		assert left.read() == 'precious'
 
 
 def test_instances_outlive_a_supervisor_that_was_killed(supervised):

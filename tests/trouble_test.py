@@ -187,6 +187,23 @@ def test_an_emptied_run_folder(shoals):
 	assert {row['steering'] for row in status(shoal).values()} == steering
 
 
+def test_a_run_folder_of_others(shoals):
+	"""Whoever may write it can put files of his own in the place of ours: said, and served all the same."""
+	shoal = shoals(start=False)
+	os.makedirs(shoal.run_folder)
+	os.chmod(shoal.run_folder, 0o777)
+	shoal.start()
+	assert 'run folder %s can be written by all users' % shoal.run_folder in shoal.log()
+	shoal = shoals(start=False)
+	os.makedirs(shoal.run_folder)
+	try:
+		os.chown(shoal.run_folder, 65534, -1)
+	except OSError as error:
+		pytest.skip('chown: %s' % error)
+	shoal.start()
+	assert 'run folder %s belongs to user id 65534' % shoal.run_folder in shoal.log()
+
+
 def cbpf(*instructions):
 	"""struct sock_fprog, and what it points to."""
 	code = b''.join(struct.pack('HBBI', *row) for row in instructions)

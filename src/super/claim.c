@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,26 +29,60 @@ static void show(int fd)
 		dprintf(fd, "%d\n", (int)getpid());
 }
 
+/* The folder may belong to the instances' user, who could have put a link there to what only
+ * root may write; and flock(2) needs no more than a file that can be opened for reading. -1 with
+ * errno. */
+static int open_lock(const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return fd;
+	if (S_ISREG(st.st_mode) && st.st_nlink <= 1) {
+		fchmod(fd, 0600); /* one of before was for all to read */
+		return fd;
+	}
+	fd_close(&fd);
+	errno = ENOTSUP;
+	return -1;
+}
+
+static void tell_holder(int fd, const char *path, char error[static ERROR_MAX])
+{
+	char text[32] = "";
+	const ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = 0;
+	const int pid = atoi(text);
+	if (pid > 0 && (kill(pid, 0) == 0 || errno == EPERM))
+		snprintf(error, ERROR_MAX,
+			"another `shoal run` (pid %d) holds %.800s: stop it, or set "
+			"SHOAL_RUN to another folder",
+			pid, path);
+	else
+		snprintf(error, ERROR_MAX,
+			"another process has locked %.800s, and the last `shoal run` "
+			"there (pid %d) is gone: fuser(1) tells which; stop it, or set "
+			"SHOAL_RUN to another folder",
+			path, pid);
+}
+
 static int lock(const char *run_folder, char error[static ERROR_MAX])
 {
-	char path[PATH_MAX], holder[32] = "";
+	char path[PATH_MAX];
 	path_of(path, run_folder);
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	int fd = open_lock(path);
 	if (fd < 0) {
 		snprintf(error, ERROR_MAX,
 			"cannot write %.900s: %s (SHOAL_RUN names another run folder)",
-			path, strerror(errno));
+			path,
+			errno == ELOOP || errno == ENOTSUP
+				? "it is a link or no plain file"
+				: strerror(errno));
 		return -1;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 		return fd;
-	const ssize_t n = pread(fd, holder, sizeof(holder) - 1, 0);
-	holder[n > 0 ? n : 0] = 0;
-	snprintf(error, ERROR_MAX,
-		"another `shoal run` (pid %d) holds %.800s: stop it, or set SHOAL_RUN "
-		"to another "
-		"folder",
-		atoi(holder), run_folder);
+	tell_holder(fd, path, error);
 	fd_close(&fd);
 	return -1;
 }
@@ -122,7 +157,7 @@ bool claim_renew(const char *run_folder, int *claim)
 	char path[PATH_MAX], error[ERROR_MAX];
 	struct stat own, here;
 	path_of(path, run_folder);
-	if (fstat(*claim, &own) == 0 && stat(path, &here) == 0 &&
+	if (fstat(*claim, &own) == 0 && lstat(path, &here) == 0 &&
 		own.st_ino == here.st_ino && own.st_dev == here.st_dev)
 		return false;
 	fd_make_folder(run_folder, 0755);

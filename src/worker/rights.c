@@ -111,14 +111,34 @@ static bool become(uid_t uid, gid_t gid, const char *user, char error[static 102
 	return true;
 }
 
+/* Who may write it can put files of his own in the place of all that lies there. */
+static void look_at_run_folder(const char *run, uid_t own)
+{
+	struct stat st;
+	if (stat(run, &st) < 0)
+		return;
+	if (st.st_uid != own && st.st_uid != 0)
+		log_warning(SYSTEM,
+			"run folder %s belongs to user id %u, who can take the place "
+			"of what lies there",
+			run, (unsigned)st.st_uid);
+	else if (st.st_mode & S_IWOTH)
+		log_warning(SYSTEM,
+			"run folder %s can be written by all users, who can take the "
+			"place of what lies there",
+			run);
+}
+
 bool rights_take_user(struct worker *w, char error[static 1024])
 {
 	const char *user = w->conf->user, *group = w->conf->group;
 	const int e = fd_make_folder(w->run_folder, RUN_FOLDER_MODE);
 	if (e < 0 && e != -EEXIST)
 		log_warning(SYSTEM, "run folder %s: %s", w->run_folder, strerror(-e));
-	if (!user)
+	if (!user) {
+		look_at_run_folder(w->run_folder, geteuid());
 		return true;
+	}
 	errno = 0;
 	const struct passwd *pw = getpwnam(user);
 	if (!pw) {
@@ -144,6 +164,7 @@ bool rights_take_user(struct worker *w, char error[static 1024])
 		return false;
 	}
 	give_run_folder(w->run_folder, uid, gid);
+	look_at_run_folder(w->run_folder, uid);
 	return become(uid, gid, user, error);
 }
 
