@@ -593,7 +593,7 @@ def test_haproxy_in_front_of_every_kind(shoals, tmp_path):
 		assert haproxy_says(folder, 'status') == dict.fromkeys(('dns', 'tls', 'https', 'clear'), 'UP')
 		assert until(lambda: haproxy_says(folder, 'check_status') == {'dns': 'L7OK', 'tls': 'L6OK', 'https': 'L7OK',
 			'clear': 'L7OK'})
-		assert set(haproxy_says(folder, 'chkfail').values()) == {'0'}
+		assert set(haproxy_says(folder, 'chkfail').values()) == {'0'}, (tmp_path / 'log').read_text()
 		for name in ('proxy_refused', 'proxy_malformed', 'proxy_timeouts', 'tls_handshakes_failed',
 				'doh_handshakes_failed'):
 			assert count(shoal, name) == 0, name

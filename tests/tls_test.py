@@ -392,6 +392,25 @@ def test_a_certificate_that_ends_is_warned_of(shoals, tmp_path, days, age, words
 	assert 'shoal_tls_certificate_not_after_seconds{instance="1"} %d\n' % end in text
 
 
+def test_a_restart_does_not_replace_a_valid_certificate_by_an_expired_one(shoals, tmp_path):
+	secure = Secure(shoals, tmp_path, count=2)
+	old, pids = peer_name(secure), secure.shoal.pids()
+	make_certificate(secure.folder, 'dns.lab', days=-1)
+	assert until(lambda: 'the new one is unusable' in secure.shoal.log())
+	check = [helpers.program('shoald'), '--check', '-c', secure.shoal.conf, '-i', '1']
+	done = subprocess.run(check, env=secure.shoal.env(), capture_output=True, text=True, timeout=20)
+	assert done.returncode == 1 and 'and the instance that runs has a valid one' in done.stderr
+	done = secure.shoal.tool('restart', timeout=50)
+	print(done.stdout, done.stderr)
+	assert done.returncode == 1
+	assert 'net.tls: %s: expired on ' % secure.cert in secure.shoal.log()
+	assert secure.shoal.pids() == pids and peer_name(secure) == old
+	secure.shoal.stop()
+	done = subprocess.run(check, env=secure.shoal.env(), capture_output=True, text=True, timeout=20)
+	assert done.returncode == 0 and '1 warning' in done.stdout
+	secure.shoal.start()    # better than none
+
+
 def test_without_a_certificate_none_ends(shoals, tmp_path):
 	pair = make_certificate(str(tmp_path), 'dns.lab')
 	shoal = shoals("if env.SYSTEMD_INSTANCE == '2' then net.listen('127.0.0.1', %d, { kind = 'tls' }) end\nnet.tls('%s', '%s')\n" %

@@ -192,7 +192,12 @@ void tls_server_free(struct tls_server *t)
 	free(t);
 }
 
-bool tls_check(const struct tls_conf *conf, unsigned *warnings,
+bool tls_server_is_sound(const struct tls_server *t, char error[static TLS_ERROR_MAX])
+{
+	return tls_cred_is_sound(t->cred, &t->conf, t->wall_s, error);
+}
+
+bool tls_check(const struct tls_conf *conf, bool sound, unsigned *warnings,
 	char error[static TLS_ERROR_MAX])
 {
 	const int64_t wall_s = time(NULL);
@@ -200,10 +205,13 @@ bool tls_check(const struct tls_conf *conf, unsigned *warnings,
 	if (!conf->pair_count)
 		return true;
 	struct tls_cred *c = tls_cred_load(conf, wall_s, error);
-	if (c)
+	bool fine = c != NULL;
+	if (fine && sound)
+		fine = tls_cred_is_sound(c, conf, wall_s, error);
+	if (fine)
 		*warnings = tls_cred_warn(c, conf, wall_s);
 	tls_cred_drop(c);
-	return c != NULL;
+	return fine;
 }
 
 static void stays(struct tls_server *t, const char *why)

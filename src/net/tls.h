@@ -48,9 +48,11 @@ void tls_server_free(struct tls_server *t);
 void tls_server_tick(struct tls_server *t, int64_t wall_s);
 /* conf.secret gives others from now on. */
 void tls_server_secret_changed(struct tls_server *t);
+/* False and `error`: a certificate is not valid now. */
+bool tls_server_is_sound(const struct tls_server *t, char error[static TLS_ERROR_MAX]);
 /* Do these files hold certificates and their keys? *warnings: how many of them are not valid
- * now, or not for long, which the log says. */
-bool tls_check(const struct tls_conf *conf, unsigned *warnings,
+ * now, or not for long, which the log says; `sound`: not valid now is an error. */
+bool tls_check(const struct tls_conf *conf, bool sound, unsigned *warnings,
 	char error[static TLS_ERROR_MAX]);
 
 /* What speaks above TLS decides what is offered (RFC 7301). */

@@ -391,22 +391,41 @@ unsigned tls_cred_warn(struct tls_cred *c, const struct tls_conf *conf, int64_t 
 	return warned;
 }
 
+/* False and `error`: this one is not valid now. */
+static bool is_sound(const char *path, const struct tls_dates *d, int64_t wall_s,
+	char error[static TLS_ERROR_MAX])
+{
+	char text[DATE_LEN];
+	const bool early = d->begin_s > wall_s;
+	if (is_good(d, wall_s))
+		return true;
+	snprintf(error, TLS_ERROR_MAX, "%.200s: %s %s", path,
+		early ? "not valid before" : "expired on",
+		date(early ? d->begin_s : d->end_s, text));
+	return false;
+}
+
+bool tls_cred_is_sound(const struct tls_cred *c, const struct tls_conf *conf,
+	int64_t wall_s, char error[static TLS_ERROR_MAX])
+{
+	for (size_t i = 0; i < conf->pair_count; i++)
+		if (!is_sound(conf->pairs[i].cert, &c->dates[i], wall_s, error))
+			return false;
+	return true;
+}
+
 bool tls_cred_is_worse(const struct tls_cred *fresh, const struct tls_cred *old,
 	const struct tls_conf *conf, int64_t wall_s, int64_t *from_s,
 	char error[static TLS_ERROR_MAX])
 {
-	char text[DATE_LEN];
 	*from_s = 0;
 	for (size_t i = 0; i < conf->pair_count; i++) {
 		const struct tls_dates *d = &fresh->dates[i];
-		if (is_good(d, wall_s) || !is_good(&old->dates[i], wall_s))
+		if (!is_good(&old->dates[i], wall_s) ||
+			is_sound(conf->pairs[i].cert, d, wall_s, error))
 			continue;
-		const bool early = d->begin_s > wall_s;
-		if (early)
+		if (d->begin_s > wall_s)
 			*from_s = d->begin_s;
-		snprintf(error, TLS_ERROR_MAX, "%.200s: %s %s", conf->pairs[i].cert,
-			early ? "not valid before" : "expired on",
-			date(early ? d->begin_s : d->end_s, text));
 		return true;
 	}
 	return false;

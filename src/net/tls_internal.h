@@ -88,6 +88,9 @@ int64_t tls_dates_step(const struct tls_dates *d, int64_t wall_s);
 unsigned tls_cred_warn(struct tls_cred *c, const struct tls_conf *conf, int64_t wall_s);
 /* When the first of the pairs ends, 0 without one. */
 int64_t tls_cred_end(const struct tls_cred *c, size_t pair_count);
+/* False: one is not valid now, which `error` says. */
+bool tls_cred_is_sound(const struct tls_cred *c, const struct tls_conf *conf,
+	int64_t wall_s, char error[static TLS_ERROR_MAX]);
 /* Of `fresh` one is not valid now, of `old` it is: then `error` says which. *from_s: when
  * it will be, 0: never. */
 bool tls_cred_is_worse(const struct tls_cred *fresh, const struct tls_cred *old,

@@ -5,13 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "cache/secrets.h"
+#include "ctl/stats.h"
 
 static_assert((int)SECRET_LEN == (int)TLS_SECRET_LEN, "one is made of the other");
 
-enum { ADDRS_MAX = 64 }; /* an ephemeral certificate is sent to every client */
+enum {
+	ADDRS_MAX = 64, /* an ephemeral certificate is sent to every client */
+	SILENT_US = 3 * 1000 * 1000, /* a loop turns at least once a second */
+};
 
 static bool is_encrypted(const struct conf_listen *l)
 {
@@ -124,22 +130,63 @@ bool secure_need(struct worker *w, char error[static 1024])
 	return w->tls || say(conf, what, error);
 }
 
-bool secure_open(struct worker *w, char error[static 1024])
+/* Does an instance of this name serve, with certificates that are all valid? One that stands
+ * still does not. */
+static bool replaces_sound(const struct conf *conf, const char *run_folder)
 {
-	return !is_needed(w->conf) || secure_need(w, error);
+	struct stats_block *b = malloc(sizeof(*b));
+	const struct now now = clock_read();
+	const bool sound = b && stats_read(run_folder, conf->instance, b) &&
+			   b->state == STATE_READY && b->pid != getpid() &&
+			   stats_alive(b) &&
+			   now.mono_us - b->beat_mono_us < SILENT_US &&
+			   (int64_t)b->counters.tls_certificate_not_after_seconds >
+				   now_wall_s(&now);
+	free(b);
+	return sound;
 }
 
-bool secure_check(const struct conf *conf, int *warnings, char error[static 1024])
+static bool say_worse(
+	const struct conf *conf, const char *what, char error[static 1024])
+{
+	char all[TLS_ERROR_MAX + 128];
+	snprintf(all, sizeof(all),
+		"%s, and the instance that runs has a valid one: that one stays (stop "
+		"it "
+		"first to start all the same)",
+		what);
+	return say(conf, all, error);
+}
+
+bool secure_open(struct worker *w, char error[static 1024])
+{
+	char what[TLS_ERROR_MAX];
+	if (!is_needed(w->conf))
+		return true;
+	if (!secure_need(w, error))
+		return false;
+	return tls_server_is_sound(w->tls, what) ||
+	       !replaces_sound(w->conf, w->run_folder) ||
+	       say_worse(w->conf, what, error);
+}
+
+bool secure_check(const struct conf *conf, const char *run_folder, int *warnings,
+	char error[static 1024])
 {
 	char what[TLS_ERROR_MAX] = "out of memory";
 	struct tls_pair *pairs = pairs_of(conf);
 	const struct tls_conf tls = { .pairs = pairs,
 		.pair_count = conf->tls_pair_count };
+	const bool sound = is_needed(conf) && replaces_sound(conf, run_folder);
 	unsigned warned = 0;
-	const bool fine = pairs && tls_check(&tls, &warned, what);
+	bool fine = pairs && tls_check(&tls, false, &warned, what);
 	*warnings += (int)warned;
+	if (!fine)
+		say(conf, what, error);
+	else if (sound && !tls_check(&tls, true, &warned, what))
+		fine = say_worse(conf, what, error);
 	free(pairs);
-	return fine || say(conf, what, error);
+	return fine;
 }
 
 void secure_tick(struct worker *w)

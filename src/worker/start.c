@@ -492,8 +492,8 @@ int start_check(const struct start_options *o)
 		return 1;
 	}
 	const struct conf *conf = script_conf(s);
-	if (!secure_check(conf, &warnings, error) || !lines_check(conf, error) ||
-		!listen_check(conf, error)) {
+	if (!secure_check(conf, fd_run_folder(), &warnings, error) ||
+		!lines_check(conf, error) || !listen_check(conf, error)) {
 		fprintf(stderr, "shoald: %s\n", error);
 		script_free(s);
 		return 1;
