@@ -392,6 +392,26 @@ def test_a_certificate_that_ends_is_warned_of(shoals, tmp_path, days, age, words
 	assert 'shoal_tls_certificate_not_after_seconds{instance="1"} %d\n' % end in text
 
 
+def test_what_is_wrong_with_a_certificate_is_said(shoals, tmp_path):
+	cert, key = make_certificate(str(tmp_path), 'dns.lab')
+	other, _ = make_certificate(str(tmp_path), 'other.lab')
+	der, junk, locked, chain = [str(tmp_path / name) for name in ('der', 'junk', 'locked', 'chain')]
+	openssl('x509', '-in', cert, '-outform', 'der', '-out', der)
+	openssl('ec', '-in', key, '-aes128', '-passout', 'pass:secret', '-out', locked)
+	(tmp_path / 'junk').write_text('junk')
+	(tmp_path / 'chain').write_text((tmp_path / 'ca.crt').read_text() + (tmp_path / 'dns.lab.crt').read_text())
+	no_key = '%s: holds no private key in PEM'
+	rows = [(der, key, der + ': holds no certificate in PEM'), (junk, key, junk + ': holds no certificate in PEM'),
+		(key, cert, key + ': holds no certificate in PEM, but a key'), (cert, junk, no_key % junk), (cert, cert, no_key % cert),
+		(cert, locked, locked + ': the key is encrypted'), (other, key, 'the key is not of the first certificate'),
+		(chain, key, "which must be the server's own")]
+	conf = tmp_path / 'conf'
+	for first, second, words in rows:
+		conf.write_text("net.listen('127.0.0.1', 853, { kind = 'tls' })\nnet.tls('%s', '%s')\n" % (first, second))
+		done = subprocess.run([helpers.program('shoald'), '--check', '-c', str(conf)], capture_output=True, text=True, timeout=20)
+		assert done.returncode == 1 and words in done.stderr, done.stderr
+
+
 def test_a_restart_does_not_replace_a_valid_certificate_by_an_expired_one(shoals, tmp_path):
 	secure = Secure(shoals, tmp_path, count=2)
 	old, pids = peer_name(secure), secure.shoal.pids()
@@ -399,7 +419,7 @@ def test_a_restart_does_not_replace_a_valid_certificate_by_an_expired_one(shoals
 	assert until(lambda: 'the new one is unusable' in secure.shoal.log())
 	check = [helpers.program('shoald'), '--check', '-c', secure.shoal.conf, '-i', '1']
 	done = subprocess.run(check, env=secure.shoal.env(), capture_output=True, text=True, timeout=20)
-	assert done.returncode == 1 and 'and the instance that runs has a valid one' in done.stderr
+	assert done.returncode == 1 and "the running instance's is valid and stays" in done.stderr
 	done = secure.shoal.tool('restart', timeout=50)
 	print(done.stdout, done.stderr)
 	assert done.returncode == 1

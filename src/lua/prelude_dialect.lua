@@ -171,8 +171,17 @@ function net.chaos(fields)
 	return net.chaos()
 end
 
+-- What was never set is not the same as nothing said: a name that is not there, a variable of the environment.
+local function refuse_nil(what, ...)
+	for i = 1, select('#', ...) do
+		if select(i, ...) == nil then fail(('%s: argument %d is nil'):format(what, i)) end
+	end
+end
+
 -- One pair, or a list of pairs: the client's SNI chooses, the first is for who names nothing.
-function net.tls(cert, key)
+function net.tls(...)
+	refuse_nil('net.tls', ...)
+	local cert, key = ...
 	if cert == nil then
 		local pairs_now = core.tls_pairs()
 		local first = pairs_now[1]
@@ -202,8 +211,10 @@ local function sticket_secret(what, secret)
 end
 
 -- Without an argument: a secret of this host alone, which is the default.
-function net.tls_sticket_secret(secret)
+function net.tls_sticket_secret(...)
 	setting('net.tls_sticket_secret')
+	refuse_nil('net.tls_sticket_secret', ...)
+	local secret = ...
 	if secret == nil then core.tls_secret('') return true end
 	return sticket_secret('net.tls_sticket_secret', expect('net.tls_sticket_secret', secret, 'string'))
 end
@@ -235,6 +246,7 @@ end
 -- The first makes cookies, all are accepted. Without an argument: secrets of this host alone, which is the default.
 function net.cookie_secret(...)
 	setting('net.cookie_secret')
+	refuse_nil('net.cookie_secret', ...)
 	return cookie_secret('net.cookie_secret', { ... })
 end
 

@@ -590,6 +590,11 @@ static void servers_asked_over_tls(void **state)
 	    "{'1.1.1.1@853', hostname = 'b'}})",
 		"stands twice");
 	bad("net.tls_client({'1.1.1.1', hostnam = 'a'})", "unknown field 'hostnam'");
+	bad("net.tls(cert, key)", "net.tls: argument 1 is nil");
+	bad("net.tls('a.crt', nil)", "net.tls: argument 2 is nil");
+	bad("net.tls_sticket_secret(os.getenv('NONE'))",
+		"net.tls_sticket_secret: argument 1 is nil");
+	bad("net.cookie_secret(nil)", "net.cookie_secret: argument 1 is nil");
 }
 
 static void designated_resolvers(void **state)

@@ -290,6 +290,34 @@ static bool read_first(struct tls_cred *c, int number, const gnutls_datum_t *cer
 	return fine;
 }
 
+/* GnuTLS's words are about what it did, not about what the operator did. */
+static void explain(const struct tls_pair *p, const gnutls_datum_t *cert,
+	const gnutls_datum_t *key, int e, char error[static TLS_ERROR_MAX])
+{
+	const char *const c = (const char *)cert->data, *const k =
+								(const char *)key->data;
+	if (!strstr(c, "-----BEGIN CERTIFICATE") && !strstr(c, "-----BEGIN X509"))
+		snprintf(error, TLS_ERROR_MAX, "%.200s: holds no certificate in PEM%s",
+			p->cert, strstr(c, "PRIVATE KEY-----") ? ", but a key" : "");
+	else if (!strstr(k, "PRIVATE KEY-----"))
+		snprintf(error, TLS_ERROR_MAX, "%.200s: holds no private key in PEM",
+			p->key);
+	else if (strstr(k, "ENCRYPTED"))
+		snprintf(error, TLS_ERROR_MAX,
+			"%.200s: the key is encrypted by a passphrase, which nobody is "
+			"there to type",
+			p->key);
+	else if (e == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
+		snprintf(error, TLS_ERROR_MAX,
+			"%.200s, %.200s: the key is not of the first certificate, "
+			"which "
+			"must be the server's own",
+			p->cert, p->key);
+	else
+		snprintf(error, TLS_ERROR_MAX, "%.200s, %.200s: %s", p->cert, p->key,
+			e < 0 ? gnutls_strerror(e) : "not a certificate");
+}
+
 static bool load_pair(struct tls_cred *c, const struct tls_pair *p,
 	struct tls_dates *dates, char error[static TLS_ERROR_MAX])
 {
@@ -301,9 +329,7 @@ static bool load_pair(struct tls_cred *c, const struct tls_pair *p,
 			c->x509, &cert, &key, GNUTLS_X509_FMT_PEM);
 		fine = e >= 0 && read_first(c, e, &cert, &key, dates);
 		if (!fine)
-			snprintf(error, TLS_ERROR_MAX, "%.200s, %.200s: %s", p->cert,
-				p->key,
-				e < 0 ? gnutls_strerror(e) : "not a certificate");
+			explain(p, &cert, &key, e, error);
 	}
 	drop_text(&cert);
 	drop_text(&key);

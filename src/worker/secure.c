@@ -151,9 +151,8 @@ static bool say_worse(
 {
 	char all[TLS_ERROR_MAX + 128];
 	snprintf(all, sizeof(all),
-		"%s, and the instance that runs has a valid one: that one stays (stop "
-		"it "
-		"first to start all the same)",
+		"%s; the running instance's is valid and stays (stop it first to "
+		"start all the same)",
 		what);
 	return say(conf, all, error);
 }
