@@ -444,6 +444,14 @@ def test_a_body_that_is_too_long_is_told_so(secure):
 			assert headers[':status'] == '200' and body[3] & 15 == 1    # FORMERR
 
 
+def test_curl_sees_why_its_body_is_not_taken(secure):
+	for _ in range(5):
+		run = subprocess.run('head -c 70000 /dev/zero | curl -sS --http2-prior-knowledge -X POST -H "content-type: %s" -T - '
+			'-w "%%{http_code}" -o /dev/null http://127.0.0.1:8080/dns-query' % TYPE, shell=True, capture_output=True,
+			text=True, timeout=50)
+		assert run.stdout == '413', run.stdout + run.stderr
+
+
 def test_requests_that_never_end_keep_no_others_out(shoals, tmp_path):
 	"""On a connection that goes on, as a proxy's for many clients does."""
 	secure = Secure(shoals, tmp_path, kind='doh2', extra='net.tcp_in_idle(3000)\n')
@@ -466,6 +474,9 @@ def test_requests_that_never_end_keep_no_others_out(shoals, tmp_path):
 			assert http.wait(http.request(get_path(helpers.make_query(KNOWN))))[0][':status'] == '200'
 			time.sleep(0.1)
 		assert {http.replies[stream][0][':status'] for stream in late} == {'408'}
+		while http.conn.open_outbound_streams:    # and their places
+			assert http.wait(http.request(get_path(helpers.make_query(KNOWN))))[0][':status'] == '200'
+			time.sleep(0.1)
 		for _ in range(4):    # their window is there again
 			stream = begin_post(http, query + bytes(60000))
 			http.conn.end_stream(stream)

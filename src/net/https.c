@@ -52,6 +52,7 @@ struct exchange {
 	char *kept; /* fields that the owner wants */
 	size_t kept_len;
 	bool complete, answered;
+	bool seen; /* at the last look, answered and not complete */
 	struct exchange *prev, *next;
 };
 
@@ -381,14 +382,18 @@ static void end_late(struct https *h)
 		return;
 	h->look_us = now_us + LOOK_US;
 	for (struct exchange *x = h->exchanges; x; x = x->next) {
-		if (x->complete || now_us < x->begun_us + h->owner.request_us)
+		if (x->complete)
 			continue;
-		window_back(h, x);
-		if (!x->answered)
-			respond_error(h, x, 408);
-		else /* and the error is not taken either */
+		/* It goes on after its answer, or does not take it. Not at once: curl throws
+		 * away an answer with a reset right behind it. */
+		if (x->answered && x->seen)
 			nghttp2_submit_rst_stream(
 				h->session, NGHTTP2_FLAG_NONE, x->id, NGHTTP2_NO_ERROR);
+		x->seen = x->answered;
+		if (x->answered || now_us < x->begun_us + h->owner.request_us)
+			continue;
+		window_back(h, x);
+		respond_error(h, x, 408);
 	}
 }
 
@@ -586,16 +591,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
 {
+	(void)session;
 	struct https *h = ctx;
-	if (frame->hd.type == NGHTTP2_DATA &&
-		frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
-		const struct exchange *x = nghttp2_session_get_stream_user_data(
-			session, frame->hd.stream_id);
-		if (x && !x->complete) /* answered already: no more of it, please */
-			nghttp2_submit_rst_stream(
-				session, NGHTTP2_FLAG_NONE, x->id, NGHTTP2_NO_ERROR);
-		return 0;
-	}
 	if (frame->hd.type != NGHTTP2_RST_STREAM ||
 		frame->rst_stream.error_code == NGHTTP2_NO_ERROR)
 		return 0;
