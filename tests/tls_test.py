@@ -250,6 +250,13 @@ def test_padding(secure):
 			assert [o.otype for o in options] == [12] and not any(options[0].data)
 			stream.send(helpers.make_query(name))
 			assert len(stream.receive().to_wire()) < 200
+		version_1 = helpers.make_query(KNOWN, options=padded)
+		version_1.ednsflags |= 1 << 16
+		bad_cookie = helpers.make_query(KNOWN, options=[dns.edns.GenericOption(10, bytes(7)), *padded])
+		for query, rcode in ((version_1, 'BADVERS'), (bad_cookie, 'FORMERR')):
+			stream.send(query)
+			wire = stream.read_exactly(struct.unpack('!H', stream.read_exactly(2))[0])
+			assert (len(wire), helpers.rcode_of(dns.message.from_wire(wire))) == (468, rcode)
 	with helpers.Stream(secure.shoal.port) as stream:    # in the clear there is nothing to hide
 		stream.send(helpers.make_query(KNOWN, options=padded))
 		assert not stream.receive().options

@@ -78,22 +78,26 @@ static bool cookie_read(struct query *q, const uint8_t *data, uint16_t len)
 	return true;
 }
 
+/* False: malformed; that the query was padded is told all the same. */
 static bool options_read(struct query *q, const struct options *options)
 {
 	struct cursor c = cursor_over(options->data, options->len);
+	bool fine = true;
 	for (unsigned count = 0; cursor_left(&c); count++) {
 		const uint16_t code = cursor_u16(&c);
 		const uint16_t len = cursor_u16(&c);
 		const uint8_t *data = cursor_take(&c, len);
 		if (cursor_bad(&c) || count == LIMIT_EDNS_OPTIONS)
 			return false;
-		if (code == OPTION_COOKIE && !cookie_read(q, data, len))
-			return false;
+		q->has_padding |= code == OPTION_PADDING;
+		if (!fine ||
+			q->edns_version) /* of another version no other one is known */
+			continue;
+		fine = code != OPTION_COOKIE || cookie_read(q, data, len);
 		q->wants_nsid |= code == OPTION_NSID;
 		q->has_keepalive |= code == OPTION_KEEPALIVE;
-		q->has_padding |= code == OPTION_PADDING;
 	}
-	return true;
+	return fine;
 }
 
 enum query_verdict query_read(struct query *q, const uint8_t *pkt, size_t len)
@@ -125,9 +129,10 @@ enum query_verdict query_read(struct query *q, const uint8_t *pkt, size_t len)
 		return QUERY_FORMERR;
 	if (!q->edns)
 		return questions ? QUERY_OK : QUERY_FORMERR;
+	const bool fine = options_read(q, &options);
 	if (q->edns_version)
-		return QUERY_BADVERS; /* whose options we could not read anyway */
-	if (!options_read(q, &options))
+		return QUERY_BADVERS;
+	if (!fine)
 		return QUERY_FORMERR;
 	return questions ? QUERY_OK : q->cookie ? QUERY_COOKIE : QUERY_FORMERR;
 }

@@ -100,6 +100,26 @@ static void edns_and_its_options_are_seen(void **state)
 	assert_int_equal(q.cookie[0], 1);
 }
 
+/* So that the error is padded, too. */
+static void padding_is_seen_where_the_rest_is_refused(void **state)
+{
+	(void)state;
+	struct query q;
+	for (unsigned version = 0; version < 2; version++) {
+		struct draft d = draft(0, 0, 1);
+		const size_t at = d.len;
+		add_opt(&d, 0, 4 + 7 + 4 + 4 + 4);
+		d.b[at + 6] = (uint8_t)version;
+		ADD(&d, 0, OPTION_COOKIE, 0, 7, 1, 2, 3, 4, 5, 6, 7);
+		ADD(&d, 0, OPTION_NSID, 0, 0);
+		ADD(&d, 0, OPTION_PADDING, 0, 4, 0, 0, 0, 0);
+		assert_int_equal(read_copy(&q, &d, d.len),
+			version ? QUERY_BADVERS : QUERY_FORMERR);
+		assert_true(q.edns && q.has_padding);
+		assert_false(q.wants_nsid);
+	}
+}
+
 static void every_truncation_is_refused(void **state)
 {
 	(void)state;
@@ -284,6 +304,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_plain_query_is_read_in_place),
 		cmocka_unit_test(edns_and_its_options_are_seen),
+		cmocka_unit_test(padding_is_seen_where_the_rest_is_refused),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(responses_and_noise_get_no_answer),
 		cmocka_unit_test(other_opcodes_are_not_implemented),
