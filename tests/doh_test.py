@@ -160,6 +160,18 @@ def test_get_and_post_are_the_same_and_fresh_for_the_least_ttl(secure):
 		assert helpers.rcode_of(dns.message.from_wire(body)) == 'REFUSED'
 
 
+def test_what_is_escaped_in_a_path_is_the_same(secure):
+	"""RFC 3986 section 6.2.2.2"""
+	text = get_path(helpers.make_query(KNOWN)).split('=', 1)[1]
+	assert len(text) % 4    # or there is no padding to escape
+	escaped = ''.join('%%%02X' % ord(c) for c in text)
+	with H2(secure) as http:
+		for path in ('/dns-query?dns=' + escaped, '/dns-query?dns=' + escaped.lower(), '/dns%2dquery?d%6es=' + text,
+			'/dns-query?dns=' + text + '%3D' * (-len(text) % 4)):
+			headers, body = http.wait(http.request(path))
+			assert headers[':status'] == '200' and helpers.rcode_of(dns.message.from_wire(body)) == 'NOERROR', path
+
+
 QUERY = helpers.make_query(KNOWN).to_wire()
 ERRORS = {
 	'another path': (404, dict(path='/')),
@@ -167,6 +179,8 @@ ERRORS = {
 	'no query': (400, {}),
 	'an empty one': (400, dict(path='/dns-query?dns=')),
 	'not base64url': (400, dict(path='/dns-query?dns=AA+/')),
+	'not base64url behind escapes': (400, dict(path='/dns-query?dns=AA%2B%2F')),
+	'no escape': (400, dict(path='/dns-query?dns=AA%4')),
 	'no dns message': (400, dict(path='/dns-query?dns=AAAA')),
 	'a response': (400, dict(method='POST', body=QUERY[:2] + b'\x81' + QUERY[3:])),
 	'an empty body': (400, dict(method='POST', body=b'')),

@@ -9,6 +9,42 @@
 
 static const char doh_path[] = "/dns-query";
 
+static int hex_of(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* RFC 3986 section 2.3 */
+static bool is_unreserved(int c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+	       (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+/* What the escape at the beginning of `at` stands for; -1: there is none. */
+static int escape_of(const uint8_t *at, size_t len)
+{
+	if (len < 3 || at[0] != '%')
+		return -1;
+	const int high = hex_of(at[1]), low = hex_of(at[2]);
+	return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
+size_t doh_path_plain(const uint8_t *path, size_t len, uint8_t *out)
+{
+	size_t written = 0;
+	for (size_t i = 0; i < len; i++) {
+		const int c = escape_of(path + i, len - i);
+		const bool plain = is_unreserved(c);
+		out[written++] = plain ? (uint8_t)c : path[i];
+		i += plain ? 2 : 0;
+	}
+	return written;
+}
+
 unsigned doh_path_read(
 	const uint8_t *path, size_t len, const uint8_t **dns, size_t *dns_len)
 {
@@ -54,8 +90,11 @@ int doh_base64url(const uint8_t *text, size_t len, uint8_t *out, size_t cap)
 {
 	uint32_t bits = 0;
 	size_t written = 0;
-	for (unsigned i = 0; i < 2 && len && text[len - 1] == '='; i++)
-		len--;
+	for (unsigned i = 0; i < 2 && len; i++)
+		if (text[len - 1] == '=')
+			len--;
+		else if (len >= 3 && escape_of(text + len - 3, 3) == '=')
+			len -= 3;
 	if (len % 4 == 1 || len / 4 * 3 + (len % 4 * 3) / 4 > cap)
 		return -1;
 	for (size_t i = 0; i < len; i++) {

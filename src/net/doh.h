@@ -13,7 +13,10 @@ enum { DOH_PATH_MAX = 2048 };
  * *dns is the value of the parameter "dns" inside `path`, NULL without one. */
 unsigned doh_path_read(
 	const uint8_t *path, size_t len, const uint8_t **dns, size_t *dns_len);
-/* RFC 4648 section 5, without padding (or with: some clients send it). Bytes written, at
+/* The path with %41 and the like as the unreserved characters that they stand for (RFC 3986
+ * section 6.2.2.2), into `out` of as many bytes. Its length. */
+size_t doh_path_plain(const uint8_t *path, size_t len, uint8_t *out);
+/* RFC 4648 section 5, without padding (or with, = or %3D: some clients send it). Bytes written, at
  * most len*3/4; -1: not base64url or over `cap`. */
 int doh_base64url(const uint8_t *text, size_t len, uint8_t *out, size_t cap);
 /* Is this media type application/dns-message? Parameters are ignored. */

@@ -35,6 +35,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const unsigned status = doh_path_read(data, size, &dns, &len);
 	must(status == 200 || status == 404 || status == 414);
 	must(!dns || (dns >= data && dns + len <= data + size));
+	uint8_t plain[DOH_PATH_MAX], again[DOH_PATH_MAX];
+	if (size <= DOH_PATH_MAX) {
+		const size_t shorter = doh_path_plain(data, size, plain);
+		must(shorter <= size && (size - shorter) % 2 == 0);
+		must(doh_path_plain(plain, shorter, again) <= shorter);
+	}
 	if (dns) {
 		const int n = doh_base64url(dns, len, msg, sizeof(msg));
 		must(n >= -1 && (n < 0 || (size_t)n <= len * 3 / 4));

@@ -39,6 +39,27 @@ static void path_is_read(void **state)
 	assert_int_equal(status_of(longest, NULL), 414);
 }
 
+/* RFC 3986 section 6.2.2.2: what is unreserved, and nothing else. */
+static void path_is_unescaped(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *path, *plain;
+	} rows[] = { { "/dns-query?dns=%41%61%39%2d%2D%5F", "/dns-query?dns=Aa9--_" },
+		{ "/d%6Es%2dquery?d%6es=AA", "/dns-query?dns=AA" },
+		{ "/dns-query?a=%26dns%3DAA", "/dns-query?a=%26dns%3DAA" },
+		{ "/dns-query%3Fdns=AA%2FBB%00", "/dns-query%3Fdns=AA%2FBB%00" },
+		{ "%2541", "%2541" }, { "%4", "%4" }, { "%", "%" },
+		{ "%4g%g4", "%4g%g4" }, { "%%41", "%A" }, { "", "" } };
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		uint8_t out[64];
+		const size_t len = doh_path_plain(
+			(const uint8_t *)rows[i].path, strlen(rows[i].path), out);
+		assert_int_equal(len, strlen(rows[i].plain));
+		assert_memory_equal(out, rows[i].plain, len);
+	}
+}
+
 static void base64url_of_rfc_4648_and_what_is_none(void **state)
 {
 	(void)state;
@@ -46,7 +67,8 @@ static void base64url_of_rfc_4648_and_what_is_none(void **state)
 		const char *text, *plain;
 	} rows[] = { { "", "" }, { "Zg", "f" }, { "Zm8", "fo" }, { "Zm9v", "foo" },
 		{ "Zm9vYg", "foob" }, { "Zm9vYmE", "fooba" }, { "Zm9vYmFy", "foobar" },
-		{ "Zg==", "f" }, { "-_-_", "\xfb\xff\xbf" } };
+		{ "Zg==", "f" }, { "Zg%3D%3d", "f" }, { "Zm8%3D", "fo" },
+		{ "-_-_", "\xfb\xff\xbf" } };
 	uint8_t out[16];
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		const int len = doh_base64url((const uint8_t *)rows[i].text,
@@ -55,7 +77,7 @@ static void base64url_of_rfc_4648_and_what_is_none(void **state)
 		assert_memory_equal(out, rows[i].plain, (size_t)len);
 	}
 	static const char *const bad[] = { "Z", "Zm9vY", "Zm+v", "Zm/v",
-		"Z=g=", "Zg===", "Zm9vYmFyZm9vYmFyZm9vYmFy" };
+		"Z=g=", "Zg===", "Zg%3D%3D%3D", "Zg%3", "Zm9vYmFyZm9vYmFyZm9vYmFy" };
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		assert_int_equal(doh_base64url((const uint8_t *)bad[i], strlen(bad[i]),
 					 out, sizeof(out)),
@@ -105,6 +127,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(path_is_read),
+		cmocka_unit_test(path_is_unescaped),
 		cmocka_unit_test(base64url_of_rfc_4648_and_what_is_none),
 		cmocka_unit_test(media_type),
 		cmocka_unit_test(fresh_is_the_least_ttl),

@@ -262,8 +262,13 @@ static int on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 static void take_path(struct exchange *x, const uint8_t *path, size_t len)
 {
+	uint8_t plain[DOH_PATH_MAX];
 	const uint8_t *dns;
 	size_t dns_len;
+	if (len <= DOH_PATH_MAX && memchr(path, '%', len)) {
+		len = doh_path_plain(path, len, plain);
+		path = plain;
+	}
 	const unsigned status = doh_path_read(path, len, &dns, &dns_len);
 	x->has_path = true;
 	if (status != 200)
