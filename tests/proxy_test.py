@@ -144,6 +144,18 @@ def test_by_default_nobody_may(shoals):
 	assert count(shoal, 'tls_handshakes_failed') + count(shoal, 'doh_handshakes_failed') == 0
 
 
+VERSION_1 = b'PROXY TCP4 192.0.2.1 127.0.0.1 4660 53\r\n'
+
+
+def test_what_came_by_a_unix_socket_is_the_proxys_own(shoal):
+	before = count(shoal, 'proxy_accepted')
+	for family in (b'\x31', b'\x32'):
+		unix = SIGNATURE + b'\x21' + family + struct.pack('!H', 216) + bytes(216)
+		for ask in (udp, tcp):
+			assert helpers.rcode_of(ask(shoal, unix)) == 'NOERROR'
+	assert count(shoal, 'proxy_accepted') - before == 4
+
+
 @pytest.mark.parametrize('kind', ['dns', 'tls', 'doh2', 'clear'])
 @pytest.mark.parametrize('allowed', [False, True])
 def test_a_refused_header_on_a_connection_is_logged(shoals, kind, allowed):
@@ -159,16 +171,17 @@ def test_a_refused_header_on_a_connection_is_logged(shoals, kind, allowed):
 	assert count(shoal, 'proxy_refused') == 3 and shoal.log().count('sends PROXY headers') == 1
 	if not allowed:
 		return
-	for bad in (header(kind=3), header()[:13] + b'\x31' + header()[14:]):
+	for bad in (header(kind=3), VERSION_1):
 		with helpers.Stream(port, source=PROXY) as stream:
 			stream.sock.sendall(bad)
 			assert stream.is_closed()
 	assert until(lambda: PROXY + ', a proxy by net.proxy_allowed, sent a PROXY header that is malformed' in shoal.log())
+	assert 'is of version 1' in shoal.log() and count(shoal, 'proxy_malformed') == 2
 	assert shoal.log().count('that is malformed') == 1
 
 
 MALFORMED = [header()[:12] + b'\x11' + header()[13:], header()[:12] + b'\x22' + header()[13:], header(kind=3), header(kind=0),
-	header()[:13] + b'\x31' + header()[14:], header()[:13] + b'\x21' + header()[14:],
+	VERSION_1, header()[:13] + b'\x41' + header()[14:], header()[:13] + b'\x21' + header()[14:],
 	header(more=b'\1'), header(more=b'\1\0\2h'), header(more=b'\1\xff\xff'), SIGNATURE + b'\x20\0\xff\xff' + bytes(3000)]
 
 

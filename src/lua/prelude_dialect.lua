@@ -153,7 +153,12 @@ function net.proxy_allowed(subnets)
 	setting('net.proxy_allowed')
 	local list = core.list('net.proxy_allowed', subnets)
 	core.proxy_clear()
-	for _, text in ipairs(list) do core.proxy_allow(expect('net.proxy_allowed', text, 'string')) end
+	for _, text in ipairs(list) do
+		core.proxy_allow(expect('net.proxy_allowed', text, 'string'))
+		if text:match('/0+$') then
+			core.warn(("net.proxy_allowed: '%s': anybody may say who he is, and is served as that"):format(text))
+		end
+	end
 	return core.proxies()
 end
 

@@ -652,6 +652,11 @@ static void certificates_and_ticket_secrets(void **state)
 	assert_true(c->listens[0].plain);
 	script_free(s);
 	bad("net.proxy_allowed('10.0.0.0/33')", "is not a subnet");
+	s = load("net.proxy_allowed({ '0.0.0.0/0', '192.0.2.0/24', '::/0' })", "1",
+		false);
+	assert_non_null(s);
+	assert_int_equal(warnings, 2);
+	script_free(s);
 	bad("net.cookie_secret('short')", "secret 1 is not 32 hexadecimal digits");
 	bad("local s = ('a'):rep(32) net.cookie_secret(s, s, s, s, s)",
 		"1 to 4 secrets");

@@ -18,6 +18,7 @@ enum {
 	FAMILY_UNSPEC = 0,
 	FAMILY_INET = 1,
 	FAMILY_INET6 = 2,
+	FAMILY_UNIX = 3,
 	TRANSPORT_STREAM = 1,
 	TRANSPORT_DGRAM = 2,
 };
@@ -65,6 +66,8 @@ static enum proxy_verdict body_read(struct proxy_header *out, unsigned command,
 	/* which of both the client used: a proxy may ask by the other */
 	if (transport != TRANSPORT_STREAM && transport != TRANSPORT_DGRAM)
 		return PROXY_BAD;
+	if (family == FAMILY_UNIX)
+		return PROXY_LOCAL; /* not taken: as if it did not know him */
 	if (family != FAMILY_INET && family != FAMILY_INET6)
 		return PROXY_BAD;
 	addresses_read(c, family == FAMILY_INET ? 4 : 16, out);
@@ -75,6 +78,8 @@ static enum proxy_verdict body_read(struct proxy_header *out, unsigned command,
 enum proxy_verdict proxy_read(struct proxy_header *out, const uint8_t *data, size_t len)
 {
 	*out = (struct proxy_header){ .len = 0 };
+	if (proxy_is_version_1(data, len))
+		return PROXY_BAD;
 	const size_t first = len < PROXY_SIGNATURE_LEN ? len : PROXY_SIGNATURE_LEN;
 	if (!first || memcmp(data, proxy_signature, first) != 0)
 		return PROXY_NONE;

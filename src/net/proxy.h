@@ -19,7 +19,7 @@ enum proxy_verdict {
 	PROXY_NONE, /* something else */
 	PROXY_MORE, /* not complete yet */
 	PROXY_BAD, /* a header, but not as the protocol has it, or over LIMIT_PROXY_HEADER */
-	PROXY_LOCAL,  /* the proxy speaks for itself: a health check */
+	PROXY_LOCAL, /* the proxy speaks for itself (a health check), or names no IP address */
 	PROXY_CLIENT, /* for this client */
 };
 
@@ -28,14 +28,22 @@ struct proxy_header {
 	struct addr from, to; /* CLIENT */
 };
 
+/* Version 1 is a line of text, which is not taken: it is BAD. No query begins so (its opcode
+ * would be 9, over TCP 11). */
+static inline bool proxy_is_version_1(const uint8_t *data, size_t len)
+{
+	return len >= 6 && memcmp(data, "PROXY ", 6) == 0;
+}
+
 /* Any bytes. No query has the signature (its opcode would be 1), nor have TLS and HTTP/2. */
 enum proxy_verdict proxy_read(
 	struct proxy_header *out, const uint8_t *data, size_t len);
 
 static inline bool proxy_is_header(const uint8_t *data, size_t len)
 {
-	return len >= PROXY_SIGNATURE_LEN &&
-	       memcmp(data, proxy_signature, PROXY_SIGNATURE_LEN) == 0;
+	return (len >= PROXY_SIGNATURE_LEN &&
+		       memcmp(data, proxy_signature, PROXY_SIGNATURE_LEN) == 0) ||
+	       proxy_is_version_1(data, len);
 }
 
 /* The header of a connection: taken from the socket to the byte, so that TLS finds its own; or

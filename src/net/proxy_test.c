@@ -85,6 +85,18 @@ static void what_is_no_header_is_told_at_once(void **state)
 	}
 }
 
+static void version_1_is_told(void **state)
+{
+	(void)state;
+	static const uint8_t line[] = "PROXY TCP4 192.0.2.1 198.51.100.2 4660 53\r\n";
+	struct proxy_header h;
+	for (size_t len = 1; len < sizeof(line); len++) {
+		assert_int_equal(
+			proxy_read(&h, line, len), len < 6 ? PROXY_NONE : PROXY_BAD);
+		assert_int_equal(proxy_is_header(line, len), len >= 6);
+	}
+}
+
 static void commands_families_and_lengths_are_judged(void **state)
 {
 	(void)state;
@@ -104,7 +116,9 @@ static void commands_families_and_lengths_are_judged(void **state)
 		{ 0x21, 0x10, 12, PROXY_BAD },
 		{ 0x21, 0x13, 12, PROXY_BAD },
 		{ 0x21, 0x01, 12, PROXY_BAD },
-		{ 0x21, 0x31, 216, PROXY_BAD }, /* a UNIX socket's path */
+		{ 0x21, 0x31, 216, PROXY_LOCAL }, /* a UNIX socket's path */
+		{ 0x21, 0x32, 216, PROXY_LOCAL },
+		{ 0x21, 0x30, 216, PROXY_BAD },
 		{ 0x21, 0x41, 36, PROXY_BAD },
 		{ 0x21, 0x11, 0, PROXY_BAD },
 		{ 0x21, 0x11, 11, PROXY_BAD },
@@ -223,6 +237,7 @@ int main(void)
 		cmocka_unit_test(a_client_of_either_family_is_read),
 		cmocka_unit_test(every_truncation_asks_for_more),
 		cmocka_unit_test(what_is_no_header_is_told_at_once),
+		cmocka_unit_test(version_1_is_told),
 		cmocka_unit_test(commands_families_and_lengths_are_judged),
 		cmocka_unit_test(values_are_walked),
 		cmocka_unit_test(a_connection_gives_its_header_and_nothing_more),

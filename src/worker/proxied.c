@@ -36,7 +36,8 @@ void proxied_tell_refused(struct worker *w, const struct addr *peer, bool malfor
 	if (malformed && may_tell(w, &w->proxy_malformed_told_s))
 		log_notice(NET,
 			"%s, a proxy by net.proxy_allowed, sent a PROXY header that is "
-			"malformed or broke off: dropped",
+			"malformed, broke off or is of version 1 (HAProxy: "
+			"send-proxy-v2): dropped",
 			addr_ip_text(peer, text));
 }
 
