@@ -74,12 +74,19 @@ function net.listen(addresses, port, options)
 			fail(('net.listen: port %s is not within 1..65535'):format(tostring(port)))
 		end
 	end
-	local kind, number, served = listen_kind(options, port)
-	-- a start is refused by whoever opens the sockets, in one line
-	if not served and core.is_check() then
-		core.warn(("net.listen: kind '%s' is not in this version: an instance with it does not start"):format(kind))
+	local function kind_of(own_port)
+		local kind, number, served = listen_kind(options, own_port)
+		-- a start is refused by whoever opens the sockets, in one line
+		if not served and core.is_check() then
+			core.warn(("net.listen: kind '%s' is not in this version: an instance with it does not start"):format(kind))
+		end
+		return kind, number
 	end
+	local given_kind, given_number = kind_of(port)
 	each_address('net.listen', addresses, function(address)
+		local kind, number, own = given_kind, given_number, address:match('[@#](%d+)$')
+		-- ADDRESS@PORT: that port, too, tells the kind
+		if own and not options.kind then kind, number = kind_of(tonumber(own)) end
 		if address:sub(1, 1) == '/' then
 			core.later('net.listen on a path (' .. address .. ')', kind == 'control')
 		else

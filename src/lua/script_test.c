@@ -203,6 +203,41 @@ static void snippet_gives_each_instance_its_name(void **state)
 	script_free(s);
 }
 
+/* However the port is written. */
+static void ports_imply_kinds(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		enum conf_kind kind;
+		uint16_t port;
+	} cases[] = { { "'192.0.2.1', 853", KIND_TLS, 853 },
+		{ "'192.0.2.1@853'", KIND_TLS, 853 },
+		{ "'2001:db8::1#853'", KIND_TLS, 853 },
+		{ "'192.0.2.1@443'", KIND_DOH2, 443 },
+		{ "'192.0.2.1@5353'", KIND_DNS, 5353 },
+		{ "{ '192.0.2.1@853', '192.0.2.1' }", KIND_TLS, 853 },
+		{ "{ '192.0.2.1@853' }, nil, { freebind = true }", KIND_TLS, 853 },
+		{ "'192.0.2.1@853', { kind = 'dns' }", KIND_DNS, 853 },
+		{ "'192.0.2.1@53', { kind = 'tls' }", KIND_TLS, 53 },
+		{ "'192.0.2.1', { kind = 'tls' }", KIND_TLS, 853 } };
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[256];
+		snprintf(text, sizeof(text), "net.listen(%s)", cases[i].text);
+		struct script *s = load(text, "1", false);
+		assert_non_null(s);
+		assert_int_equal(warnings, 0);
+		const struct conf_listen *l = script_conf(s)->listens;
+		assert_int_equal(l[0].kind, cases[i].kind);
+		assert_int_equal(l[0].addr.port, cases[i].port);
+		if (script_conf(s)->listen_count > 1) {
+			assert_int_equal(l[1].kind, KIND_DNS);
+			assert_int_equal(l[1].addr.port, 53);
+		}
+		script_free(s);
+	}
+}
+
 static void snippet_listens_by_the_instances_name(void **state)
 {
 	(void)state;
@@ -1241,6 +1276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(snippet_gives_each_instance_its_name),
+		cmocka_unit_test(ports_imply_kinds),
 		cmocka_unit_test(snippet_listens_by_the_instances_name),
 		cmocka_unit_test(errors_name_file_and_line),
 		cmocka_unit_test(nobody_writes_into_a_copy_in_silence),
