@@ -144,8 +144,9 @@ struct zone {
 	struct zone *next;
 	const uint8_t *name;
 	enum zone_state state;
-	int ede;        /* why INSECURE or BOGUS */
-	bool silent;    /* BOGUS: only because nobody answers */
+	int ede;         /* why INSECURE or BOGUS */
+	bool silent;     /* BOGUS: only because nobody answers */
+	bool from_above; /* its DS is asked for by the way to its parent, not to itself */
 	bool renewable; /* the keys lay in the cache, and not only since just now */
 	int64_t ds_stored_s; /* of a DS of the cache, 0: it is new */
 	struct rrset ds;

@@ -151,7 +151,9 @@ static enum verdict ask(struct iter *it, struct frame *f, struct zone *z, uint16
 		return CHECK_WRONG;
 	}
 	above->route.kind = ROUTE_ITERATE;
-	chain_route(it, f, z->name, &above->route);
+	chain_route(it, f,
+		type == TYPE_DS && z->from_above ? name_strip(z->name, 1) : z->name,
+		&above->route);
 	log_debug(VALDTR, "chain of trust: %s", iter_text(z->name, type));
 	return CHECK_LATER;
 }
@@ -171,6 +173,18 @@ static void zone_failed(struct iter *it, struct zone *z, const struct frame *abo
 	const int ede = above->ede == EDE_CACHED_ERROR ? it->ede_origin : above->ede;
 	zone_is(z, ZONE_BOGUS, ede);
 	z->silent = !above->bogus;
+}
+
+/* The target of a rule for this very zone had nothing that proves: as an authoritative server it
+ * knows its apex, not what stands in the parent. Those who know the parent do. */
+static bool goes_above(struct zone *z, const struct frame *above)
+{
+	if (above->type != TYPE_DS || z->from_above || z->state != ZONE_UNKNOWN ||
+		above->route.kind == ROUTE_ITERATE ||
+		!name_equal(above->route.zone, z->name) || name_is_root(z->name))
+		return false;
+	z->from_above = true;
+	return true;
 }
 
 static const struct keyset *keys_of(struct iter *it, const struct rrset *rr)
@@ -203,6 +217,8 @@ void trust_take(struct iter *it, struct frame *f)
 		above->type == TYPE_DS ? z->state == ZONE_SECURE : z->keys != NULL;
 	if (above->failed && had)
 		return; /* what we had was to be renewed: it stays */
+	if (above->failed && goes_above(z, above))
+		return;
 	if (above->failed)
 		zone_failed(it, z, above);
 	else if (above->type == TYPE_DNSKEY)

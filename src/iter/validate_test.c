@@ -731,6 +731,39 @@ static void a_forwarded_suffix_may_be_unsigned(void **state)
 	}
 }
 
+/* It knows nothing above its apex, and denies the DS with an SOA of its own. */
+static void a_target_that_has_the_suffix_alone_may_be_unsigned(void **state)
+{
+	static const unsigned kinds[] = { POLICY_FORWARD, POLICY_STUB };
+	(void)state;
+	for (unsigned i = 0; i < PARENTS * 2; i++) {
+		struct world *w;
+		begin((void **)&w);
+		world_unsign(w, "com.");
+		world_sign(w, "com.", parents[i / 2]);
+		also_at(w, "plain.com.", "10.7.7.7");
+		world_forward(w, "plain.com.", "10.7.7.7", kinds[i % 2]);
+		for (int twice = 0; twice < 2; twice++) {
+			struct world_result r = world_ask(w, "www.plain.com.", TYPE_A);
+			is(&r, CACHE_INSECURE, "www.plain.com. A 10.9.9.100\n");
+			r = world_ask(w, "no.plain.com.", TYPE_A);
+			assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+			assert_int_equal(r.status, CACHE_INSECURE);
+		}
+		end((void **)&w);
+	}
+}
+
+/* What its parent says is signed stays bogus without signatures. */
+static void a_target_that_has_the_suffix_alone_cannot_unsign_it(void **state)
+{
+	struct world *w = *state;
+	world_forward(w, "example.com.", "10.7.7.7", POLICY_FORWARD);
+	also_at(w, "example.com.", "10.7.7.7");
+	world_manner(w, "10.7.7.7", MANNER_STRIPS);
+	is_bogus_now(w, "www.example.com.");
+}
+
 static void a_forwarded_suffix_may_be_signed_or_absent(void **state)
 {
 	(void)state;
@@ -764,7 +797,15 @@ static void what_a_forwarder_denies_from_above_needs_its_signature(void **state)
 		begin((void **)&w);
 		forward(w, "none.com.", parents[i]);
 		world_manner(w, "10.7.7.7", MANNER_STRIPS);
-		is_bogus_now(w, "www.none.com.");
+		if (parents[i] ==
+			SIGN_OPT_OUT) { /* the suffix may be unsigned, says com */
+			const struct world_result r =
+				world_ask(w, "www.none.com.", TYPE_A);
+			assert_int_equal(r.rcode, RCODE_NXDOMAIN);
+			assert_int_equal(r.status, CACHE_INSECURE);
+		} else {
+			is_bogus_now(w, "www.none.com.");
+		}
 		end((void **)&w);
 	}
 }
@@ -1079,6 +1120,8 @@ int main(void)
 		TEST(a_ds_that_fits_nothing_is_asked_for_now_and_then),
 		TEST(keys_that_are_missing_are_asked_for_now_and_then),
 		cmocka_unit_test(a_forwarded_suffix_may_be_unsigned),
+		cmocka_unit_test(a_target_that_has_the_suffix_alone_may_be_unsigned),
+		TEST(a_target_that_has_the_suffix_alone_cannot_unsign_it),
 		cmocka_unit_test(a_forwarded_suffix_may_be_signed_or_absent),
 		cmocka_unit_test(
 			what_a_forwarder_denies_from_above_needs_its_signature),
