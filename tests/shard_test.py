@@ -90,6 +90,21 @@ def echo_udp(port, data=b'hi'):
 		return u.recv(100)
 
 
+def test_a_programs_output_is_a_plain_pipe(start):
+	"""As every supervisor gives it: a program that does not know EAGAIN loses nothing and does not die of it."""
+	run = start('-n', '1', '--settle', '100', '--tcp', '127.0.0.1:%PORT%', '--', sys.executable, '-c', '''
+import os, time
+print('blocking %s %s' % (os.get_blocking(1), os.get_blocking(2)), flush=True)
+for i in range(60000):
+    os.write(1, b'line %d\\n' % i)
+print('all said', flush=True)
+time.sleep(600)
+''')
+	assert helpers.until(lambda: 'all said' in run.text(), 60), run.text()[-1000:]
+	assert 'blocking True True' in run.text()
+	assert [int(n) for n in re.findall(r'^1 +\| line ([0-9]+)$', run.text(), re.M)] == list(range(60000))
+
+
 def start_echo(start, *more):
 	return start('-n', '3', *more, '--tcp', '127.0.0.1:%PORT%', '--udp', '127.0.0.1:%PORT%', '--', ECHO)
 

@@ -128,10 +128,14 @@ static _Noreturn void run(const struct child_plan *plan, int out, pid_t supervis
 pid_t child_start(const struct child_plan *plan, int *out)
 {
 	int ends[2];
-	/* both sides: an instance must not wait for a supervisor that was stopped */
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES);
+	fd_set_nonblock(ends[0]);
+	/* an instance must not wait for a supervisor that was stopped; a program that knows
+	 * nothing of us takes EAGAIN for an error of its disk */
+	if (plan->run_folder)
+		fd_set_nonblock(ends[1]);
 	const pid_t self = getpid(), pid = fork();
 	if (pid == 0)
 		run(plan, ends[1], self);

@@ -23,7 +23,8 @@ struct child_plan {
 	bool stands_in; /* SHOAL_STANDS_IN: who had them stands still, and may go on */
 };
 
-/* Standard output and error go to a non-blocking pipe whose reading side is `*out`; no
+/* Standard output and error go to a pipe whose reading side is `*out`, non-blocking; the writing side is so
+ * for a shoald alone. No
  * other descriptor than the kept ones is handed on; signals are as at a login, SIGPIPE
  * ignored (it outlives us). Pid or -errno; a program that cannot be run says so in the
  * pipe and ends with 127. */

@@ -97,20 +97,25 @@ static void put_line(
 	put(o, line, at);
 }
 
+static void tell_lost(struct output *o)
+{
+	const unsigned long lost = o->lost;
+	if (!lost || o->kept_len >= KEPT_MAX / 2)
+		return;
+	o->lost = 0;
+	output_say(o, "shoal", "%lu lines were lost: nobody reads this log", lost);
+}
+
 void output_flush(struct output *o)
 {
 	flush_waiting(o, 0);
-	if (o->lost && o->kept_len < KEPT_MAX / 2) {
-		const unsigned long lost = o->lost;
-		o->lost = 0;
-		output_say(
-			o, "shoal", "%lu lines were lost: nobody reads this log", lost);
-	}
+	tell_lost(o);
 }
 
 void output_fini(struct output *o)
 {
 	flush_waiting(o, FINI_MS);
+	tell_lost(o);
 	free(o->kept);
 	*o = (struct output){ .fd = -1 };
 }

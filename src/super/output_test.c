@@ -140,6 +140,26 @@ static void output_never_waits_for_a_reader_and_counts_what_it_loses(void **stat
 	assert_int_equal(out.lost, 0);
 }
 
+static void output_tells_at_the_end_what_it_lost(void **state)
+{
+	(void)state;
+	char text[1000];
+	memset(text, 'y', sizeof(text) - 1);
+	text[sizeof(text) - 1] = 0;
+	assert_true(fcntl(log_pipe[1], F_SETPIPE_SZ, 1024 * 1024) > 0);
+	for (int i = 0; i < 2000; i++)
+		output_say(&out, "1", "%s", text);
+	assert_true(out.lost);
+	static char rest[1024 * 1024];
+	ssize_t n = read(log_pipe[0], rest, sizeof(rest)); /* the reader comes back */
+	assert_true(n > 0);
+	output_fini(&out);
+	n = read(log_pipe[0], rest, sizeof(rest) - 1);
+	assert_true(n > 0);
+	rest[n] = 0;
+	assert_non_null(strstr(rest, " lines were lost"));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -148,6 +168,7 @@ int main(void)
 		T(output_shows_last_words_without_newline),
 		T(output_cuts_a_long_line_and_marks_the_rest),
 		T(output_never_waits_for_a_reader_and_counts_what_it_loses),
+		T(output_tells_at_the_end_what_it_lost),
 	};
 #undef T
 	return cmocka_run_group_tests(tests, NULL, NULL);
