@@ -71,6 +71,8 @@ class Clients:
 					self.failed += data[3] & 15 != 0
 				except (socket.timeout, ConnectionError):
 					self.lost += 1
+					for each in socks:    # the test has failed: soon told
+						each.settimeout(1)
 			time.sleep(0.002)
 		for sock in socks:
 			sock.close()
