@@ -129,8 +129,13 @@ def test_a_file_that_is_damaged_while_it_is_kept_is_not_written_over(shoals, zon
 	assert until(lambda: states(path) == {A.tag: 'Valid'})
 	with open(path) as source:
 		good = source.read()
-	write(path, good[:100])
-	assert until(lambda: shoal.log().count('the keys known before stay') == 2)
+
+	def damaged():
+		seen = shoal.log().count('the keys known before stay')
+		if not seen:    # once more where the keeper put its own in place in the same moment
+			write(path, good[:100])
+		return seen >= 2
+	assert until(damaged, step=0.5)
 	time.sleep(2.5)
 	with open(path) as source:
 		assert source.read().strip() == good[:100].strip()
@@ -162,7 +167,7 @@ def test_a_file_that_is_only_read_is_seen_when_it_changes(shoals, zone):
 	for _ in range(10):
 		assert helpers.rcode_of(shoal.ask(cached, do=True)) == 'SERVFAIL'
 	write(path, 'damaged')
-	assert until(lambda: shoal.log().count('the keys known before stay') == 2)
+	assert until(lambda: shoal.log().count('the keys known before stay') >= 2)
 	assert 'read.keys:1: not a record' in shoal.log()
 	assert summaries(shoal) == [{B.tag: 'Valid'}] * 2
 	zone.show([A, B], [B], [B])

@@ -347,11 +347,11 @@ def test_renewed_certificate_is_picked_up_and_a_broken_one_is_not(shoals, tmp_pa
 	old = peer_name(secure)
 	kept = secure.connect()
 	make_certificate(secure.folder, 'dns.lab')
-	assert until(lambda: all(peer_name(secure) != old for _ in range(12)), 8)
+	assert until(lambda: all(peer_name(secure) != old for _ in range(12)))
 	new = peer_name(secure)
 	with open(secure.cert, 'w') as out:
 		out.write('no certificate\n')
-	assert until(lambda: secure.shoal.log().count('the new one is unusable') == 2, 8)
+	assert until(lambda: secure.shoal.log().count('the new one is unusable') >= 2)
 	assert peer_name(secure) == new
 	stream = Framed(kept)    # established connections know nothing of all this
 	stream.send(helpers.make_query(KNOWN))
@@ -597,7 +597,7 @@ def test_half_open_handshakes_are_ended_and_hurt_nobody(shoals, tmp_path):
 	with secure.connect() as sock:
 		assert ask_on(sock) == 'NOERROR'
 	assert secure.counter('tls_clients_shed') >= 400
-	assert until(lambda: secure.counter('tls_clients') <= 6, 6)
+	assert until(lambda: secure.counter('tls_clients') <= 6, 9)
 	assert secure.counter('tls_handshake_timeouts') >= 500
 	assert all(ask_on(sock) == 'NOERROR' for sock in kept)
 	for sock in kept + halves:
@@ -629,7 +629,7 @@ def test_slow_reader_is_closed(shoals, tmp_path):
 				sock.sendall(data)
 		except (socket.timeout, ssl.SSLError, ConnectionError):
 			pass
-		assert until(lambda: secure.counter('tls_slow_readers') == 1, 8)
+		assert until(lambda: secure.counter('tls_slow_readers') == 1, 9)
 
 
 # -- stopping and restarting -----------------------------------------------------------
