@@ -468,7 +468,7 @@ def test_curl_sees_why_its_body_is_not_taken(secure):
 
 def test_requests_that_never_end_keep_no_others_out(shoals, tmp_path):
 	"""On a connection that goes on, as a proxy's for many clients does."""
-	secure = Secure(shoals, tmp_path, kind='doh2', extra='net.tcp_in_idle(3000)\n')
+	secure = Secure(shoals, tmp_path, kind='doh2', extra='net.tcp_in_idle(6000)\n')
 	query = helpers.make_query(KNOWN).to_wire()
 	with H2(secure) as http:
 		while not http.events:
@@ -558,7 +558,7 @@ def test_slow_reader_is_closed(shoals, tmp_path):
 @pytest.mark.parametrize('nothing', ['a ping', 'an error'])
 def test_what_is_no_request_keeps_no_connection_open(shoals, tmp_path, nothing):
 	"""Its ACK, or the error's text, is written, and yet the connection is idle."""
-	secure = Secure(shoals, tmp_path, kind='doh2', extra='net.tcp_in_idle(2000)\n')
+	secure = Secure(shoals, tmp_path, kind='doh2', extra='net.tcp_in_idle(4000)\n')
 	with H2(secure) as http:
 		http.wait(http.request(get_path(helpers.make_query(KNOWN))))
 		sent = 0
