@@ -194,6 +194,7 @@ int notify_receive(int fd, struct notify_message *out)
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -errno;
 	take_control(out, &msg);
+	out->lost = msg.msg_flags & MSG_CTRUNC;
 	out->text[n] = 0;
 	return 1;
 }

@@ -27,6 +27,7 @@ struct notify_message {
 	char text[2048];
 	int fds[16]; /* the receiver's to close */
 	size_t fd_count;
+	bool lost; /* some descriptors could not be received: too many are open */
 };
 /* A path, replaced if it is there, or "@name" in the abstract namespace. Anyone may
  * send (instances may have given up their rights): judge by `pid`. Descriptor or

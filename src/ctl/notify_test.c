@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -77,6 +78,33 @@ static void notify_carries_descriptors(void **state)
 		assert_true(fcntl(m.fds[i], F_GETFD) & FD_CLOEXEC);
 		close(m.fds[i]);
 		close(sent[i]);
+	}
+	close(fd);
+}
+
+static void notify_tells_of_descriptors_that_found_no_room(void **state)
+{
+	(void)state;
+	struct notify_message m;
+	struct rlimit before, now;
+	const int fd = notify_listen(path);
+	const int sent[2] = { STDERR_FILENO, STDERR_FILENO };
+	setenv("NOTIFY_SOCKET", path, 1);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	for (int room = 0; room <= 2; room++) {
+		const int next = dup(fd); /* the lowest that is free */
+		close(next);
+		close_range((unsigned)next, ~0U, 0);
+		assert_int_equal(notify_send("FDSTORE=1", sent, 2), 0);
+		now = before;
+		now.rlim_cur = (rlim_t)(next + room);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+		assert_int_equal(notify_receive(fd, &m), 1);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+		assert_int_equal(m.fd_count, room);
+		assert_int_equal(m.lost, room < 2);
+		for (size_t i = 0; i < m.fd_count; i++)
+			close(m.fds[i]);
 	}
 	close(fd);
 }
@@ -178,6 +206,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(notify_tells_who_said_what),
 		cmocka_unit_test(notify_carries_descriptors),
+		cmocka_unit_test(notify_tells_of_descriptors_that_found_no_room),
 		cmocka_unit_test(notify_send_without_receiver_harms_nobody),
 		cmocka_unit_test(notify_send_never_waits_for_a_stopped_receiver),
 		cmocka_unit_test(

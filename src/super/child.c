@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,15 +67,57 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* All of them at numbers from `above` on: true, or none. */
+static bool raise_all(const struct keep *keep, int above, int fds[static KEEP_MAX])
+{
+	for (size_t i = 0; i < keep->count; i++) {
+		fds[i] = fcntl(keep->rows[i].fd, F_DUPFD_CLOEXEC, above);
+		if (fds[i] >= 0)
+			continue;
+		while (i--)
+			close(fds[i]);
+		return false;
+	}
+	return true;
+}
+
+/* The supervisor's own, for room: the standard ones are ours already. */
+static void close_others(const struct keep *keep)
+{
+	int fd = STDERR_FILENO + 1, highest = fd;
+	for (size_t i = 0; i < keep->count; i++)
+		if (keep->rows[i].fd > highest)
+			highest = keep->rows[i].fd;
+	for (; fd <= highest; fd++) {
+		bool kept = false;
+		for (size_t i = 0; i < keep->count && !kept; i++)
+			kept = keep->rows[i].fd == fd;
+		if (!kept)
+			close(fd);
+	}
+	close_range((unsigned)highest + 1, ~0U, 0);
+}
+
 /* As 3, 4, 5...: sd_listen_fds(3). First above all of those numbers, for one may
- * stand where another must go. Returns how many. */
+ * stand where another must go. Returns how many: all, for a number that was told and holds nothing is
+ * soon that of another thing. */
 static int hand_on(const struct keep *keep)
 {
 	const int count = keep ? (int)keep->count : 0;
 	const int above = STDERR_FILENO + 1 + count;
 	int fds[KEEP_MAX];
-	for (int i = 0; i < count; i++)
-		fds[i] = fcntl(keep->rows[i].fd, F_DUPFD_CLOEXEC, above);
+	bool there = !count || raise_all(keep, above, fds);
+	if (!there) {
+		close_others(keep);
+		there = raise_all(keep, above, fds);
+	}
+	if (!there) {
+		dprintf(STDERR_FILENO,
+			"its %d descriptors cannot be handed on: too few may be open "
+			"(ulimit -n)\n",
+			count);
+		_exit(127);
+	}
 	for (int i = 0; i < count; i++)
 		dup2(fds[i], STDERR_FILENO + 1 + i);
 	return count;

@@ -26,8 +26,8 @@ struct child_plan {
 /* Standard output and error go to a pipe whose reading side is `*out`, non-blocking; the writing side is so
  * for a shoald alone. No
  * other descriptor than the kept ones is handed on; signals are as at a login, SIGPIPE
- * ignored (it outlives us). Pid or -errno; a program that cannot be run says so in the
- * pipe and ends with 127. */
+ * ignored (it outlives us). Pid or -errno; a program that cannot be run, or get all that is kept for it, says so in
+ * the pipe and ends with 127. */
 pid_t child_start(const struct child_plan *plan, int *out);
 
 enum { CHILD_WORDS_MAX = 80 };

@@ -298,6 +298,11 @@ static void instance_keeps(struct instance *i, struct notify_message *m)
 				say(i->super, "instance %s: %s is not kept: too many",
 					i->name, name);
 		m->fd_count = 0;
+		if (m->lost)
+			say(i->super,
+				"instance %s: %s is not kept: too many files are open "
+				"(ulimit -n)",
+				i->name, name);
 	}
 	if (notify_value(m->text, "FDSTOREREMOVE", value, sizeof(value)) &&
 		strcmp(value, "1") == 0)

@@ -15,6 +15,7 @@
 
 enum {
 	NAME_MAX_LEN = 96,
+	FIRST_FD = 3,     /* sd_listen_fds(3) */
 	SETTLE_MS = 2000, /* at the start, for all messages together */
 	SETTLE_PAUSE_MS = 5,
 };
@@ -26,6 +27,16 @@ void kept_read(struct kept *k)
 	k->count = shard_inherited(k->fds, KEPT_MAX);
 	k->used = 0;
 	k->units = false;
+}
+
+int kept_missing(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	const int count = pid && fds && atol(pid) == (long)getpid() ? atoi(fds) : 0;
+	for (int i = 0; i < count; i++)
+		if (fcntl(FIRST_FD + i, F_GETFD) < 0)
+			return FIRST_FD + i;
+	return -1;
 }
 
 void kept_close(struct kept *k)

@@ -24,6 +24,9 @@ struct kept {
 
 /* What was handed to us; once. */
 void kept_read(struct kept *k);
+/* A number that LISTEN_FDS says was handed to us and that is not open, or -1: ask before anything else is opened,
+ * which would be taken for it. */
+int kept_missing(void);
 /* Closes what nobody took. */
 void kept_close(struct kept *k);
 /* Is this row from the descriptor store (else from a socket unit)? */

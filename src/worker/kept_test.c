@@ -106,6 +106,27 @@ static void without_a_keeper_nothing_is_kept(void **state)
 	assert_int_equal(kept_flush(), 0);
 }
 
+static void what_was_handed_on_is_open(void **state)
+{
+	(void)state;
+	char text[16];
+	const int next = fcntl(STDERR_FILENO, F_DUPFD, 3);
+	close_range((unsigned)next + 1, ~0U, 0);
+	snprintf(text, sizeof(text), "%d", (int)getpid());
+	setenv("LISTEN_PID", text, 1);
+	setenv("LISTEN_FDS", "1", 1);
+	assert_int_equal(kept_missing(), -1);
+	snprintf(text, sizeof(text), "%d", next - 3 + 2);
+	setenv("LISTEN_FDS", text, 1);
+	assert_int_equal(kept_missing(), next + 1);
+	setenv("LISTEN_PID", "1", 1); /* it is for another process */
+	assert_int_equal(kept_missing(), -1);
+	unsetenv("LISTEN_PID");
+	assert_int_equal(kept_missing(), -1);
+	unsetenv("LISTEN_FDS");
+	close(next);
+}
+
 int main(void)
 {
 	fd_raise_limit();
@@ -113,6 +134,7 @@ int main(void)
 		cmocka_unit_test(a_keeper_that_is_behind_gets_all_in_order_later),
 		cmocka_unit_test(what_waits_is_bounded),
 		cmocka_unit_test(without_a_keeper_nothing_is_kept),
+		cmocka_unit_test(what_was_handed_on_is_open),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@
 #include "worker/anchors.h"
 #include "worker/backoff.h"
 #include "worker/host.h"
+#include "worker/kept.h"
 #include "worker/lines.h"
 #include "worker/listen.h"
 #include "worker/netwatch.h"
@@ -68,6 +69,12 @@ static bool make_loop(
 	struct worker *w, const struct start_options *o, char error[static TEXT])
 {
 	(void)o;
+	const int missing = kept_missing();
+	if (missing >= 0) {
+		snprintf(error, TEXT, "LISTEN_FDS=%s, but descriptor %d is not open",
+			getenv("LISTEN_FDS"), missing);
+		return false;
+	}
 	signal(SIGPIPE, SIG_IGN);
 	random_init(&w->random);
 	w->loop = loop_new();
