@@ -308,7 +308,9 @@ def test_who_is_asked_to_stop_is_woken_before_not_after(start, tmp_path):
 	([], 'which program'), (['--', 'true'], 'no socket'), (['--tcp', 'x', '--', 'true'], 'want PORT'),
 	(['--tcp', '1.2.3.4:0', '--', 'true'], 'want PORT'), (['-n', '0', '--tcp', '80', '--', 'true'], '-n 0'),
 	(['--fds-as', 'X', '--tcp', '80', '--', 'true'], '--fds-as X'),
-	(['--stop-signal', 'NONE', '--tcp', '80', '--', 'true'], 'no signal')])
+	(['--stop-signal', 'NONE', '--tcp', '80', '--', 'true'], 'no signal'),
+	(['--tcp', '80', '--udp', '80', '--tcp', '0.0.0.0:80', '--', 'true'], '0.0.0.0:80: given twice'),
+	(['--name', '', '--tcp', '80', '--', 'true'], "no name for a run: ''")])
 def test_usage(arguments, words):
 	done = subprocess.run([SHARD, 'exec', *arguments], capture_output=True, text=True, timeout=30)
 	assert done.returncode == 2 and words in done.stderr

@@ -350,10 +350,10 @@ static int run(struct plan *p)
 	const char *name = p->name ? p->name : name_of(p->program[0]);
 	if (!find_program(p->program[0], program))
 		return 1;
-	if (name[0] == '.' || strchr(name, '/') ||
+	if (!name[0] || name[0] == '.' || strchr(name, '/') ||
 		snprintf(folder, sizeof(folder), "%s/%s", exec_root(), name) >=
 			(int)sizeof(folder) - 128) {
-		fprintf(stderr, "shard: no name for a run: %s\n", name);
+		fprintf(stderr, "shard: no name for a run: '%s'\n", name);
 		return EXEC_USAGE;
 	}
 	for (unsigned i = 0; i < p->count; i++) {

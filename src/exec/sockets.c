@@ -52,6 +52,12 @@ bool listens_add(struct listens *l, int type, const char *text)
 			"shard: %s: want PORT, ADDRESS:PORT or [ADDRESS]:PORT\n", text);
 		return false;
 	}
+	for (size_t i = 0; i < l->count; i++)
+		if (l->rows[i].type == type &&
+			addr_equal(&l->rows[i].address, &row->address)) {
+			fprintf(stderr, "shard: %s: given twice\n", text);
+			return false;
+		}
 	l->count++;
 	return true;
 }

@@ -227,6 +227,10 @@ int shard_list(const struct sockaddr *addr, socklen_t len, int type,
 	if (!addr || len > sizeof(l.wanted) || len < sizeof(struct sockaddr_in) ||
 		(type != SOCK_DGRAM && type != SOCK_STREAM))
 		return -EINVAL;
+	if (addr->sa_family != AF_INET && addr->sa_family != AF_INET6)
+		return -EAFNOSUPPORT;
+	if (addr->sa_family == AF_INET6 && len < sizeof(struct sockaddr_in6))
+		return -EINVAL;
 	memcpy(&l.wanted, addr, len);
 	const uint16_t port = shard_name_port(&l.wanted);
 	if (!port)

@@ -103,7 +103,7 @@ int shard_adopt(int fd)
 	int type;
 	union shard_name name;
 	if (!socket_type(fd, &type) || !socket_name(fd, &name))
-		return -ENOTSOCK;
+		return errno == EBADF ? -EBADF : -ENOTSOCK;
 	if (type != SOCK_DGRAM && type != SOCK_STREAM)
 		return -EPROTOTYPE;
 	const int flags = fcntl(fd, F_GETFL);

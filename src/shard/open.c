@@ -185,6 +185,9 @@ static bool opt_is_valid(const struct shard_opt *opt)
 {
 	if (!opt->addr || opt->addr_len > sizeof(union shard_name))
 		return false;
+	if (opt->flags & ~(unsigned)(SHARD_EXCLUSIVE | SHARD_FREEBIND | SHARD_V6ONLY) ||
+		opt->rcvbuf < 0 || opt->backlog < 0)
+		return false;
 	if (opt->type != SOCK_DGRAM && opt->type != SOCK_STREAM)
 		return false;
 	return (opt->addr->sa_family == AF_INET &&

@@ -259,7 +259,12 @@ void shard_ring_count(const struct shard_ring *r, struct shard_ring_numbers *out
 
 int shard_ring_create(const struct sockaddr *addr, socklen_t len, unsigned slots)
 {
-	if (!addr || len > RING_NAME || slots > RING_SLOTS_MAX)
+	if (!addr || len < sizeof(struct sockaddr_in) || len > RING_NAME ||
+		slots > RING_SLOTS_MAX)
+		return -EINVAL;
+	if (addr->sa_family != AF_INET && addr->sa_family != AF_INET6)
+		return -EAFNOSUPPORT;
+	if (addr->sa_family == AF_INET6 && len < sizeof(struct sockaddr_in6))
 		return -EINVAL;
 	slots = slots ? slots : RING_SLOTS_DEFAULT;
 	struct ring_head head = { .magic = RING_MAGIC,

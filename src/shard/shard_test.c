@@ -228,7 +228,30 @@ static void nonsense_is_refused(void **state)
 	opt.addr = &unix_name;
 	opt.addr_len = sizeof(unix_name);
 	assert_int_equal(shard_open(&opt, &p), -EINVAL);
+	struct shard_socket found;
+	assert_int_equal(
+		shard_list(&unix_name, sizeof(unix_name), SOCK_DGRAM, &found, 1),
+		-EAFNOSUPPORT);
+	assert_int_equal(
+		shard_ring_create(&unix_name, sizeof(unix_name), 0), -EAFNOSUPPORT);
+	assert_int_equal(
+		shard_ring_create((const struct sockaddr *)&v4, 3, 0), -EINVAL);
+	const struct shard_opt good = { .addr = (const struct sockaddr *)&v4,
+		.addr_len = sizeof(v4),
+		.type = SOCK_STREAM,
+		.flags = SHARD_FREEBIND | SHARD_V6ONLY | SHARD_EXCLUSIVE };
+	const int fd = shard_open(&good, NULL);
+	assert_true(fd >= 0);
+	close(fd);
+	for (int i = 0; i < 3; i++) {
+		opt = good;
+		opt.flags |= i == 0 ? 64 : 0;
+		opt.rcvbuf = i == 1 ? -5 : 0;
+		opt.backlog = i == 2 ? -5 : 0;
+		assert_int_equal(shard_open(&opt, &p), -EINVAL);
+	}
 	assert_int_equal(shard_group_size(-1), -EBADF);
+	assert_int_equal(shard_adopt(-1), -EBADF);
 	assert_true(shard_adopt(0) < 0 || shard_park(0) < 0);
 	assert_string_not_equal(shard_version(), "");
 }
