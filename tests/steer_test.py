@@ -307,6 +307,49 @@ def test_unloaded_by_force_and_loaded_again_under_load(pinned, words):
 	assert ('ALARM: the guard' in shoal.tool('status').stdout) == bool(words)
 
 
+@pytest.mark.seconds(120)
+def test_other_programs_pinned_since_are_told_where_nobody_supervises(pinned):
+	"""Who is restarted is in these and takes the clients of who is not: an alarm until all are."""
+	shoal = pinned()
+	assert shoal.tool('bpf', 'load').returncode == 0
+	shoal.start()
+	children = {}
+
+	def launch(name):
+		children[name] = subprocess.Popen([helpers.program('shoald'), '-c', shoal.conf, '-i', name],
+			env=shoal.env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+		wait_for(lambda: status(shoal).get(name, {}).get('pid') == children[name].pid and
+			status(shoal)[name]['state'] == 'ready')
+
+	def end(name):
+		children[name].terminate()
+		assert children[name].wait(50) == 0
+
+	def alarms():
+		return 'ALARM: instances are not steered' in shoal.tool('status').stdout
+	try:
+		launch('a')
+		launch('b')
+		shoal.stop()
+		with Clients(shoal) as clients:
+			assert not alarms()
+			assert shoal.tool('bpf', 'unload', '--force').returncode == 0
+			assert shoal.tool('bpf', 'load').returncode == 0
+			wait_for(lambda: alarms() and all(counter(shoal, 'steer_unsteered')[name] for name in 'ab'))
+			assert 'restart the instances that were not yet' in shoal.tool('doctor').stdout
+			for name in ('a', 'b'):
+				end(name)
+				launch(name)
+				clients.more()
+			wait_for(lambda: not alarms())
+		clients.check()
+		assert min(shares(shoal, 400)[-2:]) > 40
+	finally:
+		for child in children.values():
+			child.kill()
+			child.wait()
+
+
 class Hijacker:
 	"""A stranger in the group with a program that sends everything to himself."""
 

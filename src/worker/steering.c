@@ -39,6 +39,8 @@ struct steering {
 	char pins[PATH_CAP];                   /* where they stand, or would stand */
 	unsigned ticks, alarm; /* until when a replaced program is an alarm */
 	uint64_t unsteered;    /* sockets, at the last try */
+	bool by_pins;          /* no supervisor's set */
+	bool yields;           /* to another set, which takes our clients over */
 };
 
 /* --- the set ------------------------------------------------------------------------ */
@@ -84,6 +86,7 @@ void steering_open(struct worker *w)
 		return;
 	/* that of the siblings, and of the sockets that we get, whatever was pinned since */
 	w->steering->set = from_supervisor(w);
+	w->steering->by_pins = !w->steering->set;
 	if (!w->steering->set)
 		w->steering->set = from_pins(w);
 	const int error = errno;
@@ -223,14 +226,28 @@ static void watch_siblings(struct worker *w)
 
 /* --- every half second ---------------------------------------------------------------- */
 
+/* Others are pinned since: who starts now is in these, and they take our clients. */
+static bool is_outdated(const struct steering *s)
+{
+	return s->by_pins && !shard_steer_pinned(s->set, s->pins) &&
+	       access(s->pins, F_OK) == 0;
+}
+
 static void join_all(struct worker *w)
 {
+	const bool outdated = is_outdated(w->steering);
+	if (w->steering->by_pins)
+		steering_yield(w, outdated);
 	uint64_t unsteered = 0;
+	if (outdated && !w->steering->unsteered)
+		log_warning(NET,
+			"other steering programs are pinned now: restart this "
+			"instance to use them; those that do take its clients");
 	for (size_t i = 0; i < w->listener_count; i++) {
 		struct listener *l = &w->listeners[i];
 		join_sockets(w, l);
-		unsteered += l->udp && !l->udp_member ? 1u : 0u;
-		unsteered += l->stream && !l->tcp_member ? 1u : 0u;
+		unsteered += l->udp && (outdated || !l->udp_member) ? 1u : 0u;
+		unsteered += l->stream && (outdated || !l->tcp_member) ? 1u : 0u;
 	}
 	if (w->steering->unsteered && !unsteered)
 		log_notice(NET, "all sockets are steered now");
@@ -244,6 +261,7 @@ static void late_open(struct worker *w)
 	w->steering->set = from_pins(w);
 	if (!w->steering->set)
 		return;
+	w->steering->by_pins = true;
 	w->steering->heavy = heavy_new(&w->random);
 	log_notice(NET, "steering programs were loaded: used from now on");
 }
@@ -281,8 +299,15 @@ void steering_against(struct worker *w, const struct listener *l, bool udp)
 
 void steering_yield(struct worker *w, bool yields)
 {
-	if (w->steering && w->steering->set)
-		shard_steer_yield(w->steering->set, yields);
+	if (!w->steering || !w->steering->set)
+		return;
+	w->steering->yields = yields;
+	shard_steer_yield(w->steering->set, yields);
+}
+
+bool steering_yields(const struct worker *w)
+{
+	return w->steering && w->steering->yields;
 }
 
 void steering_tick(struct worker *w)

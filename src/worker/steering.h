@@ -27,8 +27,9 @@ bool steering_chooses(const struct listener *l);
 void steering_drop(struct worker *w, int fd);
 /* A stranger is in the group of its UDP or TCP socket, and may have replaced the program. */
 void steering_against(struct worker *w, const struct listener *l, bool udp);
-/* Another `shoal run` serves with programs of its own: ours stand in their way no more. */
+/* Others serve with programs of their own: ours stand in their way no more. */
 void steering_yield(struct worker *w, bool yields);
+bool steering_yields(const struct worker *w);
 /* Every half second. */
 void steering_tick(struct worker *w);
 void steering_gauges(struct worker *w);

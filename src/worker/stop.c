@@ -40,7 +40,8 @@ static void leave_udp(struct listener *l)
 	bool park = !goes_on && !l->unit && !steering_chooses(l);
 	if (!goes_on && steering_leave_udp(l)) {
 		l->unit = false; /* siblings have its clients: nobody need wait in it */
-		park = l->w->succeeded_s; /* that is the kernel's choice, when we are the last */
+		park = steering_yields(
+			l->w); /* that is the kernel's choice, when we are the last */
 	} else if (l->unit) {
 		goes_on = true; /* the next one to whom its unit gives it */
 	}
