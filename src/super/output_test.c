@@ -154,6 +154,7 @@ static void output_tells_at_the_end_what_it_lost(void **state)
 	ssize_t n = read(log_pipe[0], rest, sizeof(rest)); /* the reader comes back */
 	assert_true(n > 0);
 	output_fini(&out);
+	assert_true(output_init(&out, log_pipe[1], 5)); /* for the end of the test */
 	n = read(log_pipe[0], rest, sizeof(rest) - 1);
 	assert_true(n > 0);
 	rest[n] = 0;
