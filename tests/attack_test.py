@@ -399,17 +399,18 @@ def test_slow_readers_hold_little(target):
 
 def test_a_flood_of_slow_names_keeps_cached_ones_in_reach(target, authority):
 	target.ask('known.plain.')
-	authority.delay['slow.'] = 2.0
+	authority.delay['slow.'] = 6.0
+	wires = [helpers.make_query('x%d.slow.' % i).to_wire() for i in range(3000)]
 	with Seen(target) as seen, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
 		flood.bind(('127.3.0.1', 0))
 		flood.connect(('127.0.0.1', target.port))
-		for i in range(3000):
-			flood.send(helpers.make_query('x%d.slow.' % i).to_wire())
+		for i, wire in enumerate(wires):
+			flood.send(wire)
 			if i % 100 == 0:
 				time.sleep(0.005)
-				assert target.ask('known.plain.', timeout=2).answer
+				assert target.ask('known.plain.', timeout=8).answer
 		for _ in range(20):
-			assert target.ask('known.plain.', timeout=2).answer
+			assert target.ask('known.plain.', timeout=8).answer
 			check_alive(target)
 	authority.delay.clear()
 	# one client may wait for so many at most; for the rest nothing is asked

@@ -93,7 +93,11 @@ def test_rcode_and_data_equal_unbounds_on_a_broad_sample(shoals, lab, tmp_path):
 		return '%s %s: %s; Unbound: %s' % (*row, show(ours), show(theirs))
 	try:
 		with concurrent.futures.ThreadPoolExecutor(100) as pool:
-			lines = [line for line in pool.map(compare, rows) if line]
+			lines = {row: line for row, line in zip(rows, pool.map(compare, rows)) if line}
+		# under a hundred questions at once Unbound fails for some that it answers alone
+		for row in [row for row, line in lines.items() if '; Unbound: SERVFAIL' in line][:20]:
+			lines[row] = compare(row)
+		lines = [line for line in lines.values() if line]
 	finally:
 		unbound.stop()
 	assert not lines, '%d of %d differ\n%s' % (len(lines), len(rows), '\n'.join(lines))

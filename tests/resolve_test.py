@@ -123,13 +123,19 @@ def test_names_are_minimised_on_the_way_down(shoals, lab):
 
 
 def test_upstream_queries_are_hard_to_guess(shoal, lab):
-	lab.reset()
-	# a port may serve the same server again once it has answered: all at a time, so each has its own
-	with concurrent.futures.ThreadPoolExecutor(60) as pool:
-		list(pool.map(lambda i: shoal.ask('guess%d.delay.bad.' % i, timeout=20), range(60)))
-	log = [entry for entry in lab.bad('log') if entry['name'].lower().startswith('guess')]
-	assert len(log) >= 60
-	ports = {entry['port'] for entry in log}
+	def ask_sixty(number):
+		lab.reset()
+		with concurrent.futures.ThreadPoolExecutor(60) as pool:
+			list(pool.map(lambda i: shoal.ask('guess%d-%d.delay.bad.' % (number, i)), range(60)))
+		return [entry for entry in lab.bad('log') if entry['name'].lower().startswith('guess')]
+	# a port may serve the same server again once it has answered: all at a time, so each has its own; where a busy
+	# machine is too slow for that, once more
+	for number in range(8):
+		log = ask_sixty(number)
+		assert len(log) >= 60
+		ports = {entry['port'] for entry in log}
+		if len(ports) >= 50:
+			break
 	assert len(ports) >= 50 and max(ports) - min(ports) > 30000 and min(ports) >= 1024
 	assert len({entry['id'] for entry in log}) >= 55
 	assert sum(entry['name'] != entry['name'].lower() for entry in log) >= 55

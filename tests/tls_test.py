@@ -197,7 +197,7 @@ OF_THE_TEST = {'cert_trust', 'cert_expirationStatus', 'cert_notAfter', 'cert_rev
 
 
 @pytest.mark.slow
-@pytest.mark.seconds(500)
+@pytest.mark.seconds(1200)
 @pytest.mark.skipif(not shutil.which('testssl'), reason='testssl.sh is not installed')
 @pytest.mark.parametrize('kind', ['tls', 'doh2'])
 def test_testssl_finds_nothing(shoals, tmp_path, kind):
@@ -206,7 +206,7 @@ def test_testssl_finds_nothing(shoals, tmp_path, kind):
 	path = tmp_path / 'found.json'
 	run = subprocess.run(['testssl', '-p', '-s', '-f', '-P', '-S', '-U', '--warnings', 'off', '--quiet', '--color', '0',
 		'--nodns', 'none', '--add-ca', secure.ca, '--openssl', '/usr/bin/openssl', '--jsonfile', str(path),
-		'127.0.0.1:%d' % secure.port], capture_output=True, text=True, timeout=480)
+		'127.0.0.1:%d' % secure.port], capture_output=True, text=True, timeout=1100)
 	found = {row['id']: row for row in json.loads(path.read_text())}
 	bad = {name: row['finding'] for name, row in found.items()
 		if row['severity'] not in ('OK', 'INFO', 'DEBUG') and name not in OF_THE_TEST}
@@ -343,7 +343,7 @@ def peer_name(secure, name='dns.lab'):
 
 
 def test_renewed_certificate_is_picked_up_and_a_broken_one_is_not(shoals, tmp_path):
-	secure = Secure(shoals, tmp_path, count=2)
+	secure = Secure(shoals, tmp_path, count=2, extra='net.tcp_in_idle(100000)\n')
 	old = peer_name(secure)
 	kept = secure.connect()
 	make_certificate(secure.folder, 'dns.lab')
