@@ -89,6 +89,10 @@ bool stats_name_valid(const char *name);
 struct stats_block *stats_open(
 	const char *run_folder, const char *name, struct shm *shm);
 void stats_publish(const char *run_folder, struct shm *shm);
+/* Once a second, by one that serves: the successor whose file has taken its file's place died
+ * before its predecessor was to leave, so that the name is this one's again. The block stays
+ * where it is in memory. */
+void stats_reclaim(const char *run_folder, struct shm *shm);
 /* Stopped in order, unless there was a `failure`: told as what does not work. */
 void stats_close(struct shm *shm, const char *failure);
 /* For a service manager that starts us again at once: how long to wait after `before`

@@ -142,10 +142,17 @@ static void stats_of_who_is_not_ready_hide_nobody(void **state)
 		assert_int_equal(got.pid, i == 1 ? pid : getpid());
 		if (i != 1)
 			continue;
-		/* its file was published; ours again */
-		shm_close(&old);
-		b = stats_open(run, "1", &old);
-		b->state = STATE_READY;
+		/* its file was published, and nobody lives who writes it: ours again */
+		b->beat_mono_us = 77;
+		stats_reclaim(run, &old);
+		assert_ptr_equal(old.base, b);
+		assert_true(stats_read(run, "1", &got));
+		assert_int_equal(got.pid, getpid());
+		assert_int_equal(got.beat_mono_us, 77);
+		b->beat_mono_us = 78; /* and what is written is seen */
+		stats_reclaim(run, &old);
+		assert_true(stats_read(run, "1", &got));
+		assert_int_equal(got.beat_mono_us, 78);
 	}
 	char folder[4096], names[4][64];
 	path_of(folder, "");

@@ -161,6 +161,25 @@ void stats_publish(const char *run_folder, struct shm *shm)
 	memcpy(shm->path, path, strlen(path) + 1);
 }
 
+void stats_reclaim(const char *run_folder, struct shm *shm)
+{
+	const struct stats_block *b = shm->base;
+	struct stats_block there;
+	struct shm fresh;
+	char reason[256];
+	if (b->state != STATE_READY || !shm->path[0] || shm_current(shm) ||
+		(stats_read(run_folder, b->name, &there) && stats_alive(&there)))
+		return;
+	const enum shm_result result = open_file(run_folder, b->name, &fresh, reason);
+	if (result == SHM_FAILED)
+		return;
+	if (result == SHM_ANONYMOUS || !shm_move(shm, &fresh)) {
+		shm_close(&fresh);
+		return;
+	}
+	stats_publish(run_folder, shm);
+}
+
 void stats_close(struct shm *shm, const char *failure)
 {
 	struct stats_block *b = shm->base;

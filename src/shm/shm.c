@@ -450,6 +450,26 @@ void shm_close(struct shm *s)
 	*s = (struct shm){ .fd = -1 };
 }
 
+bool shm_move(struct shm *s, struct shm *to)
+{
+	bool fine = s->base && to->base && s->size == to->size;
+	if (fine) {
+		guard_remove(to->base);
+		memcpy(to->base, s->base, s->size);
+		fine = mremap(to->base, to->size, to->size,
+			       MREMAP_MAYMOVE | MREMAP_FIXED, s->base) != MAP_FAILED;
+	}
+	if (!fine) {
+		shm_close(to);
+		return false;
+	}
+	fd_close(&s->fd);
+	to->base = s->base;
+	*s = *to;
+	*to = (struct shm){ .fd = -1 };
+	return true;
+}
+
 bool shm_current(const struct shm *s)
 {
 	if (!s->base || s->fd < 0)

@@ -84,6 +84,9 @@ bool shm_make_huge(const struct shm *s);
 /* Marked `replaced` and without its name: whoever has it mapped goes away from it. */
 void shm_give_up(const struct shm *s);
 void shm_close(struct shm *s);
+/* What `s` holds goes on in the file of `to`, of the same size, at the same address: `s` is of that file
+ * then, and *to closed in any case. False: `s` is as before. */
+bool shm_move(struct shm *s, struct shm *to);
 /* Does the path still lead to what is mapped? False: removed, replaced or truncated.
  * stat(2), so ask seldom. */
 bool shm_current(const struct shm *s);

@@ -83,6 +83,7 @@ static void tick(void *ctx)
 	if (w->ticks > 2 && numbers.longest_cpu_us > w->counters->loop_longest_cpu_us)
 		counter_set(w->counters, loop_longest_cpu_us, numbers.longest_cpu_us);
 	if (w->ticks % TICKS_A_SECOND == 0) {
+		stats_reclaim(w->run_folder, &w->stats_shm);
 		cache_tick(w->cache, now);
 		if (w->pages)
 			pages_tick(w->pages);
