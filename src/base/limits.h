@@ -40,6 +40,7 @@ enum {
 	/* names of unsigned data that are no delegation, when the lowest says nothing:
 	 * budget_labels_exhausted */
 	LIMIT_UNSIGNED_LABELS = 16,
+	LIMIT_CLIMBS = 3,      /* cached delegations given up for one question */
 	LIMIT_BOGUS_TRIES = 4, /* servers asked for one question after bogus answers */
 	/* DNSSEC, one RRset or proof */
 	LIMIT_ZONE_KEYS = 64,        /* DNSKEY records looked at: colliding key tags */

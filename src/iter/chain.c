@@ -107,7 +107,7 @@ void chain_begin(struct iter *it, struct frame *f, const uint8_t *name)
 {
 	chain_route(it, f, name, &f->route);
 	f->name = name;
-	f->bogus_tries = 0;
+	f->bogus_tries = f->climbs = 0;
 	f->bogus_ede = EDE_NONE;
 	f->cut = f->given_up = NULL;
 	f->server = NULL;

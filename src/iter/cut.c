@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "iter/state.h"
 
 enum { DNS_PORT = 53 };
@@ -185,6 +186,8 @@ static struct cut *from_cache(struct iter *it, struct frame *f, const uint8_t *z
 			add_glue(it, cut, &s.items[i].rr);
 	if (!name_is_root(zone))
 		cut->expire_s = s.meta.expire_s;
+	cut->stored_s = s.meta.stored_s;
+	cut->rests_on = cut;
 	return cut;
 }
 
@@ -260,6 +263,7 @@ enum step cut_referral(struct iter *it, struct frame *f)
 	const int64_t end = now_wall_s(&it->now) + store_ttl(it, ns->ttl);
 	cut->expire_s = end < f->cut->expire_s ? end : f->cut->expire_s;
 	cut->fresh = true;
+	cut->rests_on = f->cut->rests_on;
 	store_cut(it, f, ns, r, f->cut->expire_s);
 	if (f->type == TYPE_DS && name_equal(r->cut, f->name))
 		return referral_to_ds(it, f);
@@ -286,27 +290,47 @@ static const char *zone_text(const struct cut *cut)
 	return text;
 }
 
+/* A cached delegation may have changed: its parent is asked, once. Where what is found is bogus,
+ * the cached one that led there may be a lie, too: for each the one above, unless it was fetched
+ * just now; or who asks for what is bogus in truth would make us ask the root each time. */
+static bool may_give_up(
+	const struct iter *it, const struct frame *f, const struct cut *cut)
+{
+	if (!cut || f->climbs == LIMIT_CLIMBS)
+		return false;
+	if (!f->given_up && cut == f->cut)
+		return true;
+	return f->bogus_ede != EDE_NONE && !name_is_root(cut->zone) &&
+	       now_wall_s(&it->now) - cut->stored_s >= KEYS_FRESH_S &&
+	       (!f->given_up ||
+		       name_labels(cut->zone) < name_labels(f->given_up->zone));
+}
+
+/* The last time right to the root. */
+bool cut_climb(const struct iter *it, struct frame *f)
+{
+	struct cut *over = f->cut->rests_on;
+	if (!may_give_up(it, f, over))
+		return false;
+	const unsigned labels = name_labels(over->zone);
+	f->given_up = over;
+	f->cut_labels = labels && ++f->climbs < LIMIT_CLIMBS ? labels - 1 : 0;
+	f->state = STATE_CUT;
+	return true;
+}
+
 enum step cut_stuck(struct iter *it, struct frame *f)
 {
-	struct cut *cut = f->cut;
 	if (nsaddr_glue(it, f)) {
 		f->state = STATE_SELECT;
 		return STEP_ON;
 	}
-	/* a cached delegation may have changed: ask the parent, once */
-	if (!cut->fresh && !cut->forward && !f->given_up) {
-		f->given_up = cut;
-		const unsigned labels = name_labels(cut->zone);
-		f->cut_labels = labels ? labels - 1 : 0;
-		f->state = STATE_CUT;
-		return STEP_ON;
-	}
-	if (validate_doubts(f))
+	if (cut_climb(it, f) || validate_doubts(f))
 		return STEP_ON;
 	if (!it->ede_text[0] && it->depth == 0)
 		snprintf(it->ede_text, sizeof(it->ede_text),
 			"no address of the servers of %.100s can be had",
-			zone_text(cut));
+			zone_text(f->cut));
 	if (f->bogus_ede != EDE_NONE)
 		return validate_fail(it, f, f->bogus_ede);
 	return iter_frame_fail(

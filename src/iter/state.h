@@ -113,12 +113,14 @@ struct cut {
 	struct ns *ns;
 	struct server *servers;
 	unsigned ns_count, server_count, server_room;
-	unsigned lookups; /* names without address that were looked up */
-	int64_t expire_s; /* of the parent's NS RRset; INT64_MAX for hints and
+	unsigned lookups;     /* names without address that were looked up */
+	int64_t expire_s;     /* of the parent's NS RRset; INT64_MAX for hints and
 			     forwarders */
-	bool fresh;       /* from a referral of this resolution */
-	bool glue_tried;  /* the parents' word on its servers' addresses was taken */
-	bool forward;     /* not a cut: the targets of a rule */
+	int64_t stored_s;     /* from the cache: since when it is there */
+	struct cut *rests_on; /* the cached one that led here, or itself; NULL: hints */
+	bool fresh;           /* from a referral of this resolution */
+	bool glue_tried; /* the parents' word on its servers' addresses was taken */
+	bool forward;    /* not a cut: the targets of a rule */
 };
 
 /* What the frame's question is for. */
@@ -185,6 +187,7 @@ struct frame {
 	struct cut *cut;
 	unsigned cut_labels;  /* look for a cut of at most this many labels */
 	struct cut *given_up; /* before the delegation was fetched anew */
+	unsigned climbs;      /* how often */
 
 	const struct cut *counted; /* aggressive_may_ask was asked for it */
 
@@ -404,6 +407,8 @@ enum step negative_finish(
 enum step cut_find(struct iter *it, struct frame *f);
 enum step cut_referral(struct iter *it, struct frame *f);
 enum step cut_stuck(struct iter *it, struct frame *f);
+/* The cached delegation that led to f->cut is not believed any more: false: it cannot be that. */
+bool cut_climb(const struct iter *it, struct frame *f);
 struct cut *cut_new(struct iter *it, const uint8_t *zone, unsigned ns_max);
 /* Its index, or -1 when it is not used: over the limit. Known names give the same
  * index. */

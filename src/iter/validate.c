@@ -387,8 +387,14 @@ static enum step try_another(struct iter *it, struct frame *f)
 	}
 	snprintf(
 		text, sizeof(text), "bogus %.90s", iter_text(f->ask_name, f->ask_type));
-	if (f->check.final || ++f->bogus_tries >= LIMIT_BOGUS_TRIES)
+	if (f->check.final)
 		return validate_fail(it, f, f->bogus_ede);
+	if (++f->bogus_tries >= LIMIT_BOGUS_TRIES) {
+		if (!cut_climb(it, f)) /* many servers, all of them a liar's? */
+			return validate_fail(it, f, f->bogus_ede);
+		f->bogus_tries = 0;
+		return STEP_ON;
+	}
 	if (f->minimised && it->reply.kind == REPLY_NXDOMAIN) {
 		f->min_off = true;
 		f->state = STATE_ASK;

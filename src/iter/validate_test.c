@@ -571,6 +571,30 @@ static void a_bogus_reply_by_udp_is_asked_for_again_by_tcp(void **state)
 	assert_int_equal(world_asked(w, "10.1.1.1 www.example.com. TXT\n"), 2);
 }
 
+/* The cached delegation is a liar's, and so is the one that leads to it. */
+static void forged_delegations_above_each_other_are_no_outage(void **state)
+{
+	struct world *w = *state;
+	char lies[512];
+	www_is_secure(w);
+	world_move(w, "192.0.2.2", "192.0.2.22");
+	world_move(w, "10.1.1.1", "10.1.1.11");
+	world_move(w, "10.1.1.2", "10.1.1.12");
+	delegate(lies, sizeof(lies), "example.com.", 1);
+	world_zone(w, "com.", "192.0.2.2", lies);
+	leaf(w, "example.com.", 1, "");
+	world_sleep(w, 301 * 1000);
+	world_forget_log(w);
+	www_is_secure(w);
+	assert_int_equal(world_asked(w, "192.0.2.1 "), 1);
+	/* and what was found out stays */
+	world_forget_log(w);
+	world_ask(w, "www.example.com.", TYPE_TXT);
+	assert_int_equal(world_asked(w, "192.0.2.1 "), 0);
+	assert_int_equal(world_asked(w, "192.0.2.2 "), 0);
+	assert_int_equal(world_asked(w, "10.1.1.1 ") + world_asked(w, "10.1.1.2 "), 0);
+}
+
 static void without_checking_the_data_is_had_and_not_believed(void **state)
 {
 	struct world *w = *state;
@@ -1114,6 +1138,7 @@ int main(void)
 		TEST(bogus_says_why_and_is_told_again_for_nothing),
 		TEST(one_broken_server_of_two_is_not_enough),
 		TEST(a_bogus_reply_by_udp_is_asked_for_again_by_tcp),
+		TEST(forged_delegations_above_each_other_are_no_outage),
 		TEST(without_checking_the_data_is_had_and_not_believed),
 		TEST(keys_that_changed_are_fetched_anew),
 		TEST(a_ds_that_changed_is_fetched_anew),

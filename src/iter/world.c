@@ -155,6 +155,28 @@ void world_zone(struct world *w, const char *origin, const char *at, const char 
 		add_record(z, origin, 300, "SOA", "ns. admin. 1 3600 600 86400 60");
 }
 
+static void move_records(
+	struct world_zone *z, const struct addr *from, const struct addr *to)
+{
+	for (unsigned i = 0; i < z->count; i++)
+		if (z->records[i].type == TYPE_A &&
+			memcmp(z->records[i].rdata, from->ip, 4) == 0)
+			memcpy(z->records[i].rdata, to->ip, 4);
+}
+
+void world_move(struct world *w, const char *from, const char *to)
+{
+	struct addr a, b;
+	assert(addr_from_text(&a, from, 53) && addr_from_text(&b, to, 53));
+	for (unsigned i = 0; i < w->zone_count; i++) {
+		struct world_zone *z = &w->zones[i];
+		for (unsigned k = 0; k < z->at_count; k++)
+			if (addr_same_ip(&z->at[k], &a))
+				z->at[k] = b;
+		move_records(z, &a, &b);
+	}
+}
+
 static struct world_server *server_at(struct world *w, const struct addr *a)
 {
 	for (unsigned i = 0; i < w->server_count; i++)

@@ -119,6 +119,8 @@ void world_unsign(struct world *w, const char *origin);
 /* Its key is a trust anchor, the only one. */
 void world_trust(struct world *w, const char *origin);
 void world_manner(struct world *w, const char *ip, unsigned manner);
+/* Servers and glue alike. */
+void world_move(struct world *w, const char *from, const char *to);
 void world_sleep(struct world *w, int64_t ms);
 /* What is below `suffix` goes to `ip`: the only rule there is. */
 void world_forward(
