@@ -194,6 +194,8 @@
 		"Managed zones asked for their keys in vain")                          \
 	X(anchors_keys_refused, COUNTER,                                               \
 		"New keys of managed zones not followed: too many, or unknown")        \
+	X(anchors_revoked_forgotten, COUNTER,                                          \
+		"Revoked keys of managed zones that are not remembered any more")      \
 	X(anchors_file_errors, COUNTER,                                                \
 		"Files of trust anchors that could not be read or written")            \
 	X(anchors_signals, COUNTER, "Key tags told to zones (RFC 8145)")               \

@@ -48,6 +48,9 @@ enum {
 	LIMIT_HOT_KEY_CHECKS = 1000, /* before a key gets them */
 	LIMIT_ZONE_DS = 32,          /* usable DS records looked at */
 	LIMIT_TRACKED_KEYS = 32, /* of a trust point, RFC 5011: anchors_keys_refused */
+	/* of a trust point, remembered for good, the oldest go first:
+	 * anchors_revoked_forgotten */
+	LIMIT_REVOKED_KEYS = 64,
 	LIMIT_TRACKED_KEY_BYTES = 1100, /* RDATA of one: RSA of 8192 bits */
 	LIMIT_ANCHOR_FILE_BYTES = 256 * 1024,
 	LIMIT_CANONICAL_BYTES =

@@ -67,6 +67,29 @@ bool trust_point_add(struct trust_point *tp, uint16_t type, const uint8_t *rdata
 	return true;
 }
 
+unsigned trust_point_revoke(struct trust_point *tp, const uint8_t *ds, size_t len)
+{
+	struct ds read;
+	unsigned lost = 0;
+	if (len > sizeof(tp->revoked->ds) || !ds_read(&read, ds, len))
+		return 0;
+	for (unsigned i = 0; i < tp->revoked_count; i++)
+		if (tp->revoked[i].len == len &&
+			memcmp(tp->revoked[i].ds, ds, len) == 0)
+			return 0;
+	if (tp->revoked_count == LIMIT_REVOKED_KEYS) {
+		tp->revoked_count--;
+		memmove(&tp->revoked[0], &tp->revoked[1],
+			tp->revoked_count * sizeof(*tp->revoked));
+		lost = 1;
+	}
+	struct revoked_key *k = &tp->revoked[tp->revoked_count++];
+	memset(k, 0, sizeof(*k));
+	k->len = (uint16_t)len;
+	memcpy(k->ds, ds, len);
+	return lost;
+}
+
 unsigned trust_point_trusted(const struct trust_point *tp)
 {
 	unsigned count = 0;
@@ -107,12 +130,23 @@ static bool plain_key(const struct dnskey *key, uint8_t out[LIMIT_TRACKED_KEY_BY
 	return dnskey_read(plain, out, key->rdata_len);
 }
 
+/* `bytes`: RDATA of a DS. */
+static bool is_digest(const struct update *u, const uint8_t *bytes, size_t len,
+	const struct dnskey *plain)
+{
+	uint8_t made[4 + DIGEST_LEN_MAX];
+	struct ds ds;
+	if (!ds_read(&ds, bytes, len) || ds.tag != plain->tag)
+		return false;
+	return ds_make(u->verifier, u->tp->owner, plain, ds.digest_type, made) == len &&
+	       memcmp(made, bytes, len) == 0;
+}
+
 static bool is_key(
 	const struct update *u, const struct tracked_key *k, const struct dnskey *key)
 {
-	uint8_t rdata[LIMIT_TRACKED_KEY_BYTES], made[4 + DIGEST_LEN_MAX];
+	uint8_t rdata[LIMIT_TRACKED_KEY_BYTES];
 	struct dnskey plain;
-	struct ds ds;
 	if (!plain_key(key, rdata, &plain))
 		return false;
 	if (k->type == TYPE_DNSKEY) {
@@ -123,11 +157,7 @@ static bool is_key(
 		       (k->rdata[1] & (uint8_t)~DNSKEY_REVOKED) == rdata[1] &&
 		       memcmp(k->rdata + 2, rdata + 2, k->len - 2u) == 0;
 	}
-	if (k->tag != plain.tag || !ds_read(&ds, k->rdata, k->len))
-		return false;
-	const size_t len =
-		ds_make(u->verifier, u->tp->owner, &plain, ds.digest_type, made);
-	return len == k->len && memcmp(made, k->rdata, len) == 0;
+	return is_digest(u, k->rdata, k->len, &plain);
 }
 
 /* Its index among the zone's keys, of those with (or without) REVOKE; -1: not there. */
@@ -252,6 +282,19 @@ static bool is_known(const struct update *u, const struct dnskey *key)
 	return false;
 }
 
+/* Section 2.1: a revocation is permanent. */
+static bool was_revoked(const struct update *u, const struct dnskey *key)
+{
+	uint8_t rdata[LIMIT_TRACKED_KEY_BYTES];
+	struct dnskey plain;
+	if (!plain_key(key, rdata, &plain))
+		return false;
+	for (unsigned i = 0; i < u->tp->revoked_count; i++)
+		if (is_digest(u, u->tp->revoked[i].ds, u->tp->revoked[i].len, &plain))
+			return true;
+	return false;
+}
+
 /* NewKey. Section 2.4.1: the hold-down is at least the TTL of the set that first had it.
  */
 static void see_new_keys(struct update *u, uint32_t original_ttl)
@@ -262,7 +305,7 @@ static void see_new_keys(struct update *u, uint32_t original_ttl)
 	for (unsigned i = 0; i < u->keys.count; i++) {
 		const struct dnskey *key = &u->keys.key[i];
 		if (!(key->flags & DNSKEY_SEP) || !dnskey_is_usable(key) ||
-			is_known(u, key))
+			is_known(u, key) || was_revoked(u, key))
 			continue;
 		/* one that cannot be checked here would make the zone insecure */
 		if (crypto_key_form(key->algorithm, key->key, key->key_len) !=
@@ -276,6 +319,24 @@ static void see_new_keys(struct update *u, uint32_t original_ttl)
 	}
 }
 
+/* What remains of a key that leaves the table. False: it has to stay. */
+static bool remember(struct update *u, const struct tracked_key *k)
+{
+	uint8_t rdata[LIMIT_TRACKED_KEY_BYTES], made[4 + DIGEST_LEN_MAX];
+	struct dnskey key, plain;
+	if (k->type == TYPE_DS) {
+		u->out->forgotten += trust_point_revoke(u->tp, k->rdata, k->len);
+		return true;
+	}
+	if (!dnskey_read(&key, k->rdata, k->len) || !plain_key(&key, rdata, &plain))
+		return false;
+	const size_t len =
+		ds_make(u->verifier, u->tp->owner, &plain, DIGEST_SHA256, made);
+	if (len)
+		u->out->forgotten += trust_point_revoke(u->tp, made, len);
+	return len > 0;
+}
+
 /* RemTime, and what was removed goes in the end. */
 static void see_time(struct update *u)
 {
@@ -284,7 +345,8 @@ static void see_time(struct update *u)
 		struct tracked_key *k = &u->tp->key[i];
 		if (k->state == KEY_REVOKED && u->now_s >= k->due_s)
 			become(u, k, KEY_REMOVED, 0);
-		if (k->state == KEY_REMOVED && ++removed > u->conf->keep_removed) {
+		if (k->state == KEY_REMOVED && ++removed > u->conf->keep_removed &&
+			remember(u, k)) {
 			u->gone[i] = true;
 			u->out->changed = true;
 		}

@@ -39,17 +39,28 @@ struct tracked_key {
 	uint8_t rdata[LIMIT_TRACKED_KEY_BYTES];
 };
 
+/* A key that was revoked and left the table: RDATA of a DS. */
+struct revoked_key {
+	uint16_t len;
+	uint8_t ds[4 + DIGEST_LEN_MAX];
+};
+
 struct trust_point {
 	uint8_t owner[NAME_MAX_LEN]; /* lower case */
 	int64_t next_s; /* when the zone is to be asked again; 0: unknown */
 	unsigned count;
 	struct tracked_key key[LIMIT_TRACKED_KEYS];
+	unsigned revoked_count;
+	struct revoked_key revoked[LIMIT_REVOKED_KEYS]; /* the oldest first */
 };
 
 /* False: full, too long, not DS or DNSKEY, malformed, or no key that may be one. The
  * tag is made. */
 bool trust_point_add(struct trust_point *tp, uint16_t type, const uint8_t *rdata,
 	size_t len, enum key_state state, int64_t due_s);
+/* This key is never new again. How many older ones had to go for it; malformed ones do
+ * not count. */
+unsigned trust_point_revoke(struct trust_point *tp, const uint8_t *ds, size_t len);
 unsigned trust_point_trusted(const struct trust_point *tp); /* how many keys are */
 bool trust_point_trusts(const struct trust_point *tp, uint16_t tag);
 
@@ -71,6 +82,7 @@ struct rfc5011_result {
 	bool changed;     /* of the trust point, more than next_s */
 	unsigned refused; /* keys for which no room was left, or which cannot be checked
 			     here */
+	unsigned forgotten; /* revoked keys that are not remembered any more */
 	unsigned event_count;
 	struct key_event events[LIMIT_TRACKED_KEYS * 2];
 };

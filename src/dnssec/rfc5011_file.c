@@ -17,6 +17,7 @@ enum {
 };
 
 static const char next_mark[] = "shoal: ask again at ";
+static const char revoked_mark[] = "shoal: revoked ";
 
 struct reader {
 	struct trust_point *tp;
@@ -326,17 +327,35 @@ static int gather(struct reader *r, const char *line, size_t len, int depth)
 	return depth;
 }
 
+/* What stands behind the mark. */
+static bool marked(
+	const char *line, size_t len, const char *mark, char *out, size_t cap)
+{
+	const size_t mark_len = strlen(mark);
+	if (len <= mark_len || memcmp(line, mark, mark_len) != 0)
+		return false;
+	len -= mark_len;
+	if (len > cap - 1)
+		len = cap - 1;
+	memcpy(out, line + mark_len, len);
+	out[len] = 0;
+	return true;
+}
+
 /* "; RECORD ; STATE": a key that is not trusted (yet, or any more). */
 static bool commented_line(struct reader *r, const char *line, size_t len)
 {
-	const size_t mark = sizeof(next_mark) - 1;
-	if (len > mark && memcmp(line, next_mark, mark) == 0) {
-		char digits[24] = { 0 };
-		len -= mark;
-		memcpy(digits, line + mark,
-			len < sizeof(digits) - 1 ? len : sizeof(digits) - 1);
-		const int64_t next_s = strtoll(digits, NULL, 10);
+	char text[COMMENT_MAX];
+	if (marked(line, len, next_mark, text, sizeof(text))) {
+		const int64_t next_s = strtoll(text, NULL, 10);
 		r->tp->next_s = next_s > 0 ? next_s : 0;
+		return true;
+	}
+	if (marked(line, len, revoked_mark, text, sizeof(text))) {
+		uint8_t ds[4 + DIGEST_LEN_MAX];
+		const size_t ds_len = read_rdata(TYPE_DS, text, ds, sizeof(ds));
+		if (ds_len)
+			(void)trust_point_revoke(r->tp, ds, ds_len);
 		return true;
 	}
 	if (!len || strchr(" \t", *line) || gather(r, line, len, 0)) {
@@ -417,6 +436,12 @@ size_t rfc5011_file_write(const struct trust_point *tp, char *out, size_t cap)
 			key_state_trusted(k->state) ? "" : "; ", owner, TTL_WRITTEN,
 			type_to_text(k->type, type), rdata, key_state_name(k->state),
 			k->due_s ? due : "", k->tag);
+		at = n > 0 ? at + (size_t)n : cap;
+	}
+	for (unsigned i = 0; i < tp->revoked_count && at < cap; i++) {
+		const struct revoked_key *k = &tp->revoked[i];
+		rdata_to_text(TYPE_DS, k->ds, k->len, rdata, sizeof(rdata));
+		n = snprintf(out + at, cap - at, "; %s%s\n", revoked_mark, rdata);
 		at = n > 0 ? at + (size_t)n : cap;
 	}
 	return at < cap ? at : 0;

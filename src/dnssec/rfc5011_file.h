@@ -4,6 +4,7 @@
  *
  *     . 172800 DNSKEY 257 3 8 AwEAAa... ; Valid: ; KeyTag:20326
  *     ; . 172800 DNSKEY 257 3 8 AwEAAb... ; AddPend:1760000000 ; KeyTag:38696
+ *     ; shoal: revoked 19036 8 2 49AAC11D...
  *
  * What is not trusted is commented out: nobody who reads plain records takes it for an
  * anchor. Plain records without a state are trusted. Unbound's states
@@ -13,7 +14,8 @@
 #include "dnssec/rfc5011.h"
 
 enum {
-	RFC5011_FILE_MAX = 512 + LIMIT_TRACKED_KEYS * (NAME_TEXT_MAX + 2048),
+	RFC5011_FILE_MAX = 512 + LIMIT_TRACKED_KEYS * (NAME_TEXT_MAX + 2048) +
+			   LIMIT_REVOKED_KEYS * 160,
 };
 
 /* DS and DNSKEY records of one owner; other types are skipped. False and "LINE: reason"

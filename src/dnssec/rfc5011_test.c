@@ -256,6 +256,68 @@ static void a_revocation_counts_at_once_and_forever(void **state)
 	assert_int_equal(tp.count, 1);
 }
 
+static bool read_back(void)
+{
+	static char text[RFC5011_FILE_MAX];
+	static struct trust_point before;
+	char error[256];
+	before = tp;
+	const size_t len = rfc5011_file_write(&tp, text, sizeof(text));
+	memset(&tp, 0, sizeof(tp));
+	return len && rfc5011_file_read(&tp, text, len, 30 * DAY, error) &&
+	       memcmp(&tp, &before, sizeof(tp)) == 0;
+}
+
+static void a_revoked_key_is_never_new_again(void **state)
+{
+	(void)state;
+	struct dnskey key;
+	uint8_t rdata[36], ds[4 + DIGEST_LEN_MAX];
+	trust(0);
+	trust(1);
+	see("0R 1", "0R 1");
+	for (int i = 0; i < 100; i++, now_s += DAY) {
+		see("0 1", "0 1");
+		assert_true(read_back());
+		assert_int_equal(state_of(0), i < 30 ? KEY_REVOKED : KEY_NONE);
+		assert_int_equal(trust_point_trusted(&tp), 1);
+	}
+	assert_false(see("0 1", "0").trusted);
+	/* one that was known by its digest alone */
+	assert_true(dnskey_read(&key, rdata, make_key(rdata, 2, 'K')));
+	const size_t len = ds_make(&verifier, root, &key, DIGEST_SHA384, ds);
+	assert_true(trust_point_add(&tp, TYPE_DS, ds, len, KEY_VALID, 0));
+	see("1 2R", "1 2R");
+	for (int i = 0; i < 100; i++, now_s += DAY) {
+		see("0 1 2 3", "1");
+		assert_true(read_back());
+		assert_int_equal(state_of(2), KEY_NONE);
+	}
+	assert_int_equal(state_of(3), KEY_VALID);
+	assert_int_equal(trust_point_trusted(&tp), 2);
+}
+
+static void of_revoked_keys_the_oldest_are_forgotten(void **state)
+{
+	(void)state;
+	uint8_t ds[36] = { 0, 0, ALGORITHM_ED25519, DIGEST_SHA256 };
+	trust(0);
+	for (int i = 0; i < LIMIT_REVOKED_KEYS; i++) {
+		ds[0] = (uint8_t)i;
+		assert_int_equal(trust_point_revoke(&tp, ds, sizeof(ds)), 0);
+		assert_int_equal(trust_point_revoke(&tp, ds, sizeof(ds)), 0);
+	}
+	assert_int_equal(tp.revoked_count, LIMIT_REVOKED_KEYS);
+	assert_true(read_back());
+	assert_int_equal(trust_point_revoke(&tp, ds, 3), 0);
+	ds[0] = LIMIT_REVOKED_KEYS;
+	assert_int_equal(trust_point_revoke(&tp, ds, sizeof(ds)), 1);
+	assert_int_equal(tp.revoked_count, LIMIT_REVOKED_KEYS);
+	assert_int_equal(tp.revoked[0].ds[0], 1);
+	assert_int_equal(tp.revoked[LIMIT_REVOKED_KEYS - 1].ds[0], LIMIT_REVOKED_KEYS);
+	assert_true(read_back());
+}
+
 static void a_revocation_needs_the_keys_own_signature(void **state)
 {
 	(void)state;
@@ -522,6 +584,8 @@ int main(void)
 		cmocka_unit_test_setup(
 			an_absent_key_is_missing_and_still_trusted, setup),
 		cmocka_unit_test_setup(a_revocation_counts_at_once_and_forever, setup),
+		cmocka_unit_test_setup(a_revoked_key_is_never_new_again, setup),
+		cmocka_unit_test_setup(of_revoked_keys_the_oldest_are_forgotten, setup),
 		cmocka_unit_test_setup(
 			a_revocation_needs_the_keys_own_signature, setup),
 		cmocka_unit_test_setup(

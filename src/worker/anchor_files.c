@@ -322,6 +322,7 @@ static void tell_events(const struct anchor_file *f, const struct rfc5011_result
 			key_state_name(e->from));
 	}
 	counter_add(f->w->counters, anchors_keys_refused, r->refused);
+	counter_add(f->w->counters, anchors_revoked_forgotten, r->forgotten);
 }
 
 static void failed(struct anchor_file *f, const char *why)
