@@ -451,7 +451,8 @@ static bool expand(struct iter *it, struct frame *f, struct search *s, enum step
 		return false;
 	name_make_wildcard(name, f->name, s->encloser);
 	if (!get_wildcard(it, f, s, name, f->type, &w) &&
-		!get_wildcard(it, f, s, name, TYPE_CNAME, &w))
+		!(chain_is_for(f->type) &&
+			get_wildcard(it, f, s, name, TYPE_CNAME, &w)))
 		return false;
 	const struct denial_result r =
 		denial_wildcard(&s->denial, f->name, s->encloser, &it->work);

@@ -158,7 +158,7 @@ static bool lookup_one(struct iter *it, const struct frame *f, bool found,
 
 static bool is_alias(const struct frame *f, const struct stored *s)
 {
-	return f->type != TYPE_CNAME && s->count > 0 &&
+	return chain_is_for(f->type) && s->count > 0 &&
 	       s->items[0].section == SECTION_ANSWER &&
 	       s->items[0].rr.type == TYPE_CNAME;
 }
@@ -170,7 +170,7 @@ static bool lookup_checked(struct iter *it, struct frame *f, bool *met, enum ste
 	const uint64_t domain = f->route.domain;
 	*met = false;
 	if (lookup_one(it, f, get_rrset(it, f, f->name, f->type, &s), &s, met) ||
-		(f->type != TYPE_CNAME &&
+		(chain_is_for(f->type) &&
 			lookup_one(it, f, get_rrset(it, f, f->name, TYPE_CNAME, &s), &s,
 				met)) ||
 		lookup_one(it, f,
@@ -203,7 +203,7 @@ static bool lookup_unchecked(
 		return adopt_ds(it, f, step);
 	const bool found =
 		get_rrset(it, f, f->name, f->type, &s) ||
-		(f->type != TYPE_CNAME && get_rrset(it, f, f->name, TYPE_CNAME, &s)) ||
+		(chain_is_for(f->type) && get_rrset(it, f, f->name, TYPE_CNAME, &s)) ||
 		store_get(it, domain, CACHE_NODATA, f->name, f->type, &s) ||
 		store_get(it, domain, CACHE_NXDOMAIN, f->name, 0, &s);
 	return (found && is_fresh(it, &s) && adopt_stored(it, f, &s, step)) ||

@@ -376,6 +376,12 @@ enum step stale_lookup(struct iter *it, struct frame *f);
 
 /* --- chain.c ----------------------------------------------------------------- */
 enum step chain_take(struct iter *it, struct frame *f);
+/* NSEC and RRSIG stand beside an alias (RFC 4035 section 2.5): who asks for them does not ask
+ * for what it leads to. */
+static inline bool chain_is_for(uint16_t type)
+{
+	return type != TYPE_CNAME && type != TYPE_NSEC && type != TYPE_RRSIG;
+}
 /* Go on at an alias's target. */
 enum step chain_follow(struct iter *it, struct frame *f, const uint8_t *target);
 /* Where `name` is resolved. */

@@ -336,6 +336,9 @@ int64_t store_newest(struct iter *it, const struct frame *f, const uint8_t *name
 	unsigned best = count;
 	int64_t newest = 0;
 	for (unsigned i = 0; i < count; i++) {
+		if (places[i].type == TYPE_CNAME && type != TYPE_CNAME &&
+			!chain_is_for(type))
+			continue;
 		if (!store_get_stale(
 			    it, domain, places[i].kind, name, places[i].type, out) ||
 			out->meta.stored_s <= newest)

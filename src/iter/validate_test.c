@@ -178,6 +178,26 @@ static void an_alias_is_as_good_as_its_target(void **state)
 	}
 }
 
+/* RFC 4035 section 2.5: whether the alias is known already or not. */
+static void what_stands_beside_an_alias_can_be_asked_for(void **state)
+{
+	struct world *w = *state;
+	struct world_result r = world_ask(w, "alias.example.com.", TYPE_NSEC);
+	is(&r, CACHE_SECURE, "alias.example.com. NSEC\n");
+	world_ask(w, "lost.example.com.", TYPE_A);
+	world_ask(w, "away.example.com.", TYPE_A);
+	for (int i = 0; i < 2; i++) {
+		r = world_ask(w, "away.example.com.", TYPE_NSEC);
+		is(&r, CACHE_SECURE, "away.example.com. NSEC\n");
+	}
+	world_forget_log(w);
+	r = world_ask(w, "lost.example.com.", TYPE_RRSIG);
+	assert_int_equal(r.rcode, RCODE_NOERROR);
+	assert_string_equal(
+		r.text, "lost.example.com. RRSIG\nlost.example.com. RRSIG\n");
+	assert_int_equal(world_asked(w, " lost.example.com. RRSIG\n"), 1);
+}
+
 static void a_dname_is_proved_and_what_it_makes_with_it(void **state)
 {
 	struct world *w = *state;
@@ -1120,6 +1140,7 @@ int main(void)
 		TEST(an_answer_of_a_signed_zone_is_secure),
 		TEST(an_answer_of_an_unsigned_zone_is_insecure),
 		TEST(an_alias_is_as_good_as_its_target),
+		TEST(what_stands_beside_an_alias_can_be_asked_for),
 		TEST(a_dname_is_proved_and_what_it_makes_with_it),
 		TEST(an_alias_made_of_a_dname_can_be_asked_for),
 		TEST(a_target_without_proof_is_asked_for_by_itself),
