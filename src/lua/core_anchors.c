@@ -129,6 +129,18 @@ static const char *reason_arg(lua_State *L, const char *what)
 	return arena_strdup(script_of(L)->conf->arena, text);
 }
 
+/* Likely a list in one string; a space that is meant is written \032. */
+static void warn_of_spaces(lua_State *L, int idx, const char *what)
+{
+	size_t len;
+	const char *text = lua_tolstring(L, idx, &len);
+	if (strlen(text) == len && strpbrk(text, " \t\r\n")) /* not in wire form */
+		script_warn(script_of(L), script_where(L),
+			"%s: '%s' is one name with a space in it: several names are a "
+			"list, { 'A', 'B' }",
+			what, text);
+}
+
 /* The list's item on the stack: 'NAME' or { 'NAME', reason =, expires = }. */
 static void insecure_item(lua_State *L, const char *what)
 {
@@ -139,6 +151,7 @@ static void insecure_item(lua_State *L, const char *what)
 	if (lua_istable(L, -1)) {
 		lua_rawgeti(L, -1, 1);
 		len = core_name_arg(L, -1, what, name);
+		warn_of_spaces(L, -1, what);
 		lua_getfield(L, -2, "reason");
 		item.reason = reason_arg(L, what);
 		lua_getfield(L, -3, "expires");
@@ -158,6 +171,7 @@ static void insecure_item(lua_State *L, const char *what)
 		}
 	} else {
 		len = core_name_arg(L, -1, what, name);
+		warn_of_spaces(L, -1, what);
 	}
 	char text[NAME_TEXT_MAX];
 	if (item.until_s <= time(NULL))

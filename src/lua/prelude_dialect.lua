@@ -911,6 +911,9 @@ local anchor_props = {
 		end,
 		function(value)
 			setting('trust_anchors.refresh_time')
+			if type(value) == 'number' and value ~= 0 and value < 1000 then
+				fail(('trust_anchors.refresh_time: %.14g is not within 1000..1296000000, nor nil'):format(value))
+			end
 			core.option('trust_anchors.refresh_time', value or 0)
 		end,
 	},

@@ -335,6 +335,19 @@ static void nobody_writes_into_a_copy_in_silence(void **state)
 	script_free(s);
 }
 
+static void keys_are_not_asked_for_more_often_than_once_a_second(void **state)
+{
+	(void)state;
+	bad("trust_anchors.refresh_time = 1",
+		"trust_anchors.refresh_time: 1 is not within 1000..1296000000");
+	bad("trust_anchors.refresh_time = 999", "is not within 1000..");
+	bad("trust_anchors.refresh_time = -1", "is not within 1000..");
+	bad("trust_anchors.refresh_time = 1296000001", "is not within");
+	script_free(good("trust_anchors.refresh_time = 1000\n"
+			 "trust_anchors.refresh_time = 0\n"
+			 "assert(trust_anchors.refresh_time == nil)\n"));
+}
+
 static void what_is_no_list_is_not_taken_for_an_empty_one(void **state)
 {
 	(void)state;
@@ -938,6 +951,10 @@ static void anchors_that_turn_validation_off_are_warned_of(void **state)
 			1 },
 		{ "trust_anchors.set_insecure{ '.' }", 1 },
 		{ "trust_anchors.set_insecure{ 'a.test' }", 0 },
+		{ "trust_anchors.set_insecure{ 'a.test b.test' }", 1 },
+		{ "trust_anchors.set_insecure{ { 'a.test b.test' } }", 1 },
+		{ "trust_anchors.set_insecure{ 'a\\\\032b.test' }", 0 },
+		{ "trust_anchors.set_insecure{ kres.str2dname(('a'):rep(32)) }", 0 },
 		{ "trust_anchors.set_insecure{ { 'a.test', expires = '2020-02-29' } }",
 			1 },
 		{ "trust_anchors.set_insecure{ { '.', expires = '2020-02-29' } }", 1 },
@@ -1280,6 +1297,7 @@ int main(void)
 		cmocka_unit_test(snippet_listens_by_the_instances_name),
 		cmocka_unit_test(errors_name_file_and_line),
 		cmocka_unit_test(nobody_writes_into_a_copy_in_silence),
+		cmocka_unit_test(keys_are_not_asked_for_more_often_than_once_a_second),
 		cmocka_unit_test(what_is_no_list_is_not_taken_for_an_empty_one),
 		cmocka_unit_test(a_name_of_the_dialect_that_is_hidden_is_warned_of),
 		cmocka_unit_test(file_that_is_no_script_is_a_clear_error),
