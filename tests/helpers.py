@@ -67,6 +67,17 @@ def until(what, seconds=50, step=0.05):
 		time.sleep(step)
 
 
+def bound_pair():
+	"""A UDP and a listening TCP socket on one free port of loopback: the one that the kernel gives for UDP may be taken for TCP."""
+	while True:
+		udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		udp.bind(('127.0.0.1', 0))
+		try:
+			return udp, socket.create_server(udp.getsockname())
+		except OSError:
+			udp.close()
+
+
 def send_signal(pid, sig):
 	"""To a process that may have ended by then: the supervisor replaces who stands still for ten seconds."""
 	try:

@@ -31,12 +31,11 @@ class Jar:
 
 	def __init__(self, tcp=True):
 		self.mode, self.value, self.seen = 'none', b'server-cookie-01', []
-		self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-		self.udp.bind(('127.0.0.1', 0))
+		self.udp, self.tcp = helpers.bound_pair()
 		self.port = self.udp.getsockname()[1]
-		self.tcp = None
-		if tcp:
-			self.tcp = socket.create_server(('127.0.0.1', self.port))
+		if not tcp:
+			self.tcp.close()
+			self.tcp = None
 		self.over = False
 		threading.Thread(target=self.run_udp, daemon=True).start()
 		if tcp:
