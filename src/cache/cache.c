@@ -74,8 +74,8 @@ static const union entry *get_entry(
 const union entry *cache_get_entry(
 	struct cache *c, const struct cache_key *key, const struct now *now)
 {
-	const union entry *e = get_entry(c, key, now);
 	assert(c);
+	const union entry *e = get_entry(c, key, now);
 	if (e)
 		counter_up(c->counters, cache_hits);
 	else
